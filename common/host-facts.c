@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+
+#include "host-facts.h"
+#include "host-network.h"
+#include "sysfs.h"
+
+#define HOST_USES_MAX 65536U
+#define PROC_TABLE_MAX (8U * 1024U * 1024U)
+#define STACKING_MAX 12 /* dm on md on dm...: deeper than anybody builds */
+
+typedef struct Loader {
+        int root;
+        HostFacts *facts;
+        CriticalReason reason;
+        const char *what;
+        int depth;
+        const char *below; /* directory whose entries are being followed */
+} Loader;
+
+HostFacts *host_facts_free(HostFacts *facts) {
+        if (!facts)
+                return NULL;
+
+        for (size_t i = 0; i < facts->n_uses; i++) {
+                free(facts->uses[i].path);
+                free(facts->uses[i].what);
+        }
+        free(facts->uses);
+        free(facts);
+        return NULL;
+}
+
+static int add_use(HostFacts *facts, CriticalReason reason, const char *path, const char *what) {
+        _cleanup_free_ char *p = NULL, *w = NULL;
+        HostUse *uses;
+        size_t n;
+
+        if (facts->n_uses == HOST_USES_MAX)
+                return -E2BIG;
+
+        if (facts->n_uses == facts->n_allocated) {
+                n = facts->n_allocated > 0 ? facts->n_allocated * 2 : 64;
+                uses = reallocarray(facts->uses, n, sizeof *uses);
+                if (!uses)
+                        return -ENOMEM;
+                facts->uses = uses;
+                facts->n_allocated = n;
+        }
+
+        p = strdup(path);
+        w = strdup(what);
+        if (!p || !w)
+                return -ENOMEM;
+
+        facts->uses[facts->n_uses++] = (HostUse){reason, STEAL(p), STEAL(w)};
+        return 0;
+}
+
+/* An NVMe namespace with multipath hangs below a virtual subsystem; its links nvmeN lead to the controllers. */
+static int add_nvme_path(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX];
+        Loader *l = userdata;
+
+        if (!startswith(name, "nvme"))
+                return 0;
+        if (snprintf(path, sizeof path, "%s/%s", l->below, name) >= (int)sizeof path ||
+            sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0;
+        return add_use(l->facts, l->reason, target, l->what);
+}
+
+static int add_block(Loader *l, const char *directory);
+
+static int follow_slave(const char *name, void *userdata) {
+        char directory[PATH_MAX];
+        Loader *l = userdata;
+
+        (void)snprintf(directory, sizeof directory, "sys/class/block/%s", name);
+        return add_block(l, directory);
+}
+
+/* Adds a block device, given by its sysfs directory or link, and all that it stands on. */
+static int add_block(Loader *l, const char *directory) {
+        char target[PATH_MAX], path[PATH_MAX];
+        const char *virtual, *end;
+        int r;
+
+        if (l->depth == STACKING_MAX)
+                return -ELOOP;
+
+        r = sysfs_read_link(l->root, directory, target, sizeof target);
+        if (r == -ENOENT) /* gone since, or not a block device at all (a file, zram inside a container) */
+                return 0;
+        if (r < 0)
+                return r;
+
+        r = add_use(l->facts, l->reason, target, l->what);
+        if (r < 0)
+                return r;
+
+        virtual = strstr(target, "/virtual/nvme-subsystem/");
+        if (virtual) {
+                end = strchr(virtual + strlen("/virtual/nvme-subsystem/"), '/');
+                (void)snprintf(path, sizeof path, "sys/devices%.*s", (int)(end ? end - virtual : 0),
+                               virtual);
+                l->below = path;
+                r = sysfs_each(l->root, path, add_nvme_path, l);
+                if (r < 0)
+                        return r;
+        }
+
+        l->depth++;
+        if (snprintf(path, sizeof path, "%s/slaves", directory) < (int)sizeof path)
+                r = sysfs_each(l->root, path, follow_slave, l);
+        l->depth--;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int add_block_by_name(Loader *l, const char *device) {
+        char directory[PATH_MAX];
+        const char *name;
+
+        name = strrchr(device, '/');
+        if (snprintf(directory, sizeof directory, "sys/class/block/%s", name ? name + 1 : device) >=
+            (int)sizeof directory)
+                return 0;
+        return add_block(l, directory);
+}
+
+/* All devices of all mounted btrfs file systems: mountinfo names one of them, under a number of its own. */
+static int add_btrfs_device(const char *name, void *userdata) {
+        return add_block_by_name(userdata, name);
+}
+
+static int add_btrfs(const char *uuid, void *userdata) {
+        char path[PATH_MAX];
+        Loader *l = userdata;
+        int r;
+
+        (void)snprintf(path, sizeof path, "sys/fs/btrfs/%s/devices", uuid);
+        r = sysfs_each(l->root, path, add_btrfs_device, l);
+        return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+}
+
+/* proc_pid_mountinfo(5): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue" */
+static int take_mount(Loader *l, char *line) {
+        char *save = NULL, *field, *number = NULL, *where = NULL, *source = NULL, what[384], directory[64];
+        int i = 0;
+
+        for (field = strtok_r(line, " ", &save); field; field = strtok_r(NULL, " ", &save), i++) {
+                if (i == 2)
+                        number = field;
+                if (i == 4)
+                        where = field;
+                if (i >= 6 && streq(field, "-")) {
+                        (void)strtok_r(NULL, " ", &save);
+                        source = strtok_r(NULL, " ", &save);
+                        break;
+                }
+        }
+        if (!number || !where || !source)
+                return -EBADMSG;
+
+        (void)snprintf(what, sizeof what, "%.128s is mounted on %.160s", source, where);
+        l->reason = CRITICAL_MOUNTED;
+        l->what = what;
+
+        if (!startswith(number, "0:")) {
+                (void)snprintf(directory, sizeof directory, "sys/dev/block/%s", number);
+                return add_block(l, directory);
+        }
+        return startswith(source, "/dev/") ? add_block_by_name(l, source) : 0;
+}
+
+/* proc_swaps(5): a head line, then "/dev/dm-1   partition   8388604  0  -2" */
+static int take_swap(Loader *l, char *line) {
+        char *save = NULL, *device, what[384];
+
+        device = strtok_r(line, " \t", &save);
+        if (!device || !startswith(device, "/dev/"))
+                return 0; /* the head line, or a file: its file system is mounted */
+
+        (void)snprintf(what, sizeof what, "the host swaps to %.256s", device);
+        l->reason = CRITICAL_SWAP;
+        l->what = what;
+        return add_block_by_name(l, device);
+}
+
+static int each_line(Loader *l, const char *path, int (*take)(Loader *l, char *line)) {
+        _cleanup_free_ char *text = NULL;
+        char *save = NULL;
+        int r;
+
+        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
+        if (r < 0)
+                return r;
+
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                r = take(l, line);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_interface(Loader *l, const char *interface);
+
+static int follow_lower(const char *name, void *userdata) {
+        return startswith(name, "lower_") ? add_interface(userdata, name + strlen("lower_")) : 0;
+}
+
+/* Adds an interface and what it stands on: lower_* links lead from bridge, bond and VLAN down to the ports. */
+static int add_interface(Loader *l, const char *interface) {
+        char path[PATH_MAX], target[PATH_MAX];
+        int r;
+
+        if (l->depth == STACKING_MAX)
+                return -ELOOP;
+
+        (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
+        r = sysfs_read_link(l->root, path, target, sizeof target);
+        if (r == -ENOENT) /* gone since */
+                return 0;
+        if (r < 0)
+                return r;
+
+        r = add_use(l->facts, l->reason, target, l->what);
+        if (r < 0)
+                return r;
+
+        l->depth++;
+        r = sysfs_each(l->root, path, follow_lower, l);
+        l->depth--;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int take_network_use(const char *interface, NetworkUse use, const char *text, void *userdata) {
+        Loader *l = userdata;
+        char what[384];
+
+        if (use == NETWORK_ADDRESS) {
+                l->reason = CRITICAL_ADDRESS;
+                (void)snprintf(what, sizeof what, "network interface %s has the host's address %s",
+                               interface, text);
+        } else {
+                l->reason = CRITICAL_DEFAULT_ROUTE;
+                (void)snprintf(what, sizeof what, "network interface %s carries the %s default route",
+                               interface, text);
+        }
+        l->what = what;
+        return add_interface(l, interface);
+}
+
+static int take_framebuffer(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX], what[128];
+        Loader *l = userdata;
+
+        (void)snprintf(path, sizeof path, "sys/class/graphics/%s", name);
+        if (!startswith(name, "fb") || sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0;
+
+        (void)snprintf(what, sizeof what, "framebuffer %.32s shows the host's screen on it", name);
+        return add_use(l->facts, CRITICAL_CONSOLE, target, what);
+}
+
+static int load_consoles(Loader *l) {
+        char active[SYSFS_ATTRIBUTE_SIZE], path[PATH_MAX], target[PATH_MAX], what[128], *save = NULL;
+        int r;
+
+        r = sysfs_each(l->root, "sys/class/graphics", take_framebuffer, l);
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        r = sysfs_read(l->root, "sys/class/tty/console/active", active, sizeof active);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        for (char *tty = strtok_r(active, " ", &save); tty; tty = strtok_r(NULL, " ", &save)) {
+                (void)snprintf(path, sizeof path, "sys/class/tty/%.64s", tty);
+                if (sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                        continue;
+                (void)snprintf(what, sizeof what, "the console %.32s is on it", tty);
+                r = add_use(l->facts, CRITICAL_CONSOLE, target, what);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Documentation/driver-api/vfio.rst: the module parameters that let VFIO do without interrupt remapping. */
+static bool allows_unsafe_interrupts(int root, const char *module) {
+        char path[128], text[16];
+
+        (void)snprintf(path, sizeof path, "sys/module/%s/parameters/allow_unsafe_interrupts", module);
+        return sysfs_read(root, path, text, sizeof text) >= 0 && (text[0] == 'Y' || text[0] == '1');
+}
+
+int host_facts_load(int root, HostFacts **ret) {
+        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
+        Loader l = {.root = root};
+        int r;
+
+        assert(ret);
+
+        facts = l.facts = calloc(1, sizeof *facts);
+        if (!facts)
+                return -ENOMEM;
+
+        if ((r = each_line(&l, "proc/self/mountinfo", take_mount)) < 0 ||
+            (r = each_line(&l, "proc/swaps", take_swap)) < 0)
+                return r;
+
+        l.reason = CRITICAL_MOUNTED;
+        l.what = "it belongs to a mounted btrfs file system";
+        r = sysfs_each(root, "sys/fs/btrfs", add_btrfs, &l);
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        if ((r = host_network_each(take_network_use, &l)) < 0 || (r = load_consoles(&l)) < 0)
+                return r;
+
+        facts->unsafe_interrupts = allows_unsafe_interrupts(root, "vfio_iommu_type1") ||
+                                   allows_unsafe_interrupts(root, "iommufd");
+
+        *ret = STEAL(facts);
+        return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The errors of the D-Bus API, org.verge.Passthrough.Error.*: one list, shared by daemon and helper.
+ *
+ * Inside the code a failure is a Failure: one of these kinds and the sentence for the user, which names the
+ * object, the reason and what to do next. failure_to_bus() is the one place where it becomes a D-Bus error.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include "string-table.h"
+
+typedef enum FailureKind {
+        FAILURE_NONE,
+        FAILURE_INVALID_ARGUMENT, /* an argument that is not of the documented form, or an unknown option */
+        FAILURE_NO_SUCH_DEVICE,   /* no PCI function has this address (any more) */
+        FAILURE_NOT_AUTHORIZED,   /* polkit said no, or could not be asked */
+        FAILURE_INTERACTION_REQUIRED, /* polkit would have to prompt, and the call did not allow it */
+        FAILURE_NOT_GRANTED,          /* no grant by an administrator covers the device */
+        FAILURE_CRITICAL,             /* the host would lose something it needs */
+        FAILURE_INCOMPLETE_IOMMU_SET, /* others must move along; the sentence lists them */
+        FAILURE_IDENTITY_CHANGED,     /* not the device, or not the IOMMU set, that was granted */
+        FAILURE_BUSY,                 /* another operation on this IOMMU set is under way */
+        FAILURE_IN_USE,               /* a process holds the VFIO device open */
+        FAILURE_STUCK,                /* the kernel did not answer in time; the sentence names the holder */
+        FAILURE_DRIVER,               /* a driver refused; what was done has been undone */
+        FAILURE_NOT_BOUND,            /* the operation needs the device on vfio-pci, or at the host */
+        FAILURE_NO_RESET,             /* the device has no way to be reset */
+        FAILURE_LIMITS_EXCEEDED,      /* too many requests or too large a request */
+        FAILURE_HELPER,               /* the privileged helper cannot be reached or failed */
+        FAILURE_INTERNAL,             /* out of memory, disk full and the like; the sentence says which */
+        FAILURE_KIND_MAX,
+        FAILURE_KIND_INVALID = -EINVAL,
+} FailureKind;
+
+/* The last part of the D-Bus name: "NoSuchDevice". FAILURE_INTERACTION_REQUIRED goes out under the standard name
+ * org.freedesktop.DBus.Error.InteractiveAuthorizationRequired, which clients know. */
+DECLARE_STRING_TABLE(failure_kind, FailureKind);
+
+/* Plain data without pointers: it can live in memory shared with a worker. */
+typedef struct Failure {
+        FailureKind kind;
+        char sentence[1024];
+} Failure;
+
+/* Fills *f unless it already tells of an earlier failure: the first is the cause. Returns -EREMOTEIO, so that
+ * `return failure_set(f, ...)` leaves a function whose caller passes f on. */
+int failure_set(Failure *f, FailureKind kind, const char *format, ...) _printf_(3, 4);
+
+/* Turns it into an error for the caller of a method. Returns the negative errno that sd-bus wants. */
+int failure_to_bus(const Failure *f, sd_bus_error *error);
+
+/* Takes a D-Bus error from the helper (or from the bus in its place) back into a Failure. */
+void failure_from_bus(Failure *f, const sd_bus_error *error);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the host would lose if a device left it. HostFacts is one reading of what the host uses (mounts, swap,
+ * addresses, default routes, consoles), followed through partitions, dm, md, bonds, bridges and VLANs down to
+ * sysfs paths; critical_evaluate() asks it about one device. Read-only, needs no privilege. Both processes use
+ * it: the daemon to show, the helper to decide.
+ *
+ * host_facts_load() can wait for kernel locks (RTNL) that a hung driver holds: call it where waiting is
+ * allowed, in a worker or thread.
+ */
+
+#include "pci-identity.h"
+#include "string-table.h"
+
+typedef enum CriticalReason {
+        CRITICAL_MOUNTED,           /* a file system on it is mounted */
+        CRITICAL_SWAP,              /* the host swaps to it */
+        CRITICAL_DEFAULT_ROUTE,     /* the way out of the host */
+        CRITICAL_ADDRESS,           /* the host has an IP address on it */
+        CRITICAL_CONSOLE,           /* boot VGA, framebuffer or a console tty */
+        CRITICAL_BRIDGE_DEVICE,     /* a bridge: other devices are behind it */
+        CRITICAL_PF_WITH_VFS,       /* its virtual functions would be orphaned */
+        CRITICAL_NO_IOMMU,          /* nothing would keep it from writing to any memory */
+        CRITICAL_FIRMWARE_MAPPING,  /* firmware uses memory through it (reserved direct region) */
+        CRITICAL_UNSAFE_INTERRUPTS, /* VFIO was told to do without interrupt remapping */
+        CRITICAL_REASON_MAX,
+        CRITICAL_REASON_INVALID = -EINVAL,
+} CriticalReason;
+
+DECLARE_STRING_TABLE(critical_reason, CriticalReason); /* "mounted", "default-route", ... */
+
+/* An administrator can consent to these by name; the kernel refuses the others, or memory safety ends. */
+#define CRITICAL_OVERRIDABLE                                                                                \
+        (1U << CRITICAL_MOUNTED | 1U << CRITICAL_SWAP | 1U << CRITICAL_DEFAULT_ROUTE |                      \
+         1U << CRITICAL_ADDRESS | 1U << CRITICAL_CONSOLE | 1U << CRITICAL_FIRMWARE_MAPPING |                \
+         1U << CRITICAL_UNSAFE_INTERRUPTS)
+
+typedef struct Critical {
+        uint32_t reasons;                        /* bits 1 << CriticalReason */
+        char sentence[CRITICAL_REASON_MAX][256]; /* for each reason that holds: object, reason, what to do */
+} Critical;
+
+typedef struct HostFacts HostFacts;
+
+/* Fails (negative errno) rather than knowing half: no verdict is better than a wrong "nothing is lost". */
+int host_facts_load(int root, HostFacts **ret);
+HostFacts *host_facts_free(HostFacts *facts);
+DEFINE_CLEANUP(HostFacts *, host_facts_free);
+
+/* -ENODEV: the device is gone. */
+int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *identity, Critical *ret);
+
+/* "mounted, swap" for bits. Returns buf. */
+const char *critical_format(uint32_t reasons, char *buf, size_t size);
+
+/* What a failed evaluation means for the user, used where facts could not be had. */
+#define CRITICAL_UNKNOWN_SENTENCE                                                                           \
+        "what the host uses could not be read, so nothing may leave it; see the log and try again"

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A grant: root's consent that a device may leave the host. The helper alone writes grants, as root-owned files
+ * `<address>.grant` in /etc/verge-passthrough/grants.d; everybody may read them. This is the record and its text
+ * form; who may write one is the helper's business.
+ *
+ * The text is lines of `key=value`; unknown keys, missing keys and keys given twice are errors, because half a
+ * consent is none.
+ */
+
+#include <sys/types.h>
+
+#include "pci-identity.h"
+
+#define GRANT_TEXT_SIZE 4096
+#define GRANT_SUFFIX ".grant"
+
+typedef struct Grant {
+        PciIdentity identity;
+        IommuSet set; /* who must move along, this device among them; number is unused */
+        char host_driver[PCI_DRIVER_SIZE]; /* driver at grant time; "" when it had none */
+        uint32_t consent;                  /* bits of CriticalReason that were overridden by name */
+        uid_t granted_by;
+        uint64_t granted_at; /* seconds since the epoch */
+} Grant;
+
+/* -EBADMSG: not a grant. Bounded by the text; allocates nothing. */
+int grant_parse(const char *text, Grant *ret);
+
+/* Returns the length, or -ENOBUFS. parse(format(g)) = g. */
+int grant_format(const Grant *grant, char *buf, size_t size);
+
+/* Reads the grant of an address. -ENOENT: there is none; -EBADMSG: damaged, or of another address;
+ * -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. */
+int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret);

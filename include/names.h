@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Every name that both processes, the bus policy and polkit must agree on. */
+
+#define BUS_NAME "org.verge.Passthrough"
+#define BUS_PATH "/org/verge/Passthrough"
+#define BUS_PATH_DEVICES BUS_PATH "/device"
+#define BUS_INTERFACE_MANAGER "org.verge.Passthrough.Manager"
+#define BUS_INTERFACE_DEVICE "org.verge.Passthrough.Device"
+
+#define HELPER_NAME "org.verge.Passthrough.Helper"
+#define HELPER_PATH "/org/verge/Passthrough/Helper"
+#define HELPER_INTERFACE "org.verge.Passthrough.Helper"
+
+#define DAEMON_USER "verge-passthrough"
+
+#define POLKIT_ACTION_MANAGE "org.verge.Passthrough.manage"
+#define POLKIT_ACTION_GRANT "org.verge.Passthrough.grant"
+#define POLKIT_ACTION_GRANT_CRITICAL "org.verge.Passthrough.grant-critical"
+#define POLKIT_ACTION_REVOKE "org.verge.Passthrough.revoke"
+
+/* Below the root directory of the host (or of a test's fake host). */
+#define GRANTS_DIR "etc/verge-passthrough/grants.d"     /* written by the helper, one file a device */
+#define HELPER_CONF "etc/verge-passthrough/helper.conf" /* written by root */
+#define MOVES_DIR "run/verge-passthrough/moves" /* written by the helper, one file a moving IOMMU set */
+#define LOCKS_DIR "run/verge-passthrough/locks" /* the helper's own */
+
+#define VFIO_DRIVER "vfio-pci"
+
+/* Limits on what a caller can make us allocate. */
+#define DEVICES_PER_CALL_MAX 64U  /* addresses in one call, and members of one IOMMU set we move */
+#define POLKIT_PENDING_PER_UID 8U /* authorisations waiting for one user */
+#define POLKIT_PENDING_MAX 64U    /* authorisations waiting in all */
+#define CALLS_PENDING_PER_UID 16U /* calls a user may have under way that cost helper work */
+#define CALLS_PENDING_MAX 64U

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Asking polkit, without ever waiting for it on the main loop
+ * (org.freedesktop.PolicyKit1.Authority.CheckAuthorization, subject kind "system-bus-name").
+ *
+ * One question: who is this connection (asked of the bus, never of the caller); is it root; and if not, what
+ * does polkit say. Everything but a plain yes is a no: polkit missing, failing or silent, a subject that
+ * vanishes while the prompt stands. Questions are counted, per user and in all.
+ */
+
+#include "bus-util.h"
+
+typedef struct Polkit Polkit;
+typedef struct PolkitQuery PolkitQuery;
+
+typedef struct PolkitQuestion {
+        const char *subject;        /* unique bus name of the one who wants it */
+        const char *action;         /* polkit action id */
+        const char *const *details; /* key, value, key, value, NULL: shown in the prompt, seen by rules */
+        bool interactive;           /* may polkit prompt? (the caller's ALLOW_INTERACTIVE_AUTHORIZATION) */
+        bool third_party; /* the subject was named by somebody else: then root and `refuse_uid` never
+                                     * pass, because polkit would say yes to them without asking anybody */
+        uid_t refuse_uid;
+} PolkitQuestion;
+
+/* failure: NULL is yes. uid: of the subject, valid with yes. The query is freed by the callee's return. */
+typedef void (*polkit_done_t)(const Failure *failure, uid_t uid, void *userdata);
+
+int polkit_new(sd_bus *bus, Polkit **ret);
+Polkit *polkit_free(Polkit *p); /* drops pending questions without calling back */
+DEFINE_CLEANUP(Polkit *, polkit_free);
+
+/* Calls done exactly once, later (never from inside). Returns a negative errno when that cannot be promised;
+ * -EDQUOT: too many questions pending in all (too many of one user comes as a Failure, LimitsExceeded). */
+int polkit_ask(Polkit *p, const PolkitQuestion *q, polkit_done_t done, void *userdata);
+
+size_t polkit_pending(const Polkit *p);

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is laid over the root image at each run: the lab's tools, and the product as it was installed.
+
+A layer is a directory packed into a small read-only image and given to the guest as a disk. (9p would spare
+the packing, which takes a fraction of a second; a disk behaves the same on every kernel.)
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from . import cache, image
+
+GUEST = Path(__file__).resolve().parents[1] / "guest"
+
+# Program, where it goes, further compiler arguments.
+PROGRAMS = [("agent", "usr/libexec/lab-agent", []),
+            ("with-agent", "usr/local/bin/with-agent", ["-lutil"]),
+            ("vfio-hold", "usr/local/bin/vfio-hold", [])]
+CFLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra"]
+
+# Time spent at boot on what no case needs.
+MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+          "e2scrub_reap.service", "fstrim.timer", "man-db.timer", "getty@tty1.service", "getty-static.service",
+          "serial-getty@ttyS0.service", "serial-getty@hvc0.service", "ldconfig.service",
+          "systemd-timesyncd.service", "systemd-networkd.service", "systemd-resolved.service",
+          "systemd-hwdb-update.service", "systemd-journal-flush.service", "systemd-journal-catalog-update.service",
+          "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-random-seed.service",
+          "systemd-firstboot.service", "systemd-machine-id-commit.service", "systemd-pcrphase.service",
+          "systemd-pcrphase-sysinit.service", "systemd-pstore.service", "systemd-binfmt.service",
+          "proc-sys-fs-binfmt_misc.automount", "dev-hugepages.mount", "sys-kernel-debug.mount",
+          "sys-kernel-tracing.mount", "libvirt-guests.service", "networking.service"]
+
+# Debian's root is merged into /usr. A layer with a real /lib would hide the link and with it the system.
+MERGED = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
+
+
+def write(root, path, text, mode=0o644):
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    target.chmod(mode)
+
+
+def link(root, path, target):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).symlink_to(target)
+
+
+def build_tools(target):
+    cache.need("gcc")
+    with cache.progress("building the guest's tools"), tempfile.TemporaryDirectory(dir=target.parent) as work:
+        root = Path(work)
+        root.chmod(0o755)
+        for name, path, more in PROGRAMS:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            cache.tool(["gcc", *CFLAGS, "-o", root / path, GUEST / f"{name}.c", *more])
+        write(root, "etc/systemd/system/lab-agent.service", (GUEST / "lab-agent.service").read_text())
+        link(root, "etc/systemd/system/multi-user.target.wants/lab-agent.service", "../lab-agent.service")
+        link(root, "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
+        for unit in MASKED:
+            link(root, f"etc/systemd/system/{unit}", "/dev/null")
+        # Without an id this were a "first boot", which enables every unit there is.
+        write(root, "etc/machine-id", "7665726765206c6162207665726765ab\n")
+        write(root, "etc/hostname", "lab\n")
+        write(root, "etc/hosts", "127.0.0.1 localhost lab\n")
+        write(root, "etc/fstab", "")
+        for name, _, _ in image.USERS:
+            write(root, f"usr/share/lab/{name}.password", f"{name}\n")
+        cache.make_erofs(target, root, "--all-root")
+
+
+def tools():
+    """Path of the layer with agent, with-agent, vfio-hold and the guest's settings."""
+    sources = [GUEST / f"{name}.c" for name, _, _ in PROGRAMS]
+    key = cache.digest(sources, GUEST / "lab-agent.service", Path(__file__), image.USERS, CFLAGS)
+    return cache.cached("tools", key, build_tools, ".erofs")
+
+
+def copy_merged(source, root):
+    for entry in sorted(source.iterdir()):
+        target = root / "usr" / entry.name if entry.name in MERGED else root / entry.name
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, target, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(entry, target, follow_symlinks=False)
+
+
+def open_shared_directories(root):
+    """The uppermost layer's mode counts for a merged directory: one made under umask 077 would lock /usr."""
+    for directory, names, _ in os.walk(root):
+        for name in ["."] + names:
+            path = Path(directory) / name
+            shared = len(path.relative_to(root).parts) <= 2
+            if path.is_dir() and not path.is_symlink() and shared:
+                path.chmod(path.stat().st_mode | 0o755)
+
+
+def pack(destdir, target):
+    """Packs what `DESTDIR=destdir meson install` left (prefix /usr) as a layer, all owned by root."""
+    destdir = Path(destdir)
+    if not destdir.is_dir() or not any(destdir.iterdir()):
+        raise cache.LabError(f"{destdir}: nothing is installed there")
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        root = Path(work)
+        root.chmod(0o755)
+        copy_merged(destdir, root)
+        open_shared_directories(root)
+        target.unlink(missing_ok=True)
+        cache.make_erofs(target, root, "--all-root")
+    return target
