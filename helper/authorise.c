@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "authorise.h"
+#include "names.h"
+
+struct Authorisation {
+        char *sender;
+        uid_t root_uid, daemon_uid;
+        BusUidQuery *who;
+        sd_bus_slot *owner;
+        bool owns_name, owner_known;
+        authorise_done_t done;
+        void *userdata;
+};
+
+Authorisation *authorisation_free(Authorisation *a) {
+        if (!a)
+                return NULL;
+
+        bus_uid_query_free(a->who);
+        sd_bus_slot_unref(a->owner);
+        free(a->sender);
+        free(a);
+        return NULL;
+}
+DEFINE_CLEANUP(Authorisation *, authorisation_free);
+
+/* Comes first: the bus answers in the order in which it was asked. */
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        Authorisation *a = userdata;
+        const char *owner;
+
+        a->owner_known = true;
+        a->owns_name = !sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "s", &owner) > 0 &&
+                       streq(owner, a->sender);
+        return 1;
+}
+
+static void on_uid(int r, uid_t uid, void *userdata) {
+        Authorisation *a = userdata;
+
+        if (r < 0)
+                a->done(CALLER_STRANGER, a->userdata);
+        else if (uid == a->root_uid)
+                a->done(CALLER_ROOT, a->userdata);
+        else if (uid == a->daemon_uid && a->owner_known && a->owns_name)
+                a->done(CALLER_DAEMON, a->userdata);
+        else
+                a->done(CALLER_STRANGER, a->userdata);
+}
+
+int authorise(sd_bus_message *call, uid_t root_uid, uid_t daemon_uid, authorise_done_t done, void *userdata,
+              Authorisation **ret) {
+        _cleanup_(authorisation_freep) Authorisation *a = NULL;
+        sd_bus *bus = sd_bus_message_get_bus(call);
+        int r;
+
+        assert(done);
+        assert(ret);
+
+        a = calloc(1, sizeof *a);
+        if (!a)
+                return -ENOMEM;
+        a->root_uid = root_uid;
+        a->daemon_uid = daemon_uid;
+        a->done = done;
+        a->userdata = userdata;
+        a->sender = strdup(strempty(sd_bus_message_get_sender(call)));
+        if (!a->sender)
+                return -ENOMEM;
+
+        r = sd_bus_call_method_async(bus, &a->owner, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "GetNameOwner", on_owner, a, "s", BUS_NAME);
+        if (r < 0 || (r = bus_query_uid(bus, a->sender, on_uid, a, &a->who)) < 0)
+                return r;
+
+        *ret = STEAL(a);
+        return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "helper.h"
+#include "log.h"
+#include "operation.h"
+#include "sysfs.h"
+
+#define DEADLINE_DEFAULT 30U
+#define DEADLINE_MAX 600U
+
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        return operation_start(userdata, m);
+}
+
+/* One row for each verb of verb.c; a test compares them. */
+static const sd_bus_vtable helper_vtable[] = {
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD_WITH_NAMES("Check", "s", SD_BUS_PARAM(device), "a(ssbs)", SD_BUS_PARAM(checks),
+                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Grant", "asass",
+                                         SD_BUS_PARAM(devices) SD_BUS_PARAM(consent) SD_BUS_PARAM(subject),
+                                         "", , on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Revoke", "ass", SD_BUS_PARAM(devices) SD_BUS_PARAM(subject), "", ,
+                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Bind", "s", SD_BUS_PARAM(device), "", , on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Release", "s", SD_BUS_PARAM(device), "", , on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Reset", "s", SD_BUS_PARAM(device), "", , on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_VTABLE_END,
+};
+
+/* proc_pid_status(5): CapInh, CapPrm, CapEff, CapBnd and CapAmb must all be empty. Root's files are opened by uid
+ * alone; with no capability, nothing else of root is there to be stolen. */
+static int check_capabilities(int root) {
+        _cleanup_free_ char *status = NULL;
+        char *save = NULL;
+        unsigned seen = 0;
+        int r;
+
+        r = sysfs_read_full(root, "proc/self/status", 65536, &status);
+        if (r < 0)
+                return r;
+
+        for (char *line = strtok_r(status, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (!startswith(line, "Cap"))
+                        continue;
+                if (strspn(line + strcspn(line, "\t") + 1, "0") != 16)
+                        return -EPERM;
+                seen++;
+        }
+        return seen == 5 ? 0 : -EBADMSG;
+}
+
+/* `deadline-seconds=30`, comments and empty lines; only if root alone can write it. */
+static unsigned read_deadline(int root) {
+        char text[4096], *save = NULL, *end;
+        unsigned long v;
+        struct stat st;
+        unsigned deadline = DEADLINE_DEFAULT;
+
+        if (fstatat(root, HELPER_CONF, &st, 0) < 0)
+                return deadline;
+        if (st.st_uid != geteuid() || st.st_mode & 022 ||
+            sysfs_read(root, HELPER_CONF, text, sizeof text) < 0) {
+                log_warning("/" HELPER_CONF " is not root's alone or cannot be read; it is ignored.");
+                return deadline;
+        }
+
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (line[0] == '#')
+                        continue;
+                v = startswith(line, "deadline-seconds=") ? strtoul(strchr(line, '=') + 1, &end, 10) : 0;
+                if (v < 1 || v > DEADLINE_MAX || *end != '\0')
+                        log_warning("/" HELPER_CONF
+                                    ": '%s' is not understood and ignored; the one setting is "
+                                    "deadline-seconds, 1 to %u.",
+                                    line, DEADLINE_MAX);
+                else
+                        deadline = (unsigned)v;
+        }
+        return deadline;
+}
+
+static bool is_busy(void *userdata) {
+        const Operations *all = userdata;
+
+        return all->n > 0;
+}
+
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        Operations *all = userdata;
+        uint32_t result = 0;
+
+        if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &result) < 0 ||
+            result != 1) {
+                log_error("Cannot own the bus name " HELPER_NAME
+                          "; is another helper running, and does the bus "
+                          "policy org.verge.Passthrough.conf stand?");
+                return sd_event_exit(all->event, -EEXIST);
+        }
+        return sd_notify(false, "READY=1") < 0 ? 0 : 1;
+}
+
+static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
+        Operations *all = userdata;
+
+        return sd_event_exit(all->event, 0);
+}
+
+static int set_up(Operations *all) {
+        sigset_t set;
+        int r;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigaddset(&set, SIGINT);
+        (void)sigaddset(&set, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+
+        if ((r = sd_event_new(&all->event)) < 0 ||
+            (r = sd_event_add_signal(all->event, NULL, SIGTERM, NULL, NULL)) < 0 ||
+            (r = sd_event_add_signal(all->event, NULL, SIGINT, NULL, NULL)) < 0 ||
+            (r = sd_bus_open_system(&all->bus)) < 0 ||
+            (r = sd_bus_attach_event(all->bus, all->event, 0)) < 0 ||
+            (r = polkit_new(all->bus, &all->polkit)) < 0)
+                return r;
+
+        if ((r = sd_bus_match_signal_async(all->bus, NULL, "org.freedesktop.DBus.Local",
+                                           "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                           "Disconnected", on_disconnected, NULL, all)) < 0 ||
+            (r = sd_bus_add_object_vtable(all->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable,
+                                          all)) < 0)
+                return r;
+
+        return sd_bus_request_name_async(all->bus, NULL, HELPER_NAME, 0, on_name, all);
+}
+
+int helper_run(const HelperConfig *config) {
+        Operations all = {
+                        .root_fd = config->root_fd,
+                        .root_uid = config->root_uid,
+                        .daemon_uid = config->daemon_uid,
+                        .confine = config->sandbox,
+        };
+        int r;
+
+        if (config->sandbox) {
+                r = check_capabilities(config->root_fd);
+                if (r < 0) {
+                        log_error("The helper must run without any capability; start it by its unit, "
+                                  "verge-passthrough-helper.service.");
+                        return r;
+                }
+        }
+        all.deadline_usec = read_deadline(config->root_fd) * 1000000ULL;
+
+        r = set_up(&all);
+        if (r >= 0)
+                r = bus_run(all.bus, all.event, HELPER_NAME, config->idle_usec, is_busy, &all);
+
+        operations_free_all(&all);
+        polkit_free(all.polkit);
+        sd_bus_flush_close_unref(all.bus);
+        sd_event_unref(all.event);
+        return r;
+}

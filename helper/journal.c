@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+
+#include "atomic-file.h"
+#include "journal.h"
+
+static int write_entry(int root, const Move *m) {
+        char text[MOVE_TEXT_SIZE], name[16];
+        int r;
+
+        r = move_format(m, text, sizeof text);
+        if (r < 0)
+                return r;
+
+        (void)snprintf(name, sizeof name, "%u", m->set.number);
+        return atomic_file_write(root, MOVES_DIR, name, text, false); /* on tmpfs: nothing to sync */
+}
+
+int journal_begin(int root, MoveVerb verb, const IommuSet *set) {
+        return write_entry(root, &(Move){.verb = verb, .set = *set});
+}
+
+int journal_mark_stuck(int root, unsigned set, const char *sentence) {
+        char name[16];
+        Move m;
+        int r;
+
+        (void)snprintf(name, sizeof name, "%u", set);
+        r = move_read(root, name, &m);
+        if (r < 0)
+                return r;
+
+        (void)snprintf(m.stuck, sizeof m.stuck, "%s", sentence);
+        return write_entry(root, &m);
+}
+
+int journal_end(int root, unsigned set) {
+        char path[sizeof MOVES_DIR + 16];
+
+        (void)snprintf(path, sizeof path, MOVES_DIR "/%u", set);
+        return unlinkat(root, path, 0) < 0 && errno != ENOENT ? -errno : 0;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "authorise.h"
+#include "log.h"
+#include "operation.h"
+#include "sysfs.h"
+
+#define OPERATIONS_MAX 64U /* at once; each may be a process */
+#define MARK_STUCK_USEC (2ULL * 1000 * 1000)
+#define SET_UNKNOWN 0U
+
+struct Operation {
+        Operations *all;
+        Operation *next;
+        sd_bus_message *call; /* NULL once answered */
+        const Verb *verb;
+        Request request, mark;
+        char *subject;
+        char set[16]; /* of a move: the IOMMU set's number, or "" */
+        bool preparing, asking;
+        Authorisation *authorisation;
+        Worker *worker, *marker;
+};
+
+static Operation *operation_free(Operation *o) {
+        if (!o)
+                return NULL;
+
+        for (Operation **i = &o->all->list; *i; i = &(*i)->next)
+                if (*i == o) {
+                        *i = o->next;
+                        o->all->n--;
+                        break;
+                }
+
+        authorisation_free(o->authorisation);
+        worker_free(o->worker);
+        worker_free(o->marker);
+        sd_bus_message_unref(o->call);
+        free(o->subject);
+        free(o);
+        return NULL;
+}
+
+void operations_free_all(Operations *all) {
+        while (all->list)
+                operation_free(all->list);
+}
+
+/* Ends with the last thing that could still call back. */
+static void release_if_done(Operation *o) {
+        if (!o->call && !o->worker && !o->marker && !o->asking)
+                operation_free(o);
+}
+
+static void answer(Operation *o, const Failure *f, const WorkerResult *result) {
+        int r;
+
+        if (!o->call)
+                return;
+
+        r = f ? bus_reply_failure(o->call, f) : verb_reply(o->verb, o->call, result);
+        if (r < 0)
+                log_warning("Cannot answer a call of %s: %s", o->verb->name, strerror(-r));
+        o->call = sd_bus_message_unref(o->call);
+}
+
+static void _printf_(3, 4) answer_failure(Operation *o, FailureKind kind, const char *format, ...) {
+        Failure f = {.kind = kind};
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(f.sentence, sizeof f.sentence, format, ap);
+        va_end(ap);
+        answer(o, &f, NULL);
+}
+
+static const char *first_device(const Operation *o, char buf[static PCI_ADDRESS_SIZE]) {
+        return pci_address_format(&o->request.devices[0], buf);
+}
+
+static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata);
+
+static int start_worker(Operation *o, worker_work_t work) {
+        int r;
+
+        r = worker_start(o->all->event, o->all->root_fd, o->all->deadline_usec, work, &o->request, on_worker,
+                         o, &o->worker);
+        if (r < 0)
+                answer_failure(o, FAILURE_INTERNAL,
+                               "Nothing was changed: no worker could be started (%s); try again.",
+                               strerror(-r));
+        return r;
+}
+
+/* No second writer for a set: it could only queue up behind the first. The number is read here without waiting;
+ * what holds is the lock that the worker takes. */
+static bool set_is_taken(Operation *o) {
+        char address[PCI_ADDRESS_SIZE], doing[PCI_ADDRESS_SIZE];
+        _cleanup_close_ int fd = -1;
+
+        fd = sysfs_open_device(o->all->root_fd, &o->request.devices[0]);
+        if (fd < 0 || sysfs_read_link_name(fd, "iommu_group", o->set, sizeof o->set) < 0)
+                o->set[0] = '\0';
+        if (!o->set[0])
+                return false;
+
+        for (const Operation *i = o->all->list; i; i = i->next) {
+                if (i == o || !i->worker || !streq(i->set, o->set))
+                        continue;
+                answer_failure(o, worker_is_late(i->worker) ? FAILURE_STUCK : FAILURE_BUSY,
+                               "Device %s is in an IOMMU set where %s of %s %s; %s.",
+                               first_device(o, address), i->verb->name, first_device(i, doing),
+                               worker_is_late(i->worker) ? "does not come to an end" : "is under way",
+                               worker_is_late(i->worker) ? "end the process that holds it, or reboot"
+                                                         : "try again when it has ended");
+                return true;
+        }
+        return false;
+}
+
+static void start_work(Operation *o) {
+        o->preparing = false;
+        if (o->verb->move < 0 || !set_is_taken(o))
+                (void)start_worker(o, o->verb->work);
+        release_if_done(o);
+}
+
+static void on_polkit(const Failure *f, uid_t uid, void *userdata) {
+        Operation *o = userdata;
+
+        o->asking = false;
+        if (f) {
+                answer(o, f, NULL);
+                release_if_done(o);
+                return;
+        }
+
+        o->request.uid = uid;
+        start_work(o);
+}
+
+static void ask(Operation *o, const WorkerResult *result) {
+        const char *details[] = {
+                        "device",    result->prompt.device,    "model",   result->prompt.model,
+                        "driver",    result->prompt.driver,    "consent", result->prompt.consent,
+                        "iommu-set", result->prompt.iommu_set, NULL,
+        };
+        PolkitQuestion question = {
+                        .subject = o->subject,
+                        .action = result->critical ? o->verb->action_critical : o->verb->action,
+                        .details = details,
+                        .interactive = sd_bus_message_get_allow_interactive_authorization(o->call) > 0,
+                        .third_party = true,
+                        .refuse_uid = o->all->daemon_uid,
+        };
+        int r;
+
+        /* The consent asked for is for what is critical now, not for a list that somebody made long ago. */
+        o->request.consent &= result->critical;
+
+        r = polkit_ask(o->all->polkit, &question, on_polkit, o);
+        if (r < 0)
+                answer_failure(o, FAILURE_LIMITS_EXCEEDED,
+                               "Too many requests wait for authorization; try again when some have ended.");
+        else
+                o->asking = true;
+}
+
+static void on_marker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
+        Operation *o = userdata;
+
+        answer(o, end == WORKER_FINISHED && result->failure.kind ? &result->failure : &o->mark.stuck, NULL);
+        if (end != WORKER_LATE) {
+                o->marker = worker_free(w);
+                release_if_done(o);
+        }
+}
+
+/* The kernel does not come back. Say so now; the worker goes on when it does. */
+static void on_worker_late(Operation *o, const WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        o->mark = (Request){.set = result->set, .confine = o->request.confine};
+        (void)failure_set(&o->mark.stuck, FAILURE_STUCK,
+                          "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself "
+                          "when the "
+                          "process that uses the device lets it go:",
+                          (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
+                          o->verb->name, first_device(o, address));
+        log_warning("%s", o->mark.stuck.sentence);
+
+        /* Only a move has something in the journal; the set is known from the first write on. */
+        if (result->set.n_members == 0) {
+                answer(o, &o->mark.stuck, NULL);
+                return;
+        }
+
+        r = worker_start(o->all->event, o->all->root_fd, MARK_STUCK_USEC, request_mark_stuck, &o->mark,
+                         on_marker, o, &o->marker);
+        if (r < 0)
+                answer(o, &o->mark.stuck, NULL);
+}
+
+static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
+        Operation *o = userdata;
+        char address[PCI_ADDRESS_SIZE];
+
+        if (end == WORKER_LATE) {
+                on_worker_late(o, result);
+                return;
+        }
+
+        if (worker_is_late(w))
+                log_notice("%s of %s has come to an end after all%s%s", o->verb->name,
+                           first_device(o, address), result->failure.kind ? ": " : ".",
+                           result->failure.sentence);
+
+        if (end == WORKER_DIED)
+                answer_failure(o, FAILURE_INTERNAL,
+                               "The worker for %s of %s was killed; Release brings the device home.",
+                               o->verb->name, first_device(o, address));
+        else if (result->failure.kind != FAILURE_NONE)
+                answer(o, &result->failure, NULL);
+        else if (o->preparing && o->call)
+                ask(o, result);
+        else
+                answer(o, NULL, result);
+
+        o->worker = worker_free(w);
+        release_if_done(o);
+}
+
+static void on_authorised(CallerKind kind, void *userdata) {
+        Operation *o = userdata;
+
+        o->authorisation = authorisation_free(o->authorisation);
+
+        if (kind == CALLER_STRANGER)
+                answer_failure(o, FAILURE_NOT_AUTHORIZED,
+                               "The helper serves only verge-passthroughd and root; call "
+                               "org.verge.Passthrough.");
+        else if (o->verb->prepare && kind == CALLER_ROOT && o->subject[0])
+                answer_failure(o, FAILURE_INVALID_ARGUMENT,
+                               "Root consents for itself; pass an empty string as the subject of %s.",
+                               o->verb->name);
+        else if (o->verb->prepare && kind == CALLER_DAEMON) {
+                o->preparing = true;
+                (void)start_worker(o, o->verb->prepare);
+        } else {
+                start_work(o);
+                return;
+        }
+        release_if_done(o);
+}
+
+int operation_start(Operations *all, sd_bus_message *call) {
+        const char *subject;
+        Failure f = {0};
+        const Verb *verb;
+        Operation *o;
+        Request request;
+        int r;
+
+        verb = verb_find(sd_bus_message_get_member(call));
+        if (!verb)
+                return -EBADRQC;
+
+        if (all->n >= OPERATIONS_MAX)
+                (void)failure_set(&f, FAILURE_LIMITS_EXCEEDED,
+                                  "The helper has %u operations under way; try again when some have ended.",
+                                  OPERATIONS_MAX);
+        if (f.kind || verb_parse(verb, call, &request, &subject, &f) < 0)
+                return bus_reply_failure(call, &f);
+
+        o = calloc(1, sizeof *o);
+        if (!o)
+                return -ENOMEM;
+        o->all = all;
+        o->verb = verb;
+        o->request = request;
+        o->request.confine = all->confine;
+        o->next = all->list;
+        all->list = o;
+        all->n++;
+
+        o->subject = strdup(subject);
+        r = o->subject ? authorise(call, all->root_uid, all->daemon_uid, on_authorised, o, &o->authorisation)
+                       : -ENOMEM;
+        if (r < 0) {
+                operation_free(o);
+                return r;
+        }
+
+        o->call = sd_bus_message_ref(call);
+        return 1;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One call to the helper on its way: who calls, parse, (check, prompt,) work, answer. It lives until its worker has
+ * ended, which can be long after the answer when the kernel does not come back.
+ */
+
+#include "polkit.h"
+#include "verb.h"
+
+typedef struct Operation Operation;
+
+/* What operations share. Owned by the helper. */
+typedef struct Operations {
+        sd_bus *bus;
+        sd_event *event;
+        Polkit *polkit;
+        int root_fd;
+        uid_t root_uid, daemon_uid;
+        uint64_t deadline_usec;
+        bool confine;
+        Operation *list;
+        size_t n;
+} Operations;
+
+/* Takes a method call; answers it now or later, whatever happens. Returns what a sd-bus handler returns. */
+int operation_start(Operations *all, sd_bus_message *call);
+
+/* At the end of the process. */
+void operations_free_all(Operations *all);

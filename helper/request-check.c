@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "request.h"
+#include "sysfs.h"
+#include "target.h"
+
+static void add_row(WorkerResult *result, const char *check, const char *severity, bool passed,
+                    const char *sentence) {
+        CheckRow *row;
+
+        assert(result->n_rows < CHECK_ROWS_MAX);
+
+        row = &result->rows[result->n_rows++];
+        (void)snprintf(row->check, sizeof row->check, "%s", check);
+        (void)snprintf(row->severity, sizeof row->severity, "%s", severity);
+        row->passed = passed;
+        (void)snprintf(row->sentence, sizeof row->sentence, "%s", sentence);
+}
+
+/* The outcome of a check that speaks in failures: its sentence, or the one for success. */
+static void add_outcome(Target *t, const char *check, int r, const char *success) {
+        add_row(t->result, check, "error", r >= 0, r >= 0 ? success : t->result->failure.sentence);
+        t->result->failure = (Failure){0};
+}
+
+static void add_set(Target *t, const char *address) {
+        char members[256], sentence[512];
+
+        if (t->n_members == 1)
+                (void)snprintf(sentence, sizeof sentence, "Device %s moves alone.", address);
+        else
+                (void)snprintf(sentence, sizeof sentence,
+                               "The IOMMU cannot separate these devices, so they move together: %s.",
+                               iommu_set_format(&t->movers, members, sizeof members));
+        add_row(t->result, "iommu-set", "info", true, sentence);
+}
+
+/* A reason of any member stands in the way of all. */
+static int add_critical(Target *t, const HostFacts *facts) {
+        Critical c, all = {0};
+        char sentence[256];
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                if ((r = target_evaluate(t, &t->members[i], facts, &c)) < 0)
+                        return r;
+                for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
+                        if (c.reasons & 1U << reason && !(all.reasons & 1U << reason)) {
+                                all.reasons |= 1U << reason;
+                                memcpy(all.sentence[reason], c.sentence[reason], sizeof c.sentence[reason]);
+                        }
+        }
+
+        for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++) {
+                const char *word = critical_reason_to_string((CriticalReason)reason);
+
+                (void)snprintf(sentence, sizeof sentence, "The host does not need it (%s).", word);
+                add_row(t->result, word, "error", !(all.reasons & 1U << reason),
+                        all.reasons & 1U << reason ? all.sentence[reason] : sentence);
+        }
+        return 0;
+}
+
+static void add_driver(Target *t) {
+        _cleanup_close_ int driver = -1;
+
+        driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
+        add_row(t->result, "driver", "error", driver >= 0,
+                driver >= 0 ? "The driver vfio-pci is loaded."
+                            : "The driver vfio-pci is not loaded; 'modprobe vfio-pci'.");
+}
+
+void request_check(int root, const void *request, WorkerResult *result) {
+        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
+        _cleanup_(target_closep) Target *t = NULL;
+        const Request *q = request;
+        char address[PCI_ADDRESS_SIZE];
+
+        if (request_confine(root, q, NULL, result) < 0 ||
+            target_open(root, &q->devices[0], result, &t) < 0 || target_load_facts(root, result, &facts) < 0)
+                return;
+
+        add_set(t, pci_address_format(&q->devices[0], address));
+        add_outcome(t, "granted", target_check_grants(t),
+                    "An administrator has granted that it may leave the host.");
+        add_driver(t);
+        if (add_critical(t, facts) < 0)
+                result->n_rows = 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "journal.h"
+#include "landlock.h"
+#include "log.h"
+#include "request.h"
+#include "steps.h"
+#include "sysfs.h"
+#include "vfio.h"
+
+/* What the move of this target writes, and nothing else. */
+static int allow_writes(Target *t, int ruleset) {
+        char path[64 + PCI_DRIVER_SIZE];
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                const Member *m = &t->members[i];
+
+                (void)snprintf(path, sizeof path, "sys/bus/pci/drivers/%s/unbind", m->driver);
+                if ((r = landlock_allow_file(ruleset, m->fd, "driver_override")) < 0 ||
+                    (r = landlock_allow_file(ruleset, m->fd, "reset")) < 0 ||
+                    (m->driver[0] && (r = landlock_allow_file(ruleset, t->root, path)) < 0))
+                        return r;
+        }
+
+        if ((r = landlock_allow_file(ruleset, t->root, "sys/bus/pci/drivers/" VFIO_DRIVER "/unbind")) < 0 ||
+            (r = landlock_allow_file(ruleset, t->root, "sys/bus/pci/drivers_probe")) < 0)
+                return r;
+        return landlock_allow_directory(ruleset, t->root, MOVES_DIR);
+}
+
+static int confine(Target *t) {
+        _cleanup_close_ int ruleset = -1;
+        int r;
+
+        ruleset = landlock_new();
+        if (ruleset == -EOPNOTSUPP)
+                return 0;
+        if ((r = ruleset) < 0 || (r = allow_writes(t, ruleset)) < 0 || (r = landlock_restrict(ruleset)) < 0)
+                return failure_set(
+                                &t->result->failure, FAILURE_INTERNAL,
+                                "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
+                                strerror(-r));
+        return 0;
+}
+
+int request_confine(int root, const Request *q, const char *directory, WorkerResult *result) {
+        _cleanup_close_ int ruleset = -1;
+        int r;
+
+        if (!q->confine)
+                return 0;
+
+        ruleset = landlock_new();
+        if (ruleset == -EOPNOTSUPP)
+                return 0;
+        if ((r = ruleset) < 0 || (r = landlock_allow_directory(ruleset, root, LOCKS_DIR)) < 0 ||
+            (directory && (r = landlock_allow_directory(ruleset, root, directory)) < 0) ||
+            (r = landlock_restrict(ruleset)) < 0)
+                return failure_set(
+                                &result->failure, FAILURE_INTERNAL,
+                                "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
+                                strerror(-r));
+        return 0;
+}
+
+static int check_bind(Target *t) {
+        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
+        _cleanup_close_ int driver = -1;
+        int r;
+
+        driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
+        if (driver < 0)
+                return failure_set(&t->result->failure, FAILURE_DRIVER,
+                                   "The driver vfio-pci is not loaded; 'modprobe vfio-pci' and try again.");
+
+        if ((r = target_load_facts(t->root, t->result, &facts)) < 0)
+                return r;
+        return target_check_critical(t, facts, 0);
+}
+
+static int check_in_use(Target *t) {
+        char holder[256], members[256];
+        int r;
+
+        r = vfio_in_use(t->root, t->movers.number);
+        if (r == 0)
+                return 0;
+        if (r < 0)
+                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                                   "Cannot tell whether /dev/vfio/%u is in use (%s); see 'ls -l /dev/vfio'.",
+                                   t->movers.number, strerror(-r));
+
+        vfio_describe_holder(t->root, &t->movers, holder, sizeof holder);
+        return failure_set(&t->result->failure, FAILURE_IN_USE,
+                           "A VM holds %s open (/dev/vfio/%u; %s); shut it down and try again.",
+                           iommu_set_format(&t->movers, members, sizeof members), t->movers.number, holder);
+}
+
+static bool all_on_vfio(const Target *t) {
+        for (size_t i = 0; i < t->n_members; i++)
+                if (!member_on_vfio(&t->members[i]))
+                        return false;
+        return true;
+}
+
+/* Everything that can be known before the first write. 1: nothing is left to do. */
+static int check_move(Target *t, MoveVerb verb) {
+        int r;
+
+        if ((r = target_check_grants(t)) < 0)
+                return r;
+        if (verb == MOVE_BIND && all_on_vfio(t))
+                return 1;
+        if ((r = check_in_use(t)) < 0)
+                return r;
+        if (verb != MOVE_BIND)
+                return 0;
+        if ((r = check_bind(t)) < 0)
+                return r;
+        return steps_check_override(t);
+}
+
+static void move(Target *t, const Request *q) {
+        int r;
+
+        /* A worker of ours that waited for the lock until nobody waits for it any more must not surprise them. */
+        if (q->verb != MOVE_RELEASE && worker_past_deadline(t->result)) {
+                (void)failure_set(&t->result->failure, FAILURE_STUCK,
+                                  "An earlier operation did not end in time; nothing was begun.");
+                return;
+        }
+
+        r = journal_begin(t->root, q->verb, &t->movers);
+        if (r < 0) {
+                (void)failure_set(&t->result->failure, FAILURE_INTERNAL,
+                                  "Nothing was changed: /" MOVES_DIR " cannot be written (%s); run "
+                                  "'systemd-tmpfiles --create' and try again.",
+                                  strerror(-r));
+                return;
+        }
+        t->result->set = t->movers;
+
+        if (q->verb == MOVE_BIND)
+                (void)steps_bind(t);
+        else if (q->verb == MOVE_RELEASE)
+                (void)steps_release(t);
+        else
+                (void)steps_reset(t, &q->devices[0]);
+
+        r = journal_end(t->root, t->movers.number);
+        if (r < 0)
+                log_warning("Cannot remove the journal entry of IOMMU set %u: %s", t->movers.number,
+                            strerror(-r));
+}
+
+void request_move(int root, const void *request, WorkerResult *result) {
+        _cleanup_(target_closep) Target *t = NULL;
+        const Request *q = request;
+        int r;
+
+        if (target_open(root, &q->devices[0], result, &t) < 0 || (r = check_move(t, q->verb)) < 0)
+                return;
+        if (r > 0) {
+                (void)journal_end(root,
+                                  t->movers.number); /* a crash may have left one behind a finished bind */
+                return;
+        }
+
+        if (!q->confine || confine(t) >= 0)
+                move(t, q);
+}
+
+void request_mark_stuck(int root, const void *request, WorkerResult *result) {
+        const Request *q = request;
+        char holder[256];
+        int r;
+
+        if (request_confine(root, q, MOVES_DIR, result) < 0)
+                return;
+
+        vfio_describe_holder(root, &q->set, holder, sizeof holder);
+        (void)failure_set(&result->failure, FAILURE_STUCK, "%.640s %.256s.", q->stuck.sentence, holder);
+
+        r = journal_mark_stuck(root, q->set.number, result->failure.sentence);
+        if (r < 0 && r != -ENOENT)
+                log_warning("Cannot mark IOMMU set %u as stuck: %s", q->set.number, strerror(-r));
+}

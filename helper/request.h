@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What a worker is asked to do, in full: addresses, bits and a number. No path, driver name, uid of the caller's
+ * choice or free text ever comes in; a request is parsed and bounded before a worker exists.
+ */
+
+#include <sys/types.h>
+
+#include "grant.h"
+#include "move.h"
+#include "worker.h"
+
+typedef struct Request {
+        size_t n_devices; /* 1..DEVICES_PER_CALL_MAX, sorted, no duplicates */
+        PciAddress devices[DEVICES_PER_CALL_MAX];
+        uint32_t consent; /* of Grant: critical reasons overridden by name */
+        uid_t uid;        /* of Grant: who consents, as polkit knows him */
+        MoveVerb verb;    /* of request_move */
+        bool confine;     /* use Landlock where the kernel has it; false only in tests */
+        Failure stuck;    /* of request_mark_stuck: the sentence begun by the main loop */
+        IommuSet set;     /* of request_mark_stuck */
+} Request;
+
+/* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in
+ * result->failure and has changed nothing, or says what. */
+void request_check(int root, const void *request, WorkerResult *result);
+void request_move(int root, const void *request, WorkerResult *result);
+
+/* Checks a Grant or Revoke as if it were done now and says what the prompt has to show. */
+void request_prepare_grant(int root, const void *request, WorkerResult *result);
+void request_prepare_revoke(int root, const void *request, WorkerResult *result);
+void request_grant(int root, const void *request, WorkerResult *result);
+void request_revoke(int root, const void *request, WorkerResult *result);
+
+/* From here on the worker can write only below the locks and this directory (NULL: only the locks). A kernel
+ * without Landlock leaves it to the sandbox of the unit; any other error is one, half a fence would look whole. */
+int request_confine(int root, const Request *q, const char *directory, WorkerResult *result);
+
+/* Names who holds a set that does not move, in the journal and in result->failure. */
+void request_mark_stuck(int root, const void *request, WorkerResult *result);

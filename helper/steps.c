@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "steps.h"
+#include "sysfs-write.h"
+#include "sysfs.h"
+
+#define OVERRIDE_VFIO VFIO_DRIVER "\n"
+#define OVERRIDE_NONE "\n" /* zero bytes would not clear it */
+
+static int fail_step(Target *t, const char *error, const char *advice) {
+        return failure_set(&t->result->failure, FAILURE_DRIVER, "Failed %s: %s; %s.", t->result->doing,
+                           error, advice);
+}
+
+/* Proof, then the write. `at` is the member's own directory, or the root directory for the bus-wide probe. */
+static int write_step(Target *t, const Member *m, int at, const char *path, const char *data) {
+        int r;
+
+        r = target_prove(t, m);
+        if (r < 0)
+                return r;
+
+        r = sysfs_write(at, path, data);
+        if (r == -ENODEV || r == -ENOENT)
+                return fail_step(t, "the device or its driver is gone", "see 'dmesg'");
+        return r < 0 ? fail_step(t, strerror(-r), "see 'dmesg' for what the driver says") : 0;
+}
+
+static int read_override(const Member *m, char *buf, size_t size) {
+        int r;
+
+        r = sysfs_read(m->fd, "driver_override", buf, size);
+        if (r >= 0 && streq(buf, "(null)"))
+                buf[0] = '\0';
+        return r;
+}
+
+int steps_check_override(Target *t) {
+        char address[PCI_ADDRESS_SIZE], override[PCI_DRIVER_SIZE];
+        const Member *m;
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                m = &t->members[i];
+                (void)pci_address_format(&m->identity.address, address);
+                worker_doing(t->result, "reading the driver_override of %s", address);
+
+                r = read_override(m, override, sizeof override);
+                if (r < 0)
+                        return fail_step(t, strerror(-r), "see 'dmesg'");
+                if (override[0] && !streq(override, VFIO_DRIVER))
+                        return failure_set(&t->result->failure, FAILURE_DRIVER,
+                                           "Device %s has the driver_override '%s', which is not ours; "
+                                           "clear it "
+                                           "(driverctl unset-override %s) and try again.",
+                                           address, override, address);
+        }
+        return 0;
+}
+
+static int set_override(Target *t, Member *m, const char *value) {
+        char address[PCI_ADDRESS_SIZE];
+
+        worker_doing(t->result, "%s the driver_override of %s",
+                     streq(value, OVERRIDE_NONE) ? "clearing" : "setting",
+                     pci_address_format(&m->identity.address, address));
+        return write_step(t, m, m->fd, "driver_override", value);
+}
+
+static int unbind(Target *t, Member *m) {
+        char address[PCI_ADDRESS_SIZE], line[PCI_ADDRESS_SIZE + 1];
+        int r;
+
+        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
+        worker_doing(t->result, "unbinding %s from %s", address, m->driver);
+
+        r = write_step(t, m, m->fd, "driver/unbind", line);
+        return r < 0 ? r : target_refresh_driver(t, m);
+}
+
+static int probe(Target *t, Member *m, const char *wanted) {
+        char address[PCI_ADDRESS_SIZE], line[PCI_ADDRESS_SIZE + 1];
+        int r;
+
+        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
+        worker_doing(t->result, "giving %s to %s", address, wanted);
+
+        r = write_step(t, m, t->root, "sys/bus/pci/drivers_probe", line);
+        return r < 0 ? r : target_refresh_driver(t, m);
+}
+
+/* One member home again. Also the unwinding of a bind. */
+static int release_member(Target *t, Member *m) {
+        const char *home = m->grant.host_driver;
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        if (member_on_vfio(m)) {
+                r = unbind(t, m);
+                if (r < 0)
+                        return r;
+        }
+        if (m->driver[0])
+                return 0;
+
+        r = probe(t, m, home[0] ? home : "the host");
+        if (r < 0)
+                return r;
+        if (member_on_vfio(m))
+                return fail_step(t, "vfio-pci took it again",
+                                 "remove its id from vfio-pci's ids and try again");
+        if (!m->driver[0] && home[0])
+                return failure_set(&t->result->failure, FAILURE_DRIVER,
+                                   "Device %s is free, but the host driver %s did not take it back; "
+                                   "'modprobe %s', "
+                                   "see 'dmesg' and call Release again.",
+                                   pci_address_format(&m->identity.address, address), home, home);
+        return 0;
+}
+
+static int clear_override(Target *t, Member *m) {
+        char override[PCI_DRIVER_SIZE];
+        int r;
+
+        r = read_override(m, override, sizeof override);
+        if (r >= 0 && !streq(override, VFIO_DRIVER))
+                return 0; /* none, or somebody else's */
+        return set_override(t, m, OVERRIDE_NONE);
+}
+
+static void unwind(Target *t) {
+        Failure cause = t->result->failure, worse = {0};
+        size_t n;
+
+        /* The last touched goes first. Each member is tried, and what fails is told behind the cause. */
+        for (size_t i = t->n_members; i > 0; i--) {
+                Member *m = &t->members[i - 1];
+
+                t->result->failure = (Failure){0};
+                if (m->touched && (clear_override(t, m) < 0 || target_refresh_driver(t, m) < 0 ||
+                                   release_member(t, m) < 0))
+                        (void)failure_set(&worse, FAILURE_DRIVER, "%s", t->result->failure.sentence);
+        }
+
+        n = strlen(cause.sentence);
+        (void)snprintf(cause.sentence + n, sizeof cause.sentence - n, " %s %.400s",
+                       worse.kind == FAILURE_NONE ? "All that was done before has been undone."
+                                                  : "Undoing what was done before failed too:",
+                       worse.sentence);
+        n = strlen(cause.sentence);
+        if (cause.sentence[n - 1] == ' ')
+                cause.sentence[n - 1] = '\0';
+        t->result->failure = cause;
+}
+
+static int check_time(Target *t) {
+        if (!worker_past_deadline(t->result))
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_STUCK, "The time was up after %s.",
+                           t->result->doing);
+}
+
+static int bind_all(Target *t) {
+        Member *m;
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                m = &t->members[i];
+                if ((r = check_time(t)) < 0)
+                        return r;
+                m->touched = true;
+                if ((r = set_override(t, m, OVERRIDE_VFIO)) < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                m = &t->members[i];
+                if (member_on_vfio(m))
+                        continue;
+                if ((r = check_time(t)) < 0 || (m->driver[0] && (r = unbind(t, m)) < 0) ||
+                    (r = check_time(t)) < 0 || (r = probe(t, m, VFIO_DRIVER)) < 0)
+                        return r;
+                if (!member_on_vfio(m))
+                        return fail_step(t, "the kernel did not bind it",
+                                         "see 'dmesg' for what vfio-pci says about it");
+        }
+        return check_time(t);
+}
+
+int steps_bind(Target *t) {
+        int r;
+
+        r = bind_all(t);
+        if (r < 0)
+                unwind(t);
+        return r;
+}
+
+int steps_release(Target *t) {
+        Failure first = {0};
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                if (clear_override(t, &t->members[i]) < 0)
+                        (void)failure_set(&first, t->result->failure.kind, "%s",
+                                          t->result->failure.sentence);
+                t->result->failure = (Failure){0};
+        }
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                if (release_member(t, &t->members[i]) < 0)
+                        (void)failure_set(&first, t->result->failure.kind, "%s",
+                                          t->result->failure.sentence);
+                t->result->failure = (Failure){0};
+        }
+
+        t->result->failure = first;
+        return first.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+}
+
+int steps_reset(Target *t, const PciAddress *a) {
+        char address[PCI_ADDRESS_SIZE], methods[256];
+        Member *m = NULL;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (pci_address_compare(&t->members[i].identity.address, a) == 0)
+                        m = &t->members[i];
+        assert(m);
+
+        (void)pci_address_format(a, address);
+        if (!member_on_vfio(m))
+                return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+                                   "Device %s is in use by the host's driver %s; Bind it before a reset.",
+                                   address, m->driver[0] ? m->driver : "(none)");
+        if (sysfs_read(m->fd, "reset_method", methods, sizeof methods) <= 0)
+                return failure_set(&t->result->failure, FAILURE_NO_RESET,
+                                   "Device %s has no way to be reset; only a power cycle of the host does "
+                                   "that.",
+                                   address);
+
+        worker_doing(t->result, "resetting %s by the first of: %s", address, methods);
+        return write_step(t, m, m->fd, "reset", "1\n");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The moves themselves: ordered writes to sysfs, each proved to hit the right device, and their unwinding. Sources:
+ * Documentation/ABI/testing/sysfs-bus-pci (driver_override, drivers_probe, reset, reset_method).
+ *
+ * Only for workers, on a target that is locked and checked. The caller keeps the journal.
+ */
+
+#include "target.h"
+
+/* Host -> vfio-pci: the overrides of all members first, so that no probe can hand one back to the host; then for
+ * each unbind, probe, and a look at the driver link, since a probe that bound nothing reports success. When a step
+ * fails, or the deadline passes, all that was done is undone in reverse. */
+int steps_bind(Target *t);
+
+/* vfio-pci -> host, also from any state that a crash left. Never unwound: each step brings a device closer to the
+ * host. A member that fails does not keep the others; the first failure is told. */
+int steps_release(Target *t);
+
+/* Resets the one member with this address by its best method. */
+int steps_reset(Target *t, const PciAddress *a);
+
+/* A driver_override that somebody else has set is not ours to replace. */
+int steps_check_override(Target *t);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <limits.h>
+
+#include "sysfs.h"
+#include "target.h"
+
+#define SET_NONE UINT_MAX
+
+Target *target_close(Target *t) {
+        if (!t)
+                return NULL;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                (void)close(t->members[i].fd);
+        if (t->lock >= 0)
+                (void)close(t->lock);
+        free(t);
+        return NULL;
+}
+
+static int fail_gone(Target *t, const PciAddress *a) {
+        char address[PCI_ADDRESS_SIZE];
+
+        return failure_set(&t->result->failure, FAILURE_NO_SUCH_DEVICE,
+                           "There is no PCI device %s; 'lspci -D' lists those that exist.",
+                           pci_address_format(a, address));
+}
+
+static int fail_reading(Target *t, const PciAddress *a, int r) {
+        char address[PCI_ADDRESS_SIZE];
+
+        if (r == -ENODEV)
+                return fail_gone(t, a);
+        return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                           "Device %s cannot be read (%s); see 'dmesg' and try again.",
+                           pci_address_format(a, address), strerror(-r));
+}
+
+int target_refresh_driver(Target *t, Member *m) {
+        int r;
+
+        r = sysfs_read_link_name(m->fd, "driver", m->driver, sizeof m->driver);
+        if (r == -ENOENT) {
+                m->driver[0] = '\0';
+                return 0;
+        }
+        return r < 0 ? fail_reading(t, &m->identity.address, r) : 0;
+}
+
+/* Opens one function of the set; bridges are left out. */
+static int open_member(Target *t, const PciAddress *a) {
+        _cleanup_close_ int fd = -1;
+        PciIdentity identity;
+        Member *m;
+        int r;
+
+        fd = sysfs_open_device(t->root, a);
+        if (fd < 0)
+                return fail_reading(t, a, fd);
+
+        r = pci_identity_read(fd, a, &identity);
+        if (r < 0)
+                return fail_reading(t, a, r);
+        if (pci_class_is_bridge(identity.class_code))
+                return 0;
+
+        m = &t->members[t->n_members];
+        *m = (Member){.fd = STEAL_FD(fd), .identity = identity};
+        t->n_members++;
+        (void)iommu_set_add(&t->movers, a);
+
+        pci_identity_read_slot(t->root, &m->identity);
+        return target_refresh_driver(t, m);
+}
+
+/* Open file description locks end with the process, even with one that dies inside the kernel: then not before. */
+static int lock_set(Target *t) {
+        char path[sizeof LOCKS_DIR + 16];
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+        (void)snprintf(path, sizeof path, LOCKS_DIR "/%u", t->movers.number);
+        t->lock = openat(t->root, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (t->lock < 0 || fcntl(t->lock, F_OFD_SETLKW, &lock) < 0)
+                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                                   "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run "
+                                   "'systemd-tmpfiles --create' and try again.",
+                                   t->movers.number, strerror(errno));
+        return 0;
+}
+
+static int read_set(Target *t, const PciAddress *a, IommuSet *ret) {
+        _cleanup_close_ int fd = -1;
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        fd = sysfs_open_device(t->root, a);
+        if (fd < 0)
+                return fail_reading(t, a, fd);
+
+        *ret = (IommuSet){0};
+        r = iommu_set_read(fd, ret);
+        if (r == -ENOENT) {
+                ret->number = SET_NONE;
+                return iommu_set_add(ret, a);
+        }
+        if (r == -EXDEV || r == -E2BIG)
+                return failure_set(&t->result->failure, FAILURE_CRITICAL,
+                                   "Device %s must stay with the host: its IOMMU set holds devices that are "
+                                   "not "
+                                   "PCI functions, or more than %u; pass another device.",
+                                   pci_address_format(a, address), DEVICES_PER_CALL_MAX);
+        return r < 0 ? fail_reading(t, a, r) : 0;
+}
+
+int target_open(int root, const PciAddress *a, WorkerResult *result, Target **ret) {
+        _cleanup_(target_closep) Target *t = NULL;
+        char address[PCI_ADDRESS_SIZE];
+        IommuSet set;
+        int r;
+
+        assert(a);
+        assert(result);
+        assert(ret);
+
+        t = calloc(1, sizeof *t);
+        if (!t)
+                return failure_set(&result->failure, FAILURE_INTERNAL, "Out of memory; try again.");
+        t->root = root;
+        t->result = result;
+        t->lock = -1;
+
+        worker_doing(result, "waiting for an earlier operation on %s", pci_address_format(a, address));
+        if ((r = read_set(t, a, &set)) < 0)
+                return r;
+        t->movers.number = set.number;
+        if (set.number != SET_NONE && (r = lock_set(t)) < 0)
+                return r;
+
+        worker_doing(result, "reading %s", address);
+        for (size_t i = 0; i < set.n_members; i++)
+                if ((r = open_member(t, &set.members[i])) < 0)
+                        return r;
+
+        if (!iommu_set_contains(&t->movers, a))
+                return failure_set(
+                                &result->failure, FAILURE_CRITICAL,
+                                "Device %s is a bridge and must stay with the host; pass the devices behind "
+                                "it instead.",
+                                address);
+
+        *ret = STEAL(t);
+        return 0;
+}
+
+static int fail_identity(Target *t, const Member *m, const char *what) {
+        char address[PCI_ADDRESS_SIZE];
+
+        return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
+                           "Device %s is not what was granted: %s. Look at what is in the machine, then "
+                           "Revoke and "
+                           "Grant again.",
+                           pci_address_format(&m->identity.address, address), what);
+}
+
+int target_prove(Target *t, const Member *m) {
+        char number[16], expected[16];
+        PciIdentity now;
+        int r;
+
+        r = pci_identity_read(m->fd, &m->identity.address, &now);
+        if (r < 0)
+                return fail_reading(t, &m->identity.address, r);
+        if (!pci_identity_same(&now, &m->identity))
+                return fail_identity(t, m, "another device has taken its address");
+
+        (void)snprintf(expected, sizeof expected, "%u", t->movers.number);
+        r = sysfs_read_link_name(m->fd, "iommu_group", number, sizeof number);
+        if (r < 0 || !streq(number, expected))
+                return fail_identity(t, m, "it has moved to another IOMMU set");
+        return 0;
+}
+
+static int check_grant(Target *t, Member *m) {
+        char address[PCI_ADDRESS_SIZE], set[256];
+        int r;
+
+        (void)pci_address_format(&m->identity.address, address);
+
+        r = grant_read(t->root, &m->identity.address, geteuid(), &m->grant);
+        if (r == -ENOENT)
+                return failure_set(
+                                &t->result->failure, FAILURE_NOT_GRANTED,
+                                "No administrator has granted that device %s may leave the host; call Grant "
+                                "for its whole IOMMU set (%s) first.",
+                                address, iommu_set_format(&t->movers, set, sizeof set));
+        if (r < 0)
+                return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
+                                   "The grant of device %s, /" GRANTS_DIR "/%s" GRANT_SUFFIX
+                                   ", is damaged or not root's alone; remove it and Grant again.",
+                                   address, address);
+
+        if (m->grant.identity.serial[0])
+                pci_identity_read_serial(m->fd, &m->identity);
+        if (!pci_identity_same(&m->grant.identity, &m->identity))
+                return fail_identity(t, m, "its ids, serial number or slot are others");
+        if (!iommu_set_same_members(&m->grant.set, &t->movers))
+                return fail_identity(t, m, "other devices share its IOMMU set");
+        return 0;
+}
+
+int target_check_grants(Target *t) {
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if ((r = check_grant(t, &t->members[i])) < 0)
+                        return r;
+        return 0;
+}
+
+int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {
+        int r;
+
+        worker_doing(result, "reading what the host uses");
+        r = host_facts_load(root, ret);
+        if (r < 0)
+                return failure_set(&result->failure, FAILURE_CRITICAL,
+                                   "Nothing was changed: " CRITICAL_UNKNOWN_SENTENCE " (%s).", strerror(-r));
+        return 0;
+}
+
+int target_evaluate(Target *t, const Member *m, const HostFacts *facts, Critical *ret) {
+        int r;
+
+        r = critical_evaluate(facts, m->fd, &m->identity, ret);
+        return r < 0 ? fail_reading(t, &m->identity.address, r) : 0;
+}
+
+int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
+        uint32_t refused;
+        Critical c;
+        int r;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                r = target_evaluate(t, &t->members[i], facts, &c);
+                if (r < 0)
+                        return r;
+
+                t->result->critical |= c.reasons;
+                refused = c.reasons & ~((consent | t->members[i].grant.consent) & CRITICAL_OVERRIDABLE);
+                for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
+                        if (refused & 1U << reason)
+                                return failure_set(&t->result->failure, FAILURE_CRITICAL, "%s",
+                                                   c.sentence[reason]);
+        }
+        return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What an operation works on: one device and all functions that must move with it, opened once. From then on each
+ * is its directory fd, never again its address, and is proved to be the same device before every write.
+ *
+ * Only for workers: reading a device may block. Failures are sentences in result->failure; functions return 0 or
+ * a negative errno.
+ */
+
+#include "critical.h"
+#include "grant.h"
+#include "worker.h"
+
+typedef struct Member {
+        int fd;
+        PciIdentity identity;
+        Grant grant;                  /* valid after target_check_grants() */
+        char driver[PCI_DRIVER_SIZE]; /* now; "" when none */
+        bool touched;                 /* a step of ours has changed it */
+} Member;
+
+typedef struct Target {
+        int root;
+        WorkerResult *result;
+        int lock;
+        size_t n_members;
+        Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
+        IommuSet movers;                      /* their addresses */
+} Target;
+
+/* Opens the device and its set and waits for the lock of that set, so that no two workers, of this or an earlier
+ * helper, work on one set. Without an IOMMU the set is the device alone, with number UINT_MAX. */
+int target_open(int root, const PciAddress *a, WorkerResult *result, Target **ret);
+Target *target_close(Target *t);
+DEFINE_CLEANUP(Target *, target_close);
+
+/* Each member has a grant, of exactly this device and this set. */
+int target_check_grants(Target *t);
+
+/* No member is critical, but for reasons that its grant (or `consent`) overrides. */
+int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent);
+
+/* Still the same device in the same set? To be asked before each write. */
+int target_prove(Target *t, const Member *m);
+
+/* Reads the driver link again. */
+int target_refresh_driver(Target *t, Member *m);
+
+/* Critical reasons of one member. */
+int target_evaluate(Target *t, const Member *m, const HostFacts *facts, Critical *ret);
+
+/* The host's use, or the failure that nothing can be said about it. */
+int target_load_facts(int root, WorkerResult *result, HostFacts **ret);
+
+static inline bool member_on_vfio(const Member *m) {
+        return streq(m->driver, VFIO_DRIVER);
+}

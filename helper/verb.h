@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the helper can be asked to do: a closed table (after OpenSSH's monitor.c). A call that has no row here has
+ * no effect; a row says which work may run and under whose consent.
+ */
+
+#include "request.h"
+
+typedef struct Verb {
+        const char *name;
+        const char *signature; /* of the call */
+        const char *result;    /* of the reply */
+        MoveVerb move;         /* for request_move, else MOVE_VERB_INVALID */
+        worker_work_t work;
+        worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
+        const char *action;          /* polkit action of the prompt */
+        const char *action_critical; /* the stronger one, when critical reasons are overridden */
+} Verb;
+
+/* NULL: no such verb. */
+const Verb *verb_find(const char *name);
+
+const Verb *verb_table(size_t *ret_n);
+
+/* Parses the arguments. A failure sentence in *f and -EREMOTEIO for anything that is not as documented in
+ * dbus/org.verge.Passthrough.Helper.xml; *subject points into the message ("" where the verb has none). */
+int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_subject, Failure *f);
+
+/* The reply of a verb that succeeded. */
+int verb_reply(const Verb *v, sd_bus_message *call, const WorkerResult *result);

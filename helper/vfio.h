@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "pci-identity.h"
+
+/* Does a process hold the VFIO group open? 1, 0 (free, or not on VFIO at all) or a negative errno. It opens the
+ * group for an instant, so a VM that starts just then would see it busy: ask only before a move. */
+int vfio_in_use(int root, unsigned iommu_set);
+
+/* Fills buf with a clause about who holds the set: the processes that name one of its devices on their command
+ * line, as QEMU does. Without capabilities we cannot look into the descriptors of other processes; where nobody
+ * names it, the clause says how root finds out. May block on a hung process: only workers call it. */
+void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "worker.h"
+
+struct Worker {
+        sd_event_source *child, *timer;
+        WorkerResult *result;
+        worker_done_t done;
+        void *userdata;
+        bool late;
+};
+
+Worker *worker_free(Worker *w) {
+        if (!w)
+                return NULL;
+
+        sd_event_source_disable_unref(w->child);
+        sd_event_source_disable_unref(w->timer);
+        if (w->result)
+                (void)munmap(w->result, sizeof *w->result);
+        free(w);
+        return NULL;
+}
+DEFINE_CLEANUP(Worker *, worker_free);
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+bool worker_past_deadline(const WorkerResult *result) {
+        return now_usec() > result->deadline;
+}
+
+void worker_doing(WorkerResult *result, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(result->doing, sizeof result->doing, format, ap);
+        va_end(ap);
+}
+
+static int on_exit_of_child(sd_event_source *s _unused_, const siginfo_t *si, void *userdata) {
+        Worker *w = userdata;
+
+        w->done(w, si->si_code == CLD_EXITED && si->si_status == 0 ? WORKER_FINISHED : WORKER_DIED,
+                w->result, w->userdata);
+        return 0;
+}
+
+static int on_late(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Worker *w = userdata;
+
+        w->late = true;
+        w->done(w, WORKER_LATE, w->result, w->userdata);
+        return 0;
+}
+
+bool worker_is_late(const Worker *w) {
+        return w->late;
+}
+
+_Noreturn static void run_child(int root_fd, worker_work_t work, const void *argument,
+                                WorkerResult *result) {
+        sigset_t none;
+
+        /* The bus connection must end with the main process, not with a child that the kernel keeps: so no
+         * descriptor survives here but the root directory and standard error. */
+        if (root_fd != 3 && dup3(root_fd, 3, O_CLOEXEC) < 0)
+                _exit(EXIT_FAILURE);
+        if (close_range(4, ~0U, 0) < 0)
+                _exit(EXIT_FAILURE);
+
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+
+        work(3, argument, result);
+        _exit(EXIT_SUCCESS);
+}
+
+int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_work_t work,
+                 const void *argument, worker_done_t done, void *userdata, Worker **ret) {
+        _cleanup_(worker_freep) Worker *w = NULL;
+        pid_t pid;
+        int r;
+
+        assert(event);
+        assert(work);
+        assert(done);
+        assert(ret);
+
+        w = calloc(1, sizeof *w);
+        if (!w)
+                return -ENOMEM;
+        w->done = done;
+        w->userdata = userdata;
+
+        w->result = mmap(NULL, sizeof *w->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (w->result == MAP_FAILED) {
+                w->result = NULL;
+                return -errno;
+        }
+        w->result->deadline = now_usec() + timeout_usec;
+
+        r = sd_event_add_time(event, &w->timer, CLOCK_MONOTONIC, w->result->deadline, 0, on_late, w);
+        if (r < 0)
+                return r;
+
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                run_child(root_fd, work, argument, w->result);
+
+        r = sd_event_add_child(event, &w->child, pid, WEXITED, on_exit_of_child, w);
+        if (r < 0) {
+                /* Nobody would reap it or know its end: then it must not work. */
+                (void)kill(pid, SIGKILL);
+                return r;
+        }
+
+        *ret = STEAL(w);
+        return 0;
+}

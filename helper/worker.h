@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A disposable process for one piece of work that the kernel may never finish. The main loop forks it, shares a
+ * page or two with it for the result, and waits for it to exit or to be late; a late worker is left alone, because
+ * it may be inside a sysfs write that no signal ends, and a second writer would only queue up behind it.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "bus-error.h"
+#include "pci-identity.h"
+
+#define CHECK_ROWS_MAX 32U
+
+typedef struct CheckRow {
+        char check[32];
+        char severity[8]; /* "info", "warning", "error" */
+        bool passed;
+        char sentence[512];
+} CheckRow;
+
+/* Shared memory: the worker writes, the main loop reads. No pointers. */
+typedef struct WorkerResult {
+        Failure failure;
+        uint64_t deadline; /* CLOCK_MONOTONIC, usec: past it nothing new is begun */
+        char doing[192];   /* "unbinding 0000:01:00.0 from e1000e": what a late worker hangs in */
+
+        IommuSet set; /* what a move moves, once known; n_members 0 before */
+
+        size_t n_rows; /* of Check */
+        CheckRow rows[CHECK_ROWS_MAX];
+
+        struct { /* what the prompt says */
+                char device[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
+                char iommu_set[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
+                char model[1024];
+                char driver[512];
+                char consent[256];
+        } prompt;
+        uint32_t critical; /* reasons that hold for the devices of Grant, all consented to */
+} WorkerResult;
+
+typedef enum WorkerEnd {
+        WORKER_FINISHED, /* read its result */
+        WORKER_DIED,     /* killed or crashed: the result is not to be trusted */
+        WORKER_LATE,     /* still there past its deadline; comes at most once, before one of the others */
+} WorkerEnd;
+
+typedef struct Worker Worker;
+typedef void (*worker_work_t)(int root, const void *argument, WorkerResult *result);
+typedef void (*worker_done_t)(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata);
+
+/* Runs work(root_fd, argument) in a child with nothing of the bus connection left in it. */
+int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_work_t work,
+                 const void *argument, worker_done_t done, void *userdata, Worker **ret);
+
+/* Forgets a worker that has ended. */
+Worker *worker_free(Worker *w);
+
+bool worker_is_late(const Worker *w);
+
+/* For the inside of a worker. */
+bool worker_past_deadline(const WorkerResult *result);
+void worker_doing(WorkerResult *result, const char *format, ...) _printf_(2, 3);
