@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The stop-watch of bench/run, for the inside of the test VM. Each subcommand does one thing N times and prints one
+ * line of milliseconds per step; bench/run makes medians and ratios of them.
+ *
+ *   sysfs ADDRESS N                bind and release by the bare sysfs writes: the physical limit
+ *   dbus ADDRESS N [COMMAND...]    bind and release over org.verge.Passthrough; COMMAND runs untimed before each call
+ *   command ADDRESS N BIND RELEASE two shell-free commands, "@" stands for the address, words split at blanks
+ *   list N                         GetManagedObjects
+ *   run N COMMAND...               one command
+ */
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "bus-util.h"
+#include "names.h"
+
+extern char **environ;
+
+#define WORDS_MAX 64
+
+static double now_ms(void) {
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void die(const char *what, int r) {
+        fprintf(stderr, "%s: %s\n", what, strerror(-r));
+        exit(EXIT_FAILURE);
+}
+
+static void put(const char *path, const char *data) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0 || write(fd, data, strlen(data)) < 0)
+                die(path, -errno);
+}
+
+static void must_have_driver(const char *address, const char *driver) {
+        char path[128], target[256] = "";
+        const char *name;
+
+        (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/driver", address);
+        if (readlink(path, target, sizeof target - 1) < 0)
+                die(path, -errno);
+        name = strrchr(target, '/');
+        if ((name && streq(name + 1, VFIO_DRIVER)) != streq(driver, VFIO_DRIVER))
+                die(path, -ENODEV);
+}
+
+static void bare(const char *address, bool bind) {
+        char override[128], unbind[128];
+
+        (void)snprintf(override, sizeof override, "/sys/bus/pci/devices/%s/driver_override", address);
+        (void)snprintf(unbind, sizeof unbind, "/sys/bus/pci/devices/%s/driver/unbind", address);
+
+        put(override, bind ? VFIO_DRIVER "\n" : "\n");
+        put(unbind, address);
+        put("/sys/bus/pci/drivers_probe", address);
+        must_have_driver(address, bind ? VFIO_DRIVER : "host");
+}
+
+static void run_command(char *const *argv) {
+        posix_spawn_file_actions_t actions;
+        int r, status;
+        pid_t pid;
+
+        (void)posix_spawn_file_actions_init(&actions);
+        (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+        r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+        if (r != 0)
+                die(argv[0], -r);
+        (void)posix_spawn_file_actions_destroy(&actions);
+        if (waitpid(pid, &status, 0) < 0 || status != 0) {
+                fprintf(stderr, "%s failed with status %d\n", argv[0], status);
+                exit(EXIT_FAILURE);
+        }
+}
+
+/* "virsh nodedev-detach @" -> words; "@" is replaced by the text of `at`. */
+static void split(char *command, char *at, char **words) {
+        char *save = NULL;
+        size_t n = 0;
+
+        for (char *w = strtok_r(command, " ", &save); w && n < WORDS_MAX - 1; w = strtok_r(NULL, " ", &save))
+                words[n++] = streq(w, "@") ? at : w;
+        words[n] = NULL;
+}
+
+static void call_device(sd_bus *bus, const char *path, const char *method) {
+        _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+        int r;
+
+        r = sd_bus_call_method(bus, BUS_NAME, path, BUS_INTERFACE_DEVICE, method, &error, NULL, NULL);
+        if (r < 0) {
+                fprintf(stderr, "%s: %s\n", method, error.message ? error.message : strerror(-r));
+                exit(EXIT_FAILURE);
+        }
+}
+
+static sd_bus *connect_bus(void) {
+        sd_bus *bus;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r < 0)
+                die("system bus", r);
+        (void)sd_bus_set_method_call_timeout(bus, 300ULL * 1000 * 1000);
+        return bus;
+}
+
+static void bench_sysfs(const char *address, int n) {
+        double a, b, c;
+
+        for (int i = 0; i < n; i++) {
+                a = now_ms();
+                bare(address, true);
+                b = now_ms();
+                bare(address, false);
+                c = now_ms();
+                printf("bind %.3f release %.3f\n", b - a, c - b);
+        }
+}
+
+static void bench_dbus(const char *address, int n, char **before) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = connect_bus();
+        _cleanup_free_ char *path = NULL;
+        double a, b, c, d;
+        int r;
+
+        r = sd_bus_path_encode(BUS_PATH_DEVICES, address, &path);
+        if (r < 0)
+                die("path", r);
+
+        for (int i = 0; i < n; i++) {
+                if (before[0])
+                        run_command(before);
+                a = now_ms();
+                call_device(bus, path, "Bind");
+                b = now_ms();
+                if (before[0])
+                        run_command(before);
+                c = now_ms();
+                call_device(bus, path, "Release");
+                d = now_ms();
+                must_have_driver(address, "host");
+                printf("bind %.3f release %.3f\n", b - a, d - c);
+        }
+}
+
+static void bench_command(char *address, int n, char *bind, char *release) {
+        char *bind_words[WORDS_MAX], *release_words[WORDS_MAX];
+        double a, b, c;
+
+        split(bind, address, bind_words);
+        split(release, address, release_words);
+        for (int i = 0; i < n; i++) {
+                a = now_ms();
+                run_command(bind_words);
+                b = now_ms();
+                run_command(release_words);
+                c = now_ms();
+                printf("bind %.3f release %.3f\n", b - a, c - b);
+        }
+}
+
+static void bench_list(int n) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = connect_bus();
+        double a;
+
+        for (int i = 0; i < n; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+                _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+                int r;
+
+                a = now_ms();
+                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.ObjectManager",
+                                       "GetManagedObjects", &error, &reply, NULL);
+                if (r < 0)
+                        die("GetManagedObjects", r);
+                printf("run %.3f\n", now_ms() - a);
+        }
+}
+
+static void bench_run(int n, char **words) {
+        double a;
+
+        for (int i = 0; i < n; i++) {
+                a = now_ms();
+                run_command(words);
+                printf("run %.3f\n", now_ms() - a);
+        }
+}
+
+int main(int argc, char *argv[]) {
+        if (argc >= 4 && streq(argv[1], "sysfs"))
+                bench_sysfs(argv[2], atoi(argv[3]));
+        else if (argc >= 4 && streq(argv[1], "dbus"))
+                bench_dbus(argv[2], atoi(argv[3]), argv + 4);
+        else if (argc == 6 && streq(argv[1], "command"))
+                bench_command(argv[2], atoi(argv[3]), argv[4], argv[5]);
+        else if (argc == 3 && streq(argv[1], "list"))
+                bench_list(atoi(argv[2]));
+        else if (argc >= 4 && streq(argv[1], "run"))
+                bench_run(atoi(argv[2]), argv + 3);
+        else {
+                fprintf(stderr,
+                        "usage: passthrough-bench sysfs|dbus|command|list|run ... (see its source)\n");
+                return EXIT_FAILURE;
+        }
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
