@@ -88,7 +88,7 @@ static int evaluate_iommu(int device_fd, const PciIdentity *identity, Critical *
 
 int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *identity, Critical *ret) {
         char target[512];
-        uint64_t vga;
+        uint64_t vga, vendor;
         Critical c = {0};
         int r;
 
@@ -113,6 +113,10 @@ int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *
         r = evaluate_iommu(device_fd, identity, &c);
         if (r < 0)
                 return r;
+
+        /* What is missing proves something only while the device is there. */
+        if (sysfs_read_u64(device_fd, "vendor", 16, &vendor) < 0)
+                return -ENODEV;
 
         if (facts->unsafe_interrupts)
                 add_reason(&c, CRITICAL_UNSAFE_INTERRUPTS, identity,

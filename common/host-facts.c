@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "host-facts.h"
 #include "host-network.h"
@@ -80,6 +82,25 @@ static int follow_slave(const char *name, void *userdata) {
         return add_block(l, directory);
 }
 
+/* What a partition stands on is known to the whole device only: md0p1 has no slaves, md0 has. */
+static int follow_whole_device(Loader *l, const char *directory, const char *target) {
+        char path[PATH_MAX], whole[NAME_MAX + 1];
+        const char *end, *start;
+        struct stat st;
+
+        if (snprintf(path, sizeof path, "%s/partition", directory) >= (int)sizeof path ||
+            fstatat(l->root, path, &st, 0) < 0)
+                return 0;
+
+        end = strrchr(target, '/');
+        start = end ? memrchr(target, '/', (size_t)(end - target)) : NULL;
+        if (!start)
+                return 0;
+
+        (void)snprintf(whole, sizeof whole, "%.*s", (int)(end - start - 1), start + 1);
+        return follow_slave(whole, l);
+}
+
 /* Adds a block device, given by its sysfs directory or link, and all that it stands on. */
 static int add_block(Loader *l, const char *directory) {
         char target[PATH_MAX], path[PATH_MAX];
@@ -111,7 +132,8 @@ static int add_block(Loader *l, const char *directory) {
         }
 
         l->depth++;
-        if (snprintf(path, sizeof path, "%s/slaves", directory) < (int)sizeof path)
+        r = follow_whole_device(l, directory, target);
+        if (r >= 0 && snprintf(path, sizeof path, "%s/slaves", directory) < (int)sizeof path)
                 r = sysfs_each(l->root, path, follow_slave, l);
         l->depth--;
         return r == -ENOENT ? 0 : r;

@@ -9,7 +9,7 @@
 
 static int each_address(network_use_t f, void *userdata) {
         struct ifaddrs *list, *i;
-        char text[INET6_ADDRSTRLEN];
+        char text[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
         bool any = false;
         const void *a;
         int r = 0;
@@ -31,8 +31,10 @@ static int each_address(network_use_t f, void *userdata) {
                 } else
                         continue;
 
+                /* With a label it is "eth0:1", and no interface has that name. */
+                (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(i->ifa_name, ":"), i->ifa_name);
                 if (inet_ntop(i->ifa_addr->sa_family, a, text, sizeof text))
-                        r = f(i->ifa_name, NETWORK_ADDRESS, text, userdata);
+                        r = f(name, NETWORK_ADDRESS, text, userdata);
         }
 
         freeifaddrs(list);

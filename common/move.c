@@ -64,7 +64,7 @@ int move_parse(const char *text, Move *ret) {
 }
 
 int move_format(const Move *m, char *buf, size_t size) {
-        char address[PCI_ADDRESS_SIZE];
+        char address[PCI_ADDRESS_SIZE], stuck[sizeof m->stuck];
         size_t used;
 
         assert(m);
@@ -74,21 +74,28 @@ int move_format(const Move *m, char *buf, size_t size) {
         for (size_t i = 0; i < m->set.n_members && used < size; i++)
                 used += (size_t)snprintf(buf + used, size - used, "device=%s\n",
                                          pci_address_format(&m->set.members[i], address));
-        if (m->stuck[0] && used < size)
-                used += (size_t)snprintf(buf + used, size - used, "stuck=%s\n", m->stuck);
+        /* It may name a process, which names itself: it must not be able to add lines. */
+        pci_text_sanitize(stuck, sizeof stuck, m->stuck, strlen(m->stuck));
+        if (stuck[0] && used < size)
+                used += (size_t)snprintf(buf + used, size - used, "stuck=%s\n", stuck);
 
         return used >= size ? -ENOBUFS : (int)used;
 }
 
 int move_read(int root, const char *name, Move *ret) {
         char path[sizeof MOVES_DIR + NAME_MAX + 2], text[MOVE_TEXT_SIZE];
+        unsigned long number;
         char *end;
         int r;
 
         assert(name);
         assert(ret);
 
-        if (name[0] < '0' || name[0] > '9' || strlen(name) > 10)
+        /* One number, one name: the set of "07" or of 2^32 would be taken for another's. */
+        if (name[0] < '0' || name[0] > '9' || (name[0] == '0' && name[1]) || strlen(name) > 10)
+                return -EINVAL;
+        number = strtoul(name, &end, 10);
+        if (*end != '\0' || number > UINT_MAX)
                 return -EINVAL;
 
         (void)snprintf(path, sizeof path, MOVES_DIR "/%s", name);
@@ -96,6 +103,6 @@ int move_read(int root, const char *name, Move *ret) {
         if (r < 0 || (r = move_parse(text, ret)) < 0)
                 return r;
 
-        ret->set.number = (unsigned)strtoul(name, &end, 10);
-        return *end == '\0' ? 0 : -EINVAL;
+        ret->set.number = (unsigned)number;
+        return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 
@@ -91,7 +92,7 @@ int sysfs_read_u64(int at, const char *path, unsigned base, uint64_t *ret) {
         if (r < 0)
                 return r;
 
-        if (strchr("-+ ", buf[0])) /* strtoull() would take these, and so does strchr() with "" */
+        if (!isxdigit((unsigned char)buf[0])) /* strtoull() would take signs, spaces and nothing at all */
                 return -EINVAL;
 
         errno = 0;

@@ -133,6 +133,20 @@ static pid_t start_agent(pid_t subject, int *ret_terminal) {
         return pid;
 }
 
+/*
+ * pkttyagent prints its prompt first and turns the echo off after it, which throws away what was typed
+ * meanwhile. The change of a terminal's settings makes no event: look until it is done.
+ */
+static void wait_echo_off(int terminal) {
+        struct termios settings;
+
+        for (int tries = 0; tries < 1000; tries++) {
+                if (tcgetattr(terminal, &settings) < 0 || !(settings.c_lflag & ECHO))
+                        return;
+                (void) poll(NULL, 0, 10);
+        }
+}
+
 static void type_line(int terminal, const char *line) {
         dprintf(terminal, "%s\n", line);
         screen.n = 0;
@@ -169,6 +183,7 @@ static void look_at_screen(int terminal, pid_t agent) {
         }
         if (!strstr(screen.text, "Password: "))
                 return;
+        wait_echo_off(terminal);
         if (options.answer == PASSWORD)
                 type_line(terminal, options.password);
         else if (options.answer == WRONG)

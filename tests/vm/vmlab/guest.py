@@ -13,6 +13,7 @@ One guest at a time on a machine, by a lock: guests that outnumber processors ma
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -31,9 +32,9 @@ __all__ = ["Guest", "GuestDied", "CommandFailed", "CommandTimeout", "SLOW"]
 SLOW = float(os.environ.get("VERGE_VM_SLOW", "1"))
 
 COMMAND_LINE = ("console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off nokaslr random.trust_cpu=on "
-                "systemd.show_status=no loglevel=4 rdinit=/init")
+                "systemd.show_status=no loglevel=4 8250.nr_uarts=1")
 MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-M", "q35,kernel-irqchip=split",
-           "-accel", "tcg", "-cpu", "max,la57=off", "-smp", "1", "-m", "2G", "-no-reboot",
+           "-accel", "tcg,tb-size=256", "-cpu", "qemu64,+rdrand,-svm", "-smp", "1", "-m", "2G", "-no-reboot",
            "-device", "intel-iommu,intremap=on"]
 BOOT_DEADLINE = 120
 HISTORY = 12
@@ -223,7 +224,7 @@ class Guest:
         job, log = self.spawn_with_agent(command, user, password, answer, choose)
         job.close_stdin()
         result = job.wait(timeout * SLOW)
-        return result, self.run(["cat", log]).out.replace("\r", "")
+        return result, re.sub("\x1b\\[[0-9;]*m|\r", "", self.run(["cat", log]).out)
 
     def spawn_with_agent(self, command, user="admin", password=None, answer=None, choose=None):
         """As with_agent, in the background: (Job, path of the log in the guest)."""

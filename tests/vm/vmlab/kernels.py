@@ -8,8 +8,10 @@ an image with its modules (a layer over the guest's root), and a small initramfs
 """
 
 import dataclasses
+import lzma
 import os
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 
@@ -32,7 +34,7 @@ UNUSED_MODULES = ["sound", "drivers/media", "drivers/staging", "drivers/infiniba
 class Kernel:
     name: str
     release: str
-    vmlinuz: Path
+    vmlinuz: Path       # what QEMU boots: compressed or not
     modules: Path       # erofs image with usr/lib/modules/<release>
     initramfs: Path
 
@@ -68,9 +70,23 @@ def fetch_debian(target):
         target.mkdir()
         (target / "boot").mkdir()
         vmlinuz, = (tree / "boot").glob("vmlinuz-*")
+        unpack_kernel(vmlinuz, target / "boot" / "vmlinux")
         shutil.move(vmlinuz, target / "boot" / "vmlinuz")
         shutil.move(tree / "lib", target / "lib")
         (target / "package").write_text(package.name + "\n")
+
+
+def unpack_kernel(vmlinuz, vmlinux):
+    """The ELF kernel inside. QEMU boots it as well (PVH), and spares the guest several emulated seconds of xz.
+
+    Offsets are those of the x86 boot protocol's setup header.
+    """
+    data = vmlinuz.read_bytes()
+    start = (data[0x1f1] + 1) * 512
+    offset, length = struct.unpack_from("<II", data, 0x248)
+    payload = data[start + offset:start + offset + length]
+    if payload.startswith(b"\xfd7zXZ"):
+        vmlinux.write_bytes(lzma.LZMADecompressor().decompress(payload))
 
 
 def release_of(tree):
@@ -97,34 +113,29 @@ def build_modules(tree, release):
     return build
 
 
-def boot_modules(tree, release):
-    """The module files that the initramfs needs, dependencies first. What is built in needs none."""
-    modules = tree / "lib" / "modules" / release
-    depends = {}
-    for line in cache_modules_dep(modules, tree, release).splitlines():
-        path, _, rest = line.partition(":")
-        depends[Path(path).name.split(".ko")[0].replace("-", "_")] = [path, *reversed(rest.split())]
-
-    ordered = []
-
-    def add(path):
-        for item in reversed(depends[Path(path).name.split(".ko")[0].replace("-", "_")][:0:-1]):
-            add(item)
-        if path not in ordered:
-            ordered.append(path)
-
-    for name in BOOT_MODULES:
-        if name in depends:
-            add(depends[name][0])
-    return [modules / path for path in ordered]
+def module_name(path):
+    return Path(path).name.split(".ko")[0].replace("-", "_")
 
 
-def cache_modules_dep(modules, tree, release):
-    """modules.dep as text; a package just unpacked has none yet."""
-    present = modules / "modules.dep"
+def read_modules_dep(tree, release):
+    """modules.dep as {name: [its path, paths of all it needs]}; a package just unpacked has none yet."""
+    present = tree / "lib" / "modules" / release / "modules.dep"
     if not present.exists():
         cache.tool(["depmod", "-b", tree, release])
-    return present.read_text()
+    lines = (line.partition(":") for line in present.read_text().splitlines())
+    return {module_name(path): [path, *rest.split()] for path, _, rest in lines}
+
+
+def boot_modules(tree, release):
+    """The module files that the initramfs needs, dependencies first. What is built in is not listed."""
+    depends = read_modules_dep(tree, release)
+    ordered = []
+    for name in BOOT_MODULES:
+        # modules.dep lists what a module needs with the innermost last.
+        for path in reversed(depends.get(name, [])):
+            if path not in ordered:
+                ordered.append(path)
+    return [tree / "lib" / "modules" / release / path for path in ordered]
 
 
 def build_initramfs(tree, release):
@@ -155,11 +166,12 @@ def from_tree(name, tree, key):
     busybox = Path(shutil.which("busybox") or INIT)
     initramfs = cache.cached(f"initramfs-{name}", cache.digest(key, release, recipe, INIT, busybox),
                              build_initramfs(tree, release), ".cpio")
-    return Kernel(name, release, tree / "boot" / "vmlinuz", modules, initramfs)
+    unpacked = tree / "boot" / "vmlinux"
+    return Kernel(name, release, unpacked if unpacked.exists() else tree / "boot" / "vmlinuz", modules, initramfs)
 
 
 def debian():
-    tree = cache.cached("kernel-debian", cache.digest(SUITE, "linux-image-amd64", 1), fetch_debian)
+    tree = cache.cached("kernel-debian", cache.digest(SUITE, "linux-image-amd64", 2), fetch_debian)
     return from_tree("debian", tree, tree.name)
 
 

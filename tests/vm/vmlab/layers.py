@@ -29,8 +29,16 @@ MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", 
           "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-random-seed.service",
           "systemd-firstboot.service", "systemd-machine-id-commit.service", "systemd-pcrphase.service",
           "systemd-pcrphase-sysinit.service", "systemd-pstore.service", "systemd-binfmt.service",
-          "proc-sys-fs-binfmt_misc.automount", "dev-hugepages.mount", "sys-kernel-debug.mount",
-          "sys-kernel-tracing.mount", "libvirt-guests.service", "networking.service"]
+          "proc-sys-fs-binfmt_misc.automount", "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount",
+          "sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount",
+          "modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service",
+          "modprobe@fuse.service", "modprobe@loop.service", "systemd-repart.service",
+          "systemd-remount-fs.service", "systemd-ask-password-console.path", "systemd-ask-password-wall.path",
+          "libvirt-guests.service", "networking.service"]
+
+# Each is a process that looks for something this guest does not have.
+MASKED_GENERATORS = ["cryptsetup", "debug", "fstab", "getty", "gpt-auto", "hibernate-resume", "integritysetup",
+                     "rc-local", "run", "system-update", "sysv", "veritysetup"]
 
 # Debian's root is merged into /usr. A layer with a real /lib would hide the link and with it the system.
 MERGED = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
@@ -61,6 +69,8 @@ def build_tools(target):
         link(root, "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
         for unit in MASKED:
             link(root, f"etc/systemd/system/{unit}", "/dev/null")
+        for name in MASKED_GENERATORS:
+            link(root, f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
         # Without an id this were a "first boot", which enables every unit there is.
         write(root, "etc/machine-id", "7665726765206c6162207665726765ab\n")
         write(root, "etc/hostname", "lab\n")

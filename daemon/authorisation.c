@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "authorisation.h"
+#include "names.h"
+
+/* One row a line: a test compares it with the vtables. */
+/* clang-format off */
+static const Authorisation authorisation_table[] = {
+        { BUS_INTERFACE_MANAGER, "Grant",   AUTHORISATION_HELPER, POLKIT_ACTION_GRANT  },
+        { BUS_INTERFACE_MANAGER, "Revoke",  AUTHORISATION_HELPER, POLKIT_ACTION_REVOKE },
+        { BUS_INTERFACE_DEVICE,  "Check",   AUTHORISATION_OPEN,   NULL                 },
+        { BUS_INTERFACE_DEVICE,  "Bind",    AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
+        { BUS_INTERFACE_DEVICE,  "Release", AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
+        { BUS_INTERFACE_DEVICE,  "Reset",   AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
+};
+/* clang-format on */
+
+const Authorisation *authorisation_find(const char *interface, const char *member) {
+        for (size_t i = 0; i < ELEMENTSOF(authorisation_table) && interface && member; i++)
+                if (streq(authorisation_table[i].interface, interface) &&
+                    streq(authorisation_table[i].member, member))
+                        return &authorisation_table[i];
+        return NULL;
+}

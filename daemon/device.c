@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device.h"
+
+static const char *const device_state_table[DEVICE_STATE_MAX] = {
+                [DEVICE_HOST] = "host",
+                [DEVICE_POOL] = "pool",
+                [DEVICE_MOVING] = "moving",
+                [DEVICE_STUCK] = "stuck",
+};
+
+DEFINE_STRING_TABLE(device_state, DeviceState, DEVICE_STATE_MAX);
+
+static const char *const device_property_table[DEVICE_PROPERTY_MAX] = {
+                [DEVICE_PROPERTY_SLOT] = "Slot",
+                [DEVICE_PROPERTY_SERIAL] = "Serial",
+                [DEVICE_PROPERTY_DRIVER] = "Driver",
+                [DEVICE_PROPERTY_MODULE] = "Module",
+                [DEVICE_PROPERTY_HOST_DRIVER] = "HostDriver",
+                [DEVICE_PROPERTY_NUMA_NODE] = "NumaNode",
+                [DEVICE_PROPERTY_IOMMU_SET] = "IommuSet",
+                [DEVICE_PROPERTY_IOMMU_PEERS] = "IommuPeers",
+                [DEVICE_PROPERTY_RESET_METHODS] = "ResetMethods",
+                [DEVICE_PROPERTY_LINK_SPEED] = "LinkSpeed",
+                [DEVICE_PROPERTY_LINK_WIDTH] = "LinkWidth",
+                [DEVICE_PROPERTY_LINK_SPEED_MAX] = "LinkSpeedMax",
+                [DEVICE_PROPERTY_LINK_WIDTH_MAX] = "LinkWidthMax",
+                [DEVICE_PROPERTY_SRIOV_TOTAL_VFS] = "SriovTotalVfs",
+                [DEVICE_PROPERTY_SRIOV_NUM_VFS] = "SriovNumVfs",
+                [DEVICE_PROPERTY_PHYSICAL_FUNCTION] = "PhysicalFunction",
+                [DEVICE_PROPERTY_VIRTUAL_FUNCTIONS] = "VirtualFunctions",
+                [DEVICE_PROPERTY_CRITICAL] = "Critical",
+                [DEVICE_PROPERTY_ELIGIBLE] = "Eligible",
+                [DEVICE_PROPERTY_REASON] = "Reason",
+                [DEVICE_PROPERTY_GRANTED] = "Granted",
+                [DEVICE_PROPERTY_STATE] = "State",
+};
+
+DEFINE_STRING_TABLE(device_property, DeviceProperty, DEVICE_PROPERTY_MAX);
+
+Device *device_free(Device *d) {
+        if (!d)
+                return NULL;
+
+        free(d->path);
+        free(d->vendor);
+        free(d->model);
+        free(d->class_words);
+        free(d->name);
+        free(d->critical_sentence);
+        free(d->stuck);
+        free(d->reason);
+        free(d);
+        return NULL;
+}
+
+int device_new(const DeviceFacts *facts, const char *path, Device **ret) {
+        _cleanup_(device_freep) Device *d = NULL;
+
+        assert(facts);
+        assert(path);
+        assert(ret);
+
+        d = calloc(1, sizeof *d);
+        if (!d)
+                return -ENOMEM;
+
+        d->facts = *facts;
+        (void)pci_address_format(&facts->identity.address, d->address);
+        d->path = strdup(path);
+        if (!d->path)
+                return -ENOMEM;
+
+        *ret = STEAL(d);
+        return 0;
+}
+
+int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words) {
+        _cleanup_free_ char *v = strdup(vendor), *m = strdup(model), *c = strdup(class_words), *n = NULL;
+
+        assert(d);
+
+        if (!v || !m || !c || asprintf(&n, "%s %s", vendor, model) < 0)
+                return -ENOMEM;
+
+        free(d->vendor);
+        free(d->model);
+        free(d->class_words);
+        free(d->name);
+        d->vendor = STEAL(v);
+        d->model = STEAL(m);
+        d->class_words = STEAL(c);
+        d->name = STEAL(n);
+        return 0;
+}
+
+static uint32_t differ(bool different, DeviceProperty property) {
+        return different ? 1U << property : 0;
+}
+
+uint32_t device_set_facts(Device *d, const DeviceFacts *new) {
+        char serial[PCI_SERIAL_SIZE];
+        const DeviceFacts *old;
+        uint32_t mask;
+
+        assert(d);
+        assert(new);
+
+        old = &d->facts;
+        mask = differ(!streq(old->identity.slot, new->identity.slot), DEVICE_PROPERTY_SLOT) |
+               differ(!streq(old->driver, new->driver), DEVICE_PROPERTY_DRIVER) |
+               differ(!streq(old->module, new->module), DEVICE_PROPERTY_MODULE) |
+               differ(old->numa_node != new->numa_node, DEVICE_PROPERTY_NUMA_NODE) |
+               differ(old->set.number != new->set.number, DEVICE_PROPERTY_IOMMU_SET) |
+               differ(!iommu_set_same_members(&old->set, &new->set), DEVICE_PROPERTY_IOMMU_PEERS) |
+               differ(!streq(old->reset_methods, new->reset_methods), DEVICE_PROPERTY_RESET_METHODS) |
+               differ(old->link_speed < new->link_speed || old->link_speed > new->link_speed,
+                      DEVICE_PROPERTY_LINK_SPEED) |
+               differ(old->link_width != new->link_width, DEVICE_PROPERTY_LINK_WIDTH) |
+               differ(old->link_speed_max < new->link_speed_max || old->link_speed_max > new->link_speed_max,
+                      DEVICE_PROPERTY_LINK_SPEED_MAX) |
+               differ(old->link_width_max != new->link_width_max, DEVICE_PROPERTY_LINK_WIDTH_MAX) |
+               differ(old->sriov_total_vfs != new->sriov_total_vfs, DEVICE_PROPERTY_SRIOV_TOTAL_VFS);
+
+        (void)memcpy(serial, old->identity.serial, sizeof serial);
+        d->facts = *new;
+        if (!d->facts.identity.serial[0])
+                (void)memcpy(d->facts.identity.serial, serial, sizeof serial);
+        return mask;
+}
+
+bool device_set_text(char **text, const char *value) {
+        assert(text);
+        assert(value);
+
+        if (*text ? streq(*text, value) : value[0] == '\0')
+                return false;
+
+        free(*text);
+        *text = value[0] ? strdup(value) : NULL;
+        return true;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One PCI function as the service knows it: facts of the kernel, what the helper's files say about it, and what
+ * follows from both. Plain data: nothing here reads files or speaks D-Bus, and nothing here is remembered at
+ * rest. The owner of all devices is the table (device-table.h).
+ */
+
+#include "pci-identity.h"
+#include "string-table.h"
+
+#define DEVICE_NO_IOMMU_SET UINT32_MAX
+#define DEVICE_RESET_METHODS_SIZE 128
+
+typedef enum DeviceState {
+        DEVICE_HOST,
+        DEVICE_POOL,   /* on vfio-pci */
+        DEVICE_MOVING, /* an operation is under way, or was interrupted and waits to be undone */
+        DEVICE_STUCK,  /* the kernel does not answer one */
+        DEVICE_STATE_MAX,
+        DEVICE_STATE_INVALID = -EINVAL,
+} DeviceState;
+
+DECLARE_STRING_TABLE(device_state, DeviceState);
+
+/* The properties that can change while the object lives; the words are their D-Bus names. */
+typedef enum DeviceProperty {
+        DEVICE_PROPERTY_SLOT,
+        DEVICE_PROPERTY_SERIAL,
+        DEVICE_PROPERTY_DRIVER,
+        DEVICE_PROPERTY_MODULE,
+        DEVICE_PROPERTY_HOST_DRIVER,
+        DEVICE_PROPERTY_NUMA_NODE,
+        DEVICE_PROPERTY_IOMMU_SET,
+        DEVICE_PROPERTY_IOMMU_PEERS,
+        DEVICE_PROPERTY_RESET_METHODS,
+        DEVICE_PROPERTY_LINK_SPEED,
+        DEVICE_PROPERTY_LINK_WIDTH,
+        DEVICE_PROPERTY_LINK_SPEED_MAX,
+        DEVICE_PROPERTY_LINK_WIDTH_MAX,
+        DEVICE_PROPERTY_SRIOV_TOTAL_VFS,
+        DEVICE_PROPERTY_SRIOV_NUM_VFS,
+        DEVICE_PROPERTY_PHYSICAL_FUNCTION,
+        DEVICE_PROPERTY_VIRTUAL_FUNCTIONS,
+        DEVICE_PROPERTY_CRITICAL,
+        DEVICE_PROPERTY_ELIGIBLE,
+        DEVICE_PROPERTY_REASON,
+        DEVICE_PROPERTY_GRANTED,
+        DEVICE_PROPERTY_STATE,
+        DEVICE_PROPERTY_MAX,
+        DEVICE_PROPERTY_INVALID = -EINVAL,
+} DeviceProperty;
+
+DECLARE_STRING_TABLE(device_property, DeviceProperty);
+
+/* What the kernel says, read in one go. */
+typedef struct DeviceFacts {
+        PciIdentity identity; /* the serial only where it can be read without privilege (NVMe) */
+        char driver[PCI_DRIVER_SIZE], module[PCI_DRIVER_SIZE]; /* "" for none */
+        int32_t numa_node;                                     /* -1 for none */
+        IommuSet set;  /* number is DEVICE_NO_IOMMU_SET for none; the device itself is always a member */
+        int set_error; /* 0, or why `set` does not hold all members: -E2BIG, -EXDEV, ... */
+        char reset_methods[DEVICE_RESET_METHODS_SIZE];
+        double link_speed, link_speed_max; /* GT/s */
+        uint32_t link_width, link_width_max;
+        uint32_t sriov_total_vfs;
+        bool is_virtual;
+        PciAddress physical_function; /* of a virtual one */
+} DeviceFacts;
+
+struct DeviceTable;
+
+typedef struct Device {
+        DeviceFacts facts;
+        const struct DeviceTable *table;
+        char address[PCI_ADDRESS_SIZE];
+        char *path; /* of the D-Bus object, made once: sd_bus_path_encode() costs more than all else */
+        char *vendor, *model, *class_words, *name;
+
+        /* What would be lost, as of the last look at the host. */
+        bool critical_known;
+        int critical_error; /* why it could not be evaluated */
+        uint32_t critical;  /* bits 1 << CriticalReason */
+        char *critical_sentence;
+
+        /* What the grant says. */
+        int granted; /* int: sd-bus reads it as a D-Bus boolean */
+        char grant_driver[PCI_DRIVER_SIZE], grant_serial[PCI_SERIAL_SIZE];
+
+        /* What is done to it. */
+        bool operating, journalled;
+        char *stuck; /* NULL, or the sentence */
+
+        /* What follows; device_table_derive() computes it. */
+        DeviceState state;
+        int eligible;
+        char *reason;
+        char host_driver[PCI_DRIVER_SIZE], serial[PCI_SERIAL_SIZE];
+
+        uint32_t changed; /* bits 1 << DeviceProperty, kept by changes.c */
+} Device;
+
+/* Words are copied; path must be the object's path. */
+int device_new(const DeviceFacts *facts, const char *path, Device **ret);
+Device *device_free(Device *d);
+DEFINE_CLEANUP(Device *, device_free);
+
+int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words);
+
+/* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot be
+ * read any more (the NVMe driver has left) stays known. */
+uint32_t device_set_facts(Device *d, const DeviceFacts *facts);
+
+/* Like asprintf() into *text, and whether that changed it. Out of memory leaves "" behind. */
+bool device_set_text(char **text, const char *value);
+
+static inline const PciAddress *device_address(const Device *d) {
+        return &d->facts.identity.address;
+}
+
+static inline bool device_is_bridge(const Device *d) {
+        return pci_class_is_bridge(d->facts.identity.class_code);
+}
+
+static inline bool device_in_set(const Device *d, uint32_t number) {
+        return number != DEVICE_NO_IOMMU_SET && d->facts.set.number == number;
+}

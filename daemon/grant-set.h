@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which devices a Grant or Revoke is about: whole IOMMU sets, or nothing. Pure. */
+
+#include "bus-error.h"
+#include "device-table.h"
+
+/* Checks that all devices are there and, where whole_sets, that with the siblings they are whole IOMMU sets,
+ * bridges excepted, and that the siblings are no more than that. Then *devices holds them all.
+ * -EREMOTEIO with a sentence in *f. */
+int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, const IommuSet *siblings,
+                    Failure *f);
+
+/* The answer to root, who has to go to the helper: with the command to type. Always -EREMOTEIO. */
+int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, Failure *f);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "critical.h"
+#include "helper-client.h"
+
+/* The helper answers within its own deadline (30 s, configurable up to a little over a minute); this one is for
+ * a helper that is gone or wedged. Where somebody is prompted it has to outlast the prompt (ten minutes). */
+#define OPERATION_TIMEOUT_USEC (150ULL * 1000 * 1000)
+#define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
+
+static const char *const helper_verb_table[HELPER_VERB_MAX] = {
+                [HELPER_CHECK] = "Check", [HELPER_GRANT] = "Grant",     [HELPER_REVOKE] = "Revoke",
+                [HELPER_BIND] = "Bind",   [HELPER_RELEASE] = "Release", [HELPER_RESET] = "Reset",
+};
+
+DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
+
+struct HelperClient {
+        sd_bus *bus;
+        sd_bus_slot *watch, *question;
+        helper_left_t left;
+        void *userdata;
+        bool there;
+};
+
+struct HelperCall {
+        sd_bus_slot *slot;
+        helper_done_t done;
+        void *userdata;
+};
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *name, *from, *to;
+        HelperClient *c = userdata;
+
+        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0 || !streq(name, HELPER_NAME))
+                return 0;
+
+        c->there = !isempty(to);
+        if (!c->there)
+                c->left(c->userdata);
+        return 0;
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        HelperClient *c = userdata;
+
+        c->there = !sd_bus_message_is_method_error(m, NULL);
+        if (!c->there)
+                c->left(c->userdata);
+        return 1;
+}
+
+HelperClient *helper_client_free(HelperClient *c) {
+        if (!c)
+                return NULL;
+
+        sd_bus_slot_unref(c->watch);
+        sd_bus_slot_unref(c->question);
+        sd_bus_unref(c->bus);
+        free(c);
+        return NULL;
+}
+DEFINE_CLEANUP(HelperClient *, helper_client_free);
+
+static int on_watch_installed(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_) {
+        return sd_bus_message_is_method_error(m, NULL) ? -EIO : 0;
+}
+
+int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret) {
+        _cleanup_(helper_client_freep) HelperClient *c = NULL;
+        int r;
+
+        assert(bus);
+        assert(left);
+        assert(ret);
+
+        c = calloc(1, sizeof *c);
+        if (!c)
+                return -ENOMEM;
+        c->bus = sd_bus_ref(bus);
+        c->left = left;
+        c->userdata = userdata;
+        c->there = true;
+
+        r = sd_bus_add_match_async(bus, &c->watch,
+                                   "type='signal',sender='org.freedesktop.DBus',"
+                                   "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+                                   "member='NameOwnerChanged',arg0='" HELPER_NAME "'",
+                                   on_owner_changed, on_watch_installed, c);
+        if (r < 0)
+                return r;
+        /* Asking for the owner does not start it. */
+        r = sd_bus_call_method_async(bus, &c->question, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "GetNameOwner", on_owner, c, "s", HELPER_NAME);
+        if (r < 0)
+                return r;
+
+        *ret = STEAL(c);
+        return 0;
+}
+
+bool helper_client_is_there(const HelperClient *c) {
+        return c->there;
+}
+
+HelperCall *helper_call_free(HelperCall *call) {
+        if (!call)
+                return NULL;
+
+        sd_bus_slot_unref(call->slot);
+        free(call);
+        return NULL;
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        HelperCall *call = userdata;
+        helper_done_t done = call->done;
+        const sd_bus_error *e;
+        Failure failure = {0};
+
+        e = sd_bus_message_get_error(m);
+        if (e)
+                failure_from_bus(&failure, e);
+
+        /* Unhooked first: done() may tear everything down. */
+        userdata = call->userdata;
+        (void)helper_call_free(call);
+        done(e ? &failure : NULL, m, userdata);
+        return 1;
+}
+
+static int append_addresses(sd_bus_message *m, const IommuSet *devices) {
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t i = 0; i < devices->n_members && r >= 0; i++)
+                r = sd_bus_message_append(m, "s", pci_address_format(&devices->members[i], address));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_reasons(sd_bus_message *m, uint32_t reasons) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (int i = 0; i < CRITICAL_REASON_MAX && r >= 0; i++)
+                if (reasons & 1U << i)
+                        r = sd_bus_message_append(m, "s", critical_reason_to_string((CriticalReason)i));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        if (q->verb != HELPER_GRANT && q->verb != HELPER_REVOKE)
+                return sd_bus_message_append(m, "s", pci_address_format(q->device, address));
+
+        r = append_addresses(m, q->devices);
+        if (r >= 0 && q->verb == HELPER_GRANT)
+                r = append_reasons(m, q->consent);
+        return r < 0 ? r : sd_bus_message_append(m, "s", q->subject);
+}
+
+int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,
+                       HelperCall **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        bool prompts;
+        HelperCall *call;
+        int r;
+
+        assert(c);
+        assert(q);
+        assert(done);
+        assert(ret);
+
+        r = sd_bus_message_new_method_call(c->bus, &m, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
+                                           helper_verb_to_string(q->verb));
+        if (r < 0 || (r = append_arguments(m, q)) < 0 ||
+            (r = sd_bus_message_set_allow_interactive_authorization(m, q->interactive)) < 0)
+                return r;
+
+        call = calloc(1, sizeof *call);
+        if (!call)
+                return -ENOMEM;
+        call->done = done;
+        call->userdata = userdata;
+
+        prompts = q->verb == HELPER_GRANT || q->verb == HELPER_REVOKE;
+        r = sd_bus_call_async(c->bus, &call->slot, m, on_reply, call,
+                              prompts ? PROMPT_TIMEOUT_USEC : OPERATION_TIMEOUT_USEC);
+        if (r < 0) {
+                helper_call_free(call);
+                return r;
+        }
+
+        *ret = call;
+        return 0;
+}

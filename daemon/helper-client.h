@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Calls to org.verge.Passthrough.Helper, which the bus starts when it is not there. Never waits for it. */
+
+#include "bus-util.h"
+#include "pci-identity.h"
+#include "string-table.h"
+
+typedef enum HelperVerb {
+        HELPER_CHECK,
+        HELPER_GRANT,
+        HELPER_REVOKE,
+        HELPER_BIND,
+        HELPER_RELEASE,
+        HELPER_RESET,
+        HELPER_VERB_MAX,
+        HELPER_VERB_INVALID = -EINVAL,
+} HelperVerb;
+
+DECLARE_STRING_TABLE(helper_verb, HelperVerb); /* the names of the methods */
+
+typedef struct HelperClient HelperClient;
+typedef struct HelperCall HelperCall;
+
+/* The helper has left the bus: whatever it was doing has ended. */
+typedef void (*helper_left_t)(void *userdata);
+
+int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret);
+HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
+
+/* Whether somebody owns the helper's name. True until the bus has said otherwise. */
+bool helper_client_is_there(const HelperClient *c);
+
+typedef struct HelperRequest {
+        HelperVerb verb;
+        const PciAddress *device; /* Check, Bind, Release, Reset */
+        const IommuSet *devices;  /* Grant, Revoke: the addresses */
+        uint32_t consent;         /* Grant: bits of CriticalReason */
+        const char *subject;      /* Grant, Revoke: unique bus name of the one who asks */
+        bool interactive;         /* polkit may prompt the subject */
+} HelperRequest;
+
+/* failure: NULL is success, and then reply is the helper's answer. Freed by the callee's return. */
+typedef void (*helper_done_t)(const Failure *failure, sd_bus_message *reply, void *userdata);
+
+/* Calls done once, later; helper_call_free(*ret) before that drops the answer, not the deed. */
+int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,
+                       HelperCall **ret);
+HelperCall *helper_call_free(HelperCall *call);

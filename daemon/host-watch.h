@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap, links,
+ * addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that a hung
+ * driver holds, so it happens in a thread; there is one at a time, and never more than ten looks a second.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "pci-identity.h"
+
+typedef struct HostVerdict {
+        PciIdentity identity; /* in: who is judged */
+        int error;            /* out: why there is no verdict (negative errno), or 0 */
+        uint32_t critical;    /* out: bits 1 << CriticalReason */
+        char *sentence;       /* out: the first reason; NULL for none */
+} HostVerdict;
+
+/* Who is to be judged? *ret is an allocated array. Called on the main loop. */
+typedef int (*host_watch_subjects_t)(HostVerdict **ret, size_t *ret_n, void *userdata);
+
+/* error: 0, or why nothing could be had; then there are no verdicts. */
+typedef void (*host_watch_done_t)(int error, const HostVerdict *verdicts, size_t n, void *userdata);
+
+typedef struct HostWatch HostWatch;
+
+int host_watch_new(sd_event *event, int root, host_watch_subjects_t subjects, host_watch_done_t done,
+                   void *userdata, HostWatch **ret);
+/* Gives a thread that is at work a second to end; one that hangs in the kernel is left behind. */
+HostWatch *host_watch_free(HostWatch *w);
+
+/* Look again soon. Cheap; may be called in bursts. */
+void host_watch_trigger(HostWatch *w);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hotplug.h"
+#include "inventory.h"
+#include "log.h"
+#include "operation.h"
+
+#define PROPERTIES_OF_PF (1U << DEVICE_PROPERTY_SRIOV_NUM_VFS | 1U << DEVICE_PROPERTY_VIRTUAL_FUNCTIONS)
+
+void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
+        DeviceFacts facts;
+
+        d->critical_known = true;
+        d->critical_error = v->error;
+        if (v->error >= 0) {
+                if (d->critical != v->critical)
+                        changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);
+                d->critical = v->critical;
+                (void)device_set_text(&d->critical_sentence, strempty(v->sentence));
+        }
+
+        /* The NVMe driver learns the serial number a while after its bind event. */
+        if (!d->facts.identity.serial[0] && streq(d->facts.driver, "nvme")) {
+                facts = d->facts;
+                if (inventory_reread(m->root, &facts) >= 0)
+                        changes_mark(&m->changes, d, device_set_facts(d, &facts));
+        }
+        changes_touch(&m->changes);
+}
+
+static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
+        const Device *p;
+
+        for (size_t i = 0; i < set->n_members; i++) {
+                p = device_table_find(&m->devices, &set->members[i]);
+                if (!iommu_set_contains(&g->set, &set->members[i]) && !(p && device_is_bridge(p)))
+                        return false;
+        }
+        return true;
+}
+
+/* For show: the helper checks the grant itself, against more than we may read. The serial number in it may be of
+ * the VPD and ours of the NVMe controller, so these two are not compared. */
+void hotplug_read_grant(Manager *m, Device *d) {
+        PciIdentity identity = d->facts.identity;
+        int granted = false, r;
+        Grant g;
+
+        identity.serial[0] = '\0';
+        r = grant_read(m->root, device_address(d), m->root_uid, &g);
+        if (r >= 0)
+                granted = pci_identity_same(&identity, &g.identity) && covers_set(m, &g, &d->facts.set);
+        else if (r != -ENOENT)
+                log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
+
+        if (granted != d->granted)
+                changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GRANTED);
+        d->granted = granted;
+        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", granted ? g.host_driver : "");
+        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", granted ? g.identity.serial : "");
+        changes_touch(&m->changes);
+}
+
+/* Others see it come and go: those that share its IOMMU set, and its physical function. */
+static void tell_relatives(Manager *m, const DeviceFacts *facts) {
+        DeviceFacts theirs;
+        Device *p;
+
+        if (!m->ready) /* the first scan reads everybody anyway */
+                return;
+
+        for (size_t i = 0; i < m->devices.n; i++) {
+                p = m->devices.devices[i];
+                if (pci_address_compare(device_address(p), &facts->identity.address) == 0)
+                        continue;
+                if (device_in_set(p, facts->set.number)) {
+                        theirs = p->facts;
+                        if (inventory_reread(m->root, &theirs) >= 0)
+                                (void)device_set_facts(p, &theirs);
+                        changes_mark(&m->changes, p, 1U << DEVICE_PROPERTY_IOMMU_PEERS);
+                        hotplug_read_grant(m, p);
+                }
+                if (facts->is_virtual &&
+                    pci_address_compare(device_address(p), &facts->physical_function) == 0)
+                        changes_mark(&m->changes, p, PROPERTIES_OF_PF);
+        }
+        changes_touch(&m->changes);
+}
+
+static int make_device(Manager *m, const DeviceFacts *facts, Device **ret) {
+        _cleanup_(device_freep) Device *d = NULL;
+        char address[PCI_ADDRESS_SIZE];
+        _cleanup_free_ char *path = NULL;
+        PciWords words;
+        int r;
+
+        (void)pci_address_format(&facts->identity.address, address);
+        if ((r = sd_bus_path_encode(BUS_PATH_DEVICES, address, &path)) < 0 ||
+            (r = device_new(facts, path, &d)) < 0 ||
+            (r = pci_names_find(m->names, &facts->identity, &words)) < 0 ||
+            (r = device_set_words(d, words.vendor, words.model, words.class_words)) < 0 ||
+            (r = device_table_insert(&m->devices, d)) < 0)
+                return r;
+
+        *ret = STEAL(d);
+        return 0;
+}
+
+static void add(Manager *m, const DeviceFacts *facts) {
+        char address[PCI_ADDRESS_SIZE];
+        Device *d;
+        int r;
+
+        r = make_device(m, facts, &d);
+        if (r < 0) {
+                log_error("Cannot take up device %s: %s.",
+                          pci_address_format(&facts->identity.address, address), strerror(-r));
+                return;
+        }
+
+        d->operating = operation_covers(m, device_address(d));
+        if (m->ready) { /* else once for all, when the sets are known */
+                hotplug_read_grant(m, d);
+                manager_apply_moves(m);
+                (void)device_table_derive(&m->devices, d, m->platform.disabled);
+                d->changed = 0; /* all its properties go out with the signal */
+                m->wire->device_added(m, d);
+        }
+        tell_relatives(m, facts);
+}
+
+void hotplug_remove(Manager *m, const PciAddress *a) {
+        Device *d = device_table_find(&m->devices, a);
+        DeviceFacts facts;
+
+        if (!d)
+                return;
+
+        if (m->ready)
+                m->wire->device_removed(m, d);
+        facts = d->facts;
+        device_free(device_table_remove(&m->devices, a));
+        tell_relatives(m, &facts);
+}
+
+static void update(Manager *m, Device *d, const DeviceFacts *facts) {
+        DeviceFacts old = d->facts;
+        uint32_t mask;
+
+        mask = device_set_facts(d, facts);
+        changes_mark(&m->changes, d, mask);
+        if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS)) {
+                tell_relatives(m, &old);
+                tell_relatives(m, facts);
+                hotplug_read_grant(m, d);
+        }
+        m->platform_stale = true;
+        changes_touch(&m->changes);
+}
+
+void hotplug_update(Manager *m, const PciAddress *a) {
+        char address[PCI_ADDRESS_SIZE];
+        DeviceFacts facts;
+        Device *d;
+        int r;
+
+        r = inventory_read(m->root, a, &facts);
+        if (r == -ENODEV) {
+                hotplug_remove(m, a);
+                return;
+        }
+        if (r < 0) {
+                log_warning("Device %s cannot be read: %s.", pci_address_format(a, address), strerror(-r));
+                return;
+        }
+
+        d = device_table_find(&m->devices, a);
+        if (d && !pci_identity_same(&d->facts.identity, &facts.identity)) {
+                hotplug_remove(m, a);
+                d = NULL;
+        }
+        if (d)
+                update(m, d, &facts);
+        else
+                add(m, &facts);
+}
+
+static int found(const PciAddress *a, void *userdata) {
+        hotplug_update(userdata, a);
+        return 0;
+}
+
+int hotplug_scan(Manager *m) {
+        PciAddress a;
+
+        /* Backwards, since an update may remove. */
+        for (size_t i = m->devices.n; i > 0; i--) {
+                a = *device_address(m->devices.devices[i - 1]);
+                hotplug_update(m, &a);
+        }
+        return inventory_each(m->root, found, m);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Reading PCI functions from sysfs, below the host's root directory.
+ *
+ * Only attributes that answer without the device's lock are read (vendor, device, subsystem_*, class, revision,
+ * numa_node, reset_method, sriov_totalvfs, the link's speed and width, and links): while the kernel waits for
+ * a VFIO user, a read of `uevent`, `driver_override`, `sriov_numvfs` or `vpd` may never return.
+ */
+
+#include "device.h"
+
+/* -ENODEV: there is no such function (any more). */
+int inventory_read(int root, const PciAddress *a, DeviceFacts *ret);
+
+/* Reads again what moves with a driver, and the IOMMU set; the rest of *facts stays. */
+int inventory_reread(int root, DeviceFacts *facts);
+
+/* Calls f for each PCI function; stops at the first non-zero result. */
+typedef int (*inventory_found_t)(const PciAddress *a, void *userdata);
+int inventory_each(int root, inventory_found_t f, void *userdata);

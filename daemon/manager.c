@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hotplug.h"
+#include "inventory.h"
+#include "log.h"
+#include "manager.h"
+#include "operation.h"
+#include "reconcile.h"
+#include "calls.h"
+
+/* How long the start waits for the first verdicts. Without them nothing is eligible, but all can be listed. */
+#define PATIENCE_USEC (2ULL * 1000 * 1000)
+
+uint64_t manager_now(const Manager *m) {
+        uint64_t now = 0;
+
+        (void)sd_event_now(m->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static uint32_t differ(bool different, ManagerProperty property) {
+        return different ? 1U << property : 0;
+}
+
+static void refresh_platform(Manager *m) {
+        Platform old = m->platform, *new = &m->platform;
+
+        m->platform_stale = false;
+        platform_reread(m->root, new);
+        changes_mark_manager(
+                        &m->changes,
+                        differ(old.iommu_enabled != new->iommu_enabled, MANAGER_PROPERTY_IOMMU_ENABLED) |
+                                        differ(old.iommu_kind != new->iommu_kind,
+                                               MANAGER_PROPERTY_IOMMU_KIND) |
+                                        differ(old.vfio != new->vfio, MANAGER_PROPERTY_VFIO_AVAILABLE) |
+                                        differ(old.vfio_cdev != new->vfio_cdev,
+                                               MANAGER_PROPERTY_VFIO_CDEV_AVAILABLE));
+}
+
+static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
+        Manager *m = userdata;
+
+        if (m->ready)
+                m->wire->device_changed(m, d, mask);
+}
+
+static void on_device_stuck(Device *d, void *userdata) {
+        Manager *m = userdata;
+
+        log_warning("Device %s is stuck: %s", d->address, strempty(d->stuck));
+        if (m->ready)
+                m->wire->device_stuck(m, d);
+}
+
+static void on_manager_changed(uint32_t mask, void *userdata) {
+        Manager *m = userdata;
+
+        if (m->ready)
+                m->wire->manager_changed(m, mask);
+}
+
+void manager_flush(Manager *m) {
+        static const ChangesSink sink = {on_device_changed, on_device_stuck, on_manager_changed};
+
+        assert(m);
+
+        if (m->platform_stale)
+                refresh_platform(m);
+        (void)sd_event_source_set_enabled(m->flush, SD_EVENT_OFF);
+        changes_flush(&m->changes, &m->devices, m->platform.disabled, &sink, m);
+}
+
+static int on_flush(sd_event_source *s _unused_, void *userdata) {
+        manager_flush(userdata);
+        return 0;
+}
+
+static void arm_flush(void *userdata) {
+        Manager *m = userdata;
+
+        (void)sd_event_source_set_enabled(m->flush, SD_EVENT_ONESHOT);
+}
+
+void manager_reread_set(Manager *m, const IommuSet *set) {
+        DeviceFacts facts;
+        Device *d;
+
+        assert(m);
+        assert(set);
+
+        for (size_t i = 0; i < set->n_members; i++) {
+                d = device_table_find(&m->devices, &set->members[i]);
+                if (!d)
+                        continue;
+                facts = d->facts;
+                if (inventory_reread(m->root, &facts) >= 0) /* else it is gone, and its uevent on the way */
+                        changes_mark(&m->changes, d, device_set_facts(d, &facts));
+        }
+        m->platform_stale = true;
+        changes_touch(&m->changes);
+}
+
+void manager_read_grants(Manager *m) {
+        for (size_t i = 0; i < m->devices.n; i++)
+                hotplug_read_grant(m, m->devices.devices[i]);
+}
+
+void manager_apply_moves(Manager *m) {
+        const MoveEntry *e;
+        Device *d;
+
+        for (size_t i = 0; i < m->devices.n; i++) {
+                d = m->devices.devices[i];
+                e = device_is_bridge(d) ? NULL : move_table_find(&m->moves, device_address(d));
+                d->journalled = !!e;
+                (void)device_set_text(&d->stuck, strempty(e ? move_entry_stuck(e) : NULL));
+        }
+        changes_touch(&m->changes);
+}
+
+void manager_read_moves(Manager *m) {
+        _cleanup_free_ Move *moves = NULL;
+        size_t n;
+        int r;
+
+        r = root_files_read_moves(m->root, &moves, &n);
+        if (r < 0 || (r = move_table_replace(&m->moves, moves, n, manager_now(m))) < 0) {
+                log_error("Cannot read the journal of moves in /" MOVES_DIR ": %s.", strerror(-r));
+                return;
+        }
+        manager_apply_moves(m);
+}
+
+static void on_brought_home(const Failure *failure, void *userdata _unused_) {
+        if (!failure)
+                log_info("An interrupted move was undone.");
+        else if (failure->kind != FAILURE_BUSY)
+                log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
+}
+
+void manager_reconcile(Manager *m) {
+        char address[PCI_ADDRESS_SIZE];
+        ReconcileStep step;
+
+        if (!m->ready)
+                return;
+
+        for (;;) {
+                ReconcileState state = {&m->moves, &m->devices, helper_client_is_there(m->helper),
+                                        manager_now(m)};
+                Failure failure = {0};
+
+                step = reconcile_next(&state);
+                if (!step.entry)
+                        break;
+
+                log_debug("The move of %s was interrupted: asking the helper to release its set.",
+                          pci_address_format(&step.device, address));
+                step.entry->wanted = false;
+                if (operation_start(m, &step.device, HELPER_RELEASE, on_brought_home, m, &failure) < 0)
+                        log_warning("An interrupted move cannot be undone: %s", failure.sentence);
+        }
+
+        (void)sd_event_source_set_time(m->again, step.again_at);
+        (void)sd_event_source_set_enabled(m->again,
+                                          step.again_at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_reconcile(userdata);
+        return 0;
+}
+
+static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) {
+        Manager *m = userdata;
+
+        if (action == UEVENT_LOST) {
+                log_warning("Device events were lost; reading all devices again.");
+                (void)hotplug_scan(m);
+                for (size_t i = 0; i < m->devices.n; i++)
+                        move_table_nudge(&m->moves, device_address(m->devices.devices[i]));
+        } else {
+                if (action == UEVENT_REMOVE)
+                        hotplug_remove(m, a);
+                else
+                        hotplug_update(m, a);
+                move_table_nudge(&m->moves, a);
+        }
+
+        pci_names_trim(m->names);
+        host_watch_trigger(m->host_watch);
+        manager_reconcile(m);
+}
+
+static void on_files_changed(RootDirectory which, void *userdata) {
+        Manager *m = userdata;
+
+        if (which == ROOT_GRANTS) {
+                manager_read_grants(m);
+                return;
+        }
+        manager_read_moves(m);
+        manager_reconcile(m);
+}
+
+static void on_helper_left(void *userdata) {
+        Manager *m = userdata;
+
+        move_table_unblock(&m->moves);
+        manager_reconcile(m);
+}
+
+static void become_ready(Manager *m) {
+        if (m->ready)
+                return;
+
+        manager_flush(m);
+        m->ready = true;
+        (void)sd_event_source_set_enabled(m->patience, SD_EVENT_OFF);
+        m->wire->ready(m);
+        manager_reconcile(m);
+}
+
+static int on_patience_ends(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        log_warning("What the host uses could not be read in time: until it can, no device is eligible.");
+        become_ready(userdata);
+        return 0;
+}
+
+static int list_subjects(HostVerdict **ret, size_t *ret_n, void *userdata) {
+        const Manager *m = userdata;
+        HostVerdict *v;
+
+        v = calloc(m->devices.n > 0 ? m->devices.n : 1, sizeof *v);
+        if (!v)
+                return -ENOMEM;
+        for (size_t i = 0; i < m->devices.n; i++)
+                v[i].identity = m->devices.devices[i]->facts.identity;
+
+        *ret = v;
+        *ret_n = m->devices.n;
+        return 0;
+}
+
+static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *userdata) {
+        Manager *m = userdata;
+
+        if (error < 0 && error != m->error)
+                log_warning("What the host uses could not be read (%s): no device may leave it.",
+                            strerror(-error));
+        m->error = error;
+
+        if (error < 0)
+                for (size_t i = 0; i < m->devices.n; i++)
+                        hotplug_take_verdict(m, m->devices.devices[i], &(HostVerdict){.error = error});
+        for (size_t i = 0; i < n && error >= 0; i++) {
+                Device *d = device_table_find(&m->devices, &verdicts[i].identity.address);
+
+                if (d && pci_identity_same(&d->facts.identity, &verdicts[i].identity))
+                        hotplug_take_verdict(m, d, &verdicts[i]);
+        }
+        become_ready(m);
+}
+
+static int add_sources(Manager *m) {
+        int r;
+
+        r = sd_event_add_defer(m->event, &m->flush, on_flush, m);
+        if (r < 0 || (r = sd_event_source_set_enabled(m->flush, SD_EVENT_OFF)) < 0 ||
+            (r = sd_event_source_set_priority(m->flush, SD_EVENT_PRIORITY_IMPORTANT)) < 0)
+                return r;
+
+        r = sd_event_add_time(m->event, &m->again, CLOCK_MONOTONIC, UINT64_MAX, 0, on_again, m);
+        if (r < 0 || (r = sd_event_source_set_enabled(m->again, SD_EVENT_OFF)) < 0)
+                return r;
+
+        return sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                          on_patience_ends, m);
+}
+
+int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,
+                Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
+
+        assert(bus);
+        assert(event);
+        assert(config);
+        assert(wire);
+        assert(ret);
+
+        m = calloc(1, sizeof *m);
+        if (!m)
+                return -ENOMEM;
+
+        m->bus = sd_bus_ref(bus);
+        m->event = sd_event_ref(event);
+        m->wire = wire;
+        m->root = config->root;
+        m->root_uid = config->root_uid;
+        m->changes.arm = arm_flush;
+        m->changes.userdata = m;
+        m->node_name = strdup(config->node_name);
+        if (!m->node_name)
+                return -ENOMEM;
+        m->devices.node = m->node_name;
+        if ((r = add_sources(m)) < 0 || (r = polkit_new(bus, &m->polkit)) < 0 ||
+            (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
+            (r = pci_names_new(&m->names)) < 0)
+                return r;
+
+        *ret = STEAL(m);
+        return 0;
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+
+        m->polkit = polkit_free(m->polkit);
+        calls_free_all(m);
+        operation_free_all(m);
+        helper_client_free(m->helper);
+        host_watch_free(m->host_watch);
+        root_files_free(m->root_files);
+        uevents_free(m->uevents);
+        pci_names_free(m->names);
+        sd_event_source_disable_unref(m->flush);
+        sd_event_source_disable_unref(m->again);
+        sd_event_source_disable_unref(m->patience);
+        device_table_clear(&m->devices);
+        move_table_clear(&m->moves);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m->node_name);
+        free(m);
+        return NULL;
+}
+
+/* The monitor before the first look: what changes in between is seen twice rather than never. */
+int manager_start(Manager *m, int uevent_fd) {
+        int r;
+
+        assert(m);
+
+        r = uevents_new(m->event, uevent_fd, on_uevent, m, &m->uevents);
+        if (r < 0) {
+                log_error("Cannot watch for device events: %s.", strerror(-r));
+                return r;
+        }
+        r = root_files_new(m->event, m->root, on_files_changed, m, &m->root_files);
+        if (r < 0) {
+                log_error("Cannot watch the helper's files: %s.", strerror(-r));
+                return r;
+        }
+
+        platform_read(m->root, &m->platform);
+        r = hotplug_scan(m);
+        pci_names_trim(m->names);
+        if (r < 0) {
+                log_error("Cannot list the PCI devices: %s.", strerror(-r));
+                return r;
+        }
+        manager_read_grants(m);
+        manager_read_moves(m);
+
+        r = host_watch_new(m->event, m->root, list_subjects, on_judged, m, &m->host_watch);
+        if (r < 0) {
+                log_error("Cannot watch what the host uses: %s.", strerror(-r));
+                return r;
+        }
+        host_watch_trigger(m->host_watch);
+        return 0;
+}

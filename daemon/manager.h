@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The service as a whole: owns all tables and edges, decides what happens on each event, and in which order it
+ * starts. What is seen on the bus is rank 4's business: it hands its senders down as ManagerWire.
+ */
+
+#include "authorisation.h"
+#include "changes.h"
+#include "helper-client.h"
+#include "host-watch.h"
+#include "move-table.h"
+#include "pci-names.h"
+#include "platform.h"
+#include "polkit.h"
+#include "root-files.h"
+#include "uevents.h"
+
+typedef struct Manager Manager;
+typedef struct Call Call;
+typedef struct Operation Operation;
+
+typedef struct ManagerWire {
+        void (*device_added)(Manager *m, Device *d);
+        void (*device_removed)(Manager *m, Device *d); /* while it can still be found */
+        void (*device_changed)(Manager *m, Device *d, uint32_t mask);
+        void (*device_stuck)(Manager *m, Device *d);
+        void (*manager_changed)(Manager *m, uint32_t mask);
+        void (*ready)(Manager *m); /* all is known that can be known at once: take the name */
+} ManagerWire;
+
+struct Manager {
+        int root;
+        uid_t root_uid;
+        char *node_name;
+        const ManagerWire *wire;
+
+        sd_event *event;
+        sd_bus *bus;
+        sd_event_source *flush, *again, *patience;
+
+        Platform platform;
+        DeviceTable devices;
+        MoveTable moves;
+        Changes changes;
+        bool ready;          /* wire->ready() was called: from now on the bus is told of changes */
+        bool platform_stale; /* a driver may have been loaded */
+        int error;           /* of the host's last look; logged when it changes */
+
+        Uevents *uevents;
+        RootFiles *root_files;
+        HostWatch *host_watch;
+        PciNames *names;
+        HelperClient *helper;
+        Polkit *polkit;
+
+        Call *calls; /* calls.c */
+        size_t n_calls;
+        Operation *operations; /* operation.c */
+};
+
+typedef struct ManagerConfig {
+        int root;
+        uid_t root_uid;
+        const char *node_name;
+} ManagerConfig;
+
+int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,
+                Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager *, manager_free);
+
+/* Opens the edges (the monitor first), then reads what is there. Calls wire->ready() once, later. */
+int manager_start(Manager *m, int uevent_fd);
+
+/* Has everything that is marked as changed told to the bus now, and not at the end of the loop's round: before
+ * a reply, so that who reads a property after it reads the truth. */
+void manager_flush(Manager *m);
+
+/* Reads the drivers of a set's members again; bridges too, since they are members. */
+void manager_reread_set(Manager *m, const IommuSet *set);
+
+void manager_read_grants(Manager *m);
+void manager_read_moves(Manager *m);
+void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
+void manager_reconcile(Manager *m);
+
+uint64_t manager_now(const Manager *m);

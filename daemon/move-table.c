@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "move-table.h"
+
+static bool same_move(const Move *a, const Move *b) {
+        return a->verb == b->verb && iommu_set_same_members(&a->set, &b->set) && streq(a->stuck, b->stuck);
+}
+
+static const MoveEntry *find_number(const MoveTable *t, unsigned number) {
+        for (size_t i = 0; i < t->n; i++)
+                if (t->entries[i].move.set.number == number)
+                        return &t->entries[i];
+        return NULL;
+}
+
+static MoveEntry take_move(const MoveTable *t, const Move *move, uint64_t now) {
+        const MoveEntry *old = find_number(t, move->set.number);
+        MoveEntry e;
+
+        if (!old)
+                return (MoveEntry){.move = *move, .since = now, .wanted = true};
+
+        e = *old;
+        if (!same_move(&old->move, move)) {
+                e.move = *move;
+                e.since = now;
+                e.busy = false;
+                e.answer[0] = '\0';
+                /* "It is stuck" is no news to act on: only the device itself can tell that it has come back. */
+                e.wanted = e.wanted || !move->stuck[0];
+        }
+        return e;
+}
+
+int move_table_replace(MoveTable *t, const Move *moves, size_t n, uint64_t now) {
+        MoveEntry *entries = NULL;
+
+        assert(t);
+        assert(moves || n == 0);
+
+        if (n > 0) {
+                entries = calloc(n, sizeof *entries);
+                if (!entries)
+                        return -ENOMEM;
+        }
+        for (size_t i = 0; i < n; i++)
+                entries[i] = take_move(t, &moves[i], now);
+
+        free(t->entries);
+        *t = (MoveTable){entries, n};
+        return 0;
+}
+
+void move_table_clear(MoveTable *t) {
+        assert(t);
+
+        free(t->entries);
+        *t = (MoveTable){0};
+}
+
+MoveEntry *move_table_find(const MoveTable *t, const PciAddress *a) {
+        assert(t);
+        assert(a);
+
+        for (size_t i = 0; i < t->n; i++)
+                if (iommu_set_contains(&t->entries[i].move.set, a))
+                        return &t->entries[i];
+        return NULL;
+}
+
+void move_table_nudge(MoveTable *t, const PciAddress *a) {
+        MoveEntry *e = move_table_find(t, a);
+
+        if (e && !e->busy)
+                e->wanted = true;
+}
+
+void move_table_unblock(MoveTable *t) {
+        assert(t);
+
+        for (size_t i = 0; i < t->n; i++)
+                if (t->entries[i].busy) {
+                        t->entries[i].busy = false;
+                        t->entries[i].wanted = true;
+                }
+}

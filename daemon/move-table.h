@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The helper's journal of moves (move.h) as last read, and what we have tried about each entry. Times are
+ * microseconds of one monotonic clock that the caller hands in. */
+
+#include "move.h"
+
+typedef struct MoveEntry {
+        Move move;
+        char answer[sizeof((Move *)0)
+                                    ->stuck]; /* "" or the helper's answer Stuck, where the file does not say it */
+        uint64_t since;                       /* when it was first seen */
+        bool wanted;                          /* something happened that makes a try worth while */
+        bool ours;                            /* left behind by a call of ours that has ended */
+        bool busy;         /* the helper said that somebody works on it: wait for the file to change */
+        unsigned failures; /* tries of ours that did not end it */
+        uint64_t tried;    /* when the last one ended */
+} MoveEntry;
+
+typedef struct MoveTable {
+        MoveEntry *entries;
+        size_t n;
+} MoveTable;
+
+/* Takes what was read now; what is known about entries that are still there stays. */
+int move_table_replace(MoveTable *t, const Move *moves, size_t n, uint64_t now);
+void move_table_clear(MoveTable *t);
+
+/* What the kernel is waiting for; NULL: it is not stuck. */
+static inline const char *move_entry_stuck(const MoveEntry *e) {
+        return e->move.stuck[0] ? e->move.stuck : e->answer[0] ? e->answer : NULL;
+}
+
+MoveEntry *move_table_find(const MoveTable *t, const PciAddress *a); /* the entry that moves this device */
+
+/* Something happened to a device (a uevent): a try at its entry may end differently now. */
+void move_table_nudge(MoveTable *t, const PciAddress *a);
+/* The helper has left the bus: nobody is busy any more. What failed has not become better by that. */
+void move_table_unblock(MoveTable *t);

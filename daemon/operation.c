@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "operation.h"
+#include "reconcile.h"
+
+struct Operation {
+        Manager *manager;
+        Operation *next;
+        HelperVerb verb;
+        PciAddress device;
+        IommuSet set;
+        HelperCall *call;
+        operation_done_t done;
+        void *userdata;
+};
+
+static void mark(Manager *m, const IommuSet *set, bool operating) {
+        Device *d;
+
+        for (size_t i = 0; i < set->n_members; i++) {
+                d = device_table_find(&m->devices, &set->members[i]);
+                if (d && !device_is_bridge(d))
+                        d->operating = operating;
+        }
+        changes_touch(&m->changes);
+}
+
+static Operation *operation_free(Operation *o) {
+        if (!o)
+                return NULL;
+
+        for (Operation **i = &o->manager->operations; *i; i = &(*i)->next)
+                if (*i == o) {
+                        *i = o->next;
+                        break;
+                }
+        helper_call_free(o->call);
+        free(o);
+        return NULL;
+}
+
+void operation_free_all(Manager *m) {
+        while (m->operations)
+                operation_free(m->operations);
+}
+
+bool operation_covers(const Manager *m, const PciAddress *a) {
+        for (const Operation *o = m->operations; o; o = o->next)
+                if (iommu_set_contains(&o->set, a))
+                        return true;
+        return false;
+}
+
+static bool is_under_way(const Manager *m, const IommuSet *set) {
+        for (size_t i = 0; i < set->n_members; i++)
+                if (operation_covers(m, &set->members[i]))
+                        return true;
+        return false;
+}
+
+/* What the call has left behind in the journal, and what is to become of it. */
+static void mind_what_is_left(Manager *m, const Operation *o, const Failure *failure) {
+        MoveEntry *e = move_table_find(&m->moves, &o->device);
+
+        if (!e)
+                return;
+
+        reconcile_tried(e, failure ? failure->kind : FAILURE_NONE, manager_now(m));
+        if (failure && failure->kind == FAILURE_STUCK && !e->move.stuck[0]) {
+                (void)snprintf(e->answer, sizeof e->answer, "%.*s", (int)sizeof e->answer - 1,
+                               failure->sentence);
+                manager_apply_moves(m);
+        }
+        /* An interrupted move is brought home at once; only a Release that failed has to wait. */
+        if (o->verb != HELPER_RELEASE && !e->busy && !move_entry_stuck(e)) {
+                e->wanted = true;
+                e->failures = 0;
+        }
+}
+
+static void on_done(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Operation *o = userdata;
+        operation_done_t done = o->done;
+        Manager *m = o->manager;
+
+        o->call = NULL;
+        userdata = o->userdata;
+
+        mark(m, &o->set, false);
+        manager_reread_set(m, &o->set);
+        manager_read_moves(m);
+        mind_what_is_left(m, o, failure);
+        operation_free(o);
+
+        manager_flush(m);
+        done(failure, userdata);
+        manager_reconcile(m);
+}
+
+int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, operation_done_t done,
+                    void *userdata, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+        HelperRequest q;
+        Operation *o;
+        Device *d;
+        int r;
+
+        assert(m);
+        assert(device);
+        assert(done);
+        assert(f);
+
+        (void)pci_address_format(device, address);
+        d = device_table_find(&m->devices, device);
+        if (!d)
+                return failure_set(f, FAILURE_NO_SUCH_DEVICE,
+                                   "Device %s is not there any more; list the devices again.", address);
+        if (is_under_way(m, &d->facts.set))
+                return failure_set(f, FAILURE_BUSY,
+                                   "Device %s cannot be moved now: another operation on its IOMMU set is "
+                                   "under way; wait for its end and try again.",
+                                   address);
+
+        o = calloc(1, sizeof *o);
+        if (!o)
+                return failure_set(f, FAILURE_INTERNAL,
+                                   "Device %s cannot be moved: out of memory; try again later.", address);
+        *o = (Operation){m, m->operations, verb, *device, d->facts.set, NULL, done, userdata};
+        m->operations = o;
+
+        q = (HelperRequest){.verb = verb, .device = device};
+        r = helper_client_call(m->helper, &q, on_done, o, &o->call);
+        if (r < 0) {
+                operation_free(o);
+                return failure_set(f, FAILURE_HELPER,
+                                   "Device %s cannot be moved: the helper cannot be called (%s); see "
+                                   "'journalctl -u verge-passthroughd' and try again.",
+                                   address, strerror(-r));
+        }
+
+        mark(m, &o->set, true);
+        return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One of the helper's Bind, Release or Reset under way: for a caller or for reconcile. While it lives, all devices
+ * of the IOMMU set are `moving`, and there is no second one for that set.
+ */
+
+#include "manager.h"
+
+typedef void (*operation_done_t)(const Failure *failure, void *userdata);
+
+/* Fills *f (and returns a negative errno) when it cannot start. done is called once, when the helper has answered
+ * and the tables say what has become of the set. */
+int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, operation_done_t done,
+                    void *userdata, Failure *f);
+
+bool operation_covers(const Manager *m, const PciAddress *a); /* is one under way for this device? */
+
+void operation_free_all(Manager *m); /* drops the answers */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <libudev.h>
+#include <sys/epoll.h>
+
+#include "uevents.h"
+
+/* Takes a few thousand events while we are busy; a rescan of a large host makes some hundred. */
+#define RECEIVE_BUFFER_SIZE (1024 * 1024)
+
+static const char *const uevent_action_table[UEVENT_ACTION_MAX] = {
+                [UEVENT_ADD] = "add",       [UEVENT_REMOVE] = "remove", [UEVENT_BIND] = "bind",
+                [UEVENT_UNBIND] = "unbind", [UEVENT_CHANGE] = "change", [UEVENT_LOST] = "lost",
+};
+
+DEFINE_STRING_TABLE(uevent_action, UeventAction, UEVENT_ACTION_MAX);
+
+struct Uevents {
+        struct udev *udev;
+        struct udev_monitor *monitor;
+        sd_event_source *source;
+        uevent_t f;
+        void *userdata;
+        char line[64]; /* of the pipe, so far */
+        size_t length;
+};
+
+Uevents *uevents_free(Uevents *u) {
+        if (!u)
+                return NULL;
+
+        sd_event_source_disable_unref(u->source);
+        udev_monitor_unref(u->monitor);
+        udev_unref(u->udev);
+        free(u);
+        return NULL;
+}
+DEFINE_CLEANUP(Uevents *, uevents_free);
+
+static void report(Uevents *u, const char *action, const char *address) {
+        int verb = (int)uevent_action_from_string(action);
+        PciAddress a;
+
+        if (pci_address_parse(address, &a) < 0)
+                return;
+        /* "move" and whatever comes: the device is worth a look. */
+        u->f(verb < 0 || verb == UEVENT_LOST ? UEVENT_CHANGE : (UeventAction)verb, &a, u->userdata);
+}
+
+static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_,
+                      void *userdata) {
+        struct udev_device *device;
+        Uevents *u = userdata;
+
+        errno = 0;
+        device = udev_monitor_receive_device(u->monitor);
+        if (device) {
+                report(u, udev_device_get_action(device), udev_device_get_sysname(device));
+                udev_device_unref(device);
+        } else if (errno == ENOBUFS)
+                u->f(UEVENT_LOST, NULL, u->userdata);
+        return 0;
+}
+
+static void take_line(Uevents *u) {
+        char *space;
+
+        u->line[u->length] = '\0';
+        space = strchr(u->line, ' ');
+        if (space) {
+                *space = '\0';
+                report(u, u->line, space + 1);
+        }
+        u->length = 0;
+}
+
+static int on_pipe(sd_event_source *s, int fd, uint32_t events _unused_, void *userdata) {
+        Uevents *u = userdata;
+        char buf[256];
+        ssize_t n;
+
+        n = read(fd, buf, sizeof buf);
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        if (n == 0)
+                return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+
+        for (ssize_t i = 0; i < n; i++)
+                if (buf[i] == '\n')
+                        take_line(u);
+                else if (u->length + 1 < sizeof u->line)
+                        u->line[u->length++] = buf[i];
+        return 0;
+}
+
+static int open_monitor(Uevents *u) {
+        int r;
+
+        u->udev = udev_new();
+        u->monitor = u->udev ? udev_monitor_new_from_netlink(u->udev, "udev") : NULL;
+        if (!u->monitor)
+                return errno > 0 ? -errno : -ENOMEM;
+
+        /* Without privilege the kernel gives what net.core.rmem_max allows; a lost event is noticed anyway. */
+        (void)udev_monitor_set_receive_buffer_size(u->monitor, RECEIVE_BUFFER_SIZE);
+        r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "pci", NULL);
+        if (r < 0)
+                return r;
+        return udev_monitor_enable_receiving(u->monitor);
+}
+
+int uevents_new(sd_event *event, int pipe_fd, uevent_t f, void *userdata, Uevents **ret) {
+        _cleanup_(uevents_freep) Uevents *u = NULL;
+        int r;
+
+        assert(event);
+        assert(f);
+        assert(ret);
+
+        u = calloc(1, sizeof *u);
+        if (!u)
+                return -ENOMEM;
+        u->f = f;
+        u->userdata = userdata;
+
+        if (pipe_fd >= 0)
+                r = sd_event_add_io(event, &u->source, pipe_fd, EPOLLIN, on_pipe, u);
+        else {
+                r = open_monitor(u);
+                if (r >= 0)
+                        r = sd_event_add_io(event, &u->source, udev_monitor_get_fd(u->monitor), EPOLLIN,
+                                            on_monitor, u);
+        }
+        if (r < 0)
+                return r;
+
+        *ret = STEAL(u);
+        return 0;
+}

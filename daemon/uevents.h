@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Hotplug: the udev monitor for subsystem "pci" (after udev's rules have run), or a pipe with lines of
+ * "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "pci-address.h"
+#include "string-table.h"
+
+typedef enum UeventAction {
+        UEVENT_ADD,
+        UEVENT_REMOVE,
+        UEVENT_BIND,
+        UEVENT_UNBIND,
+        UEVENT_CHANGE,
+        UEVENT_LOST, /* events were lost: look at everything again; there is no address */
+        UEVENT_ACTION_MAX,
+        UEVENT_ACTION_INVALID = -EINVAL,
+} UeventAction;
+
+DECLARE_STRING_TABLE(uevent_action, UeventAction);
+
+typedef void (*uevent_t)(UeventAction action, const PciAddress *a, void *userdata);
+
+typedef struct Uevents Uevents;
+
+/* pipe_fd: -1, or a non-blocking fd that stays the caller's; its end of file is the end of hotplug. */
+int uevents_new(sd_event *event, int pipe_fd, uevent_t f, void *userdata, Uevents **ret);
+Uevents *uevents_free(Uevents *u);

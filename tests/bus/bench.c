@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "bench.h"
+#include "fake-kernel.h"
+
+/* Longer than any step takes on a slow machine under a sanitizer. */
+#define DEADLINE_USEC (30ULL * 1000 * 1000)
+
+#define OK(expression)                                                                                      \
+        ({                                                                                                  \
+                int _r = (expression);                                                                      \
+                if (_r < 0)                                                                                 \
+                        fail_msg("%s: %s", #expression, strerror(-_r));                                     \
+                _r;                                                                                         \
+        })
+
+static void write_bus_files(Bench *b, unsigned helper_idle_ms) {
+        FakeHost *h = b->host;
+        char idle[32] = "";
+
+        (void)snprintf(b->bus_address, sizeof b->bus_address, "unix:path=%s/fake/bus", h->root);
+        fake_host_write(h, "fake/bus.conf",
+                        "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" "
+                        "\"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
+                        "<busconfig>\n"
+                        "  <type>system</type>\n"
+                        "  <listen>%s</listen>\n"
+                        "  <auth>EXTERNAL</auth>\n"
+                        "  <servicedir>%s/fake/services</servicedir>\n"
+                        "  <policy context=\"default\">\n"
+                        "    <allow user=\"*\"/>\n"
+                        "    <allow own=\"*\"/>\n"
+                        "    <allow send_destination=\"*\" eavesdrop=\"false\"/>\n"
+                        "    <allow receive_sender=\"*\"/>\n"
+                        "  </policy>\n"
+                        "</busconfig>\n",
+                        b->bus_address, h->root);
+
+        if (helper_idle_ms > 0)
+                (void)snprintf(idle, sizeof idle, " --idle-ms %u", helper_idle_ms);
+        fake_host_write(h, "fake/services/" HELPER_NAME ".service",
+                        "[D-BUS Service]\n"
+                        "Name=" HELPER_NAME "\n"
+                        "User=root\n"
+                        "Exec=/usr/bin/env DBUS_SYSTEM_BUS_ADDRESS=%s %s --root %s --daemon-uid %d --log "
+                        "%s/fake/helper.log%s\n",
+                        b->bus_address, FAKE_HELPER, h->root, DAEMON_UID, h->root, idle);
+}
+
+/* The bus says on a pipe when it listens. */
+static void start_bus(Bench *b) {
+        char config[512], log[512], line[512];
+        int ready[2];
+        ssize_t n;
+
+        (void)snprintf(config, sizeof config, "--config-file=%s/fake/bus.conf", b->host->root);
+        (void)snprintf(log, sizeof log, "%s/fake/bus.log", b->host->root);
+        assert_int_equal(pipe2(ready, 0), 0);
+        b->bus = fork();
+        assert_true(b->bus >= 0);
+        if (b->bus == 0) {
+                (void)close(ready[0]);
+                (void)dup2(open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
+                (void)dup2(ready[1], 3);
+                execlp("dbus-daemon", "dbus-daemon", config, "--nofork", "--nopidfile", "--print-address=3", NULL);
+                _exit(EXIT_FAILURE);
+        }
+        close(ready[1]);
+        n = read(ready[0], line, sizeof line);
+        close(ready[0]);
+        assert_true(n > 0);
+}
+
+sd_bus *bench_connect(Bench *b, uid_t uid) {
+        sd_bus *bus;
+
+        OK(sd_bus_new(&bus));
+        OK(sd_bus_set_address(bus, b->bus_address));
+        OK(sd_bus_set_bus_client(bus, true));
+        assert_int_equal(seteuid(uid), 0);
+        OK(sd_bus_start(bus)); /* the bus takes the uid from the socket */
+        assert_int_equal(seteuid(0), 0);
+        OK(sd_bus_attach_event(bus, b->event, 0));
+        (void)bench_name(bus);
+        return bus;
+}
+
+sd_bus *bench_disconnect(sd_bus *bus) {
+        return sd_bus_flush_close_unref(bus);
+}
+
+const char *bench_name(sd_bus *bus) {
+        const char *name;
+
+        OK(sd_bus_get_unique_name(bus, &name));
+        return name;
+}
+
+sd_bus *bench_connect_as_daemon(Bench *b) {
+        sd_bus *bus = bench_connect(b, DAEMON_UID);
+
+        OK(sd_bus_request_name(bus, BUS_NAME, 0));
+        return bus;
+}
+
+static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        ((Bench *)userdata)->failed_wait = true;
+        return 0;
+}
+
+void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata) {
+        sd_event_source *timer = NULL;
+
+        OK(sd_event_add_time_relative(b->event, &timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, on_deadline, b));
+        b->failed_wait = false;
+        while (!condition(userdata) && !b->failed_wait)
+                OK(sd_event_run(b->event, UINT64_MAX));
+        sd_event_source_disable_unref(timer);
+        if (b->failed_wait)
+                fail_msg("waited too long");
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        ((Pending *)userdata)->reply = sd_bus_message_ref(m);
+        return 1;
+}
+
+static Pending *start(sd_bus *from, const char *to, const char *path, const char *interface, const char *member,
+                      bool interactive, const char *types, va_list ap) {
+        sd_bus_message *m;
+        Pending *p;
+
+        p = calloc(1, sizeof *p);
+        assert_non_null(p);
+        OK(sd_bus_message_new_method_call(from, &m, to, path, interface, member));
+        OK(sd_bus_message_set_allow_interactive_authorization(m, interactive));
+        if (!isempty(types))
+                OK(sd_bus_message_appendv(m, types, ap));
+        OK(sd_bus_call_async(from, &p->slot, m, on_reply, p, 2 * DEADLINE_USEC));
+        sd_bus_message_unref(m);
+        return p;
+}
+
+Pending *bench_start(Bench *b _unused_, sd_bus *from, const char *to, const char *path, const char *interface,
+                     const char *member, bool interactive, const char *types, ...) {
+        va_list ap;
+        Pending *p;
+
+        va_start(ap, types);
+        p = start(from, to, path, interface, member, interactive, types, ap);
+        va_end(ap);
+        return p;
+}
+
+Pending *bench_drop(Pending *p) {
+        if (p) {
+                sd_bus_slot_unref(p->slot);
+                sd_bus_message_unref(p->reply);
+                free(p);
+        }
+        return NULL;
+}
+
+static bool has_reply(void *userdata) {
+        return ((Pending *)userdata)->reply;
+}
+
+sd_bus_message *bench_finish(Bench *b, Pending *p) {
+        sd_bus_message *reply;
+
+        bench_until(b, has_reply, p);
+        reply = sd_bus_message_ref(p->reply);
+        bench_drop(p);
+        return reply;
+}
+
+sd_bus_message *bench_call_helper(Bench *b, sd_bus *from, const char *member, const char *types, ...) {
+        va_list ap;
+        Pending *p;
+
+        va_start(ap, types);
+        p = start(from, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, member, true, types, ap);
+        va_end(ap);
+        return bench_finish(b, p);
+}
+
+sd_bus_message *bench_send(Bench *b, sd_bus *from, sd_bus_message *m) {
+        Pending *p;
+
+        p = calloc(1, sizeof *p);
+        assert_non_null(p);
+        OK(sd_bus_call_async(from, &p->slot, m, on_reply, p, 2 * DEADLINE_USEC));
+        sd_bus_message_unref(m);
+        return bench_finish(b, p);
+}
+
+void bench_expect_success(sd_bus_message *reply) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        if (e)
+                fail_msg("%s: %s", e->name, e->message);
+        sd_bus_message_unref(reply);
+}
+
+void bench_expect_error(sd_bus_message *reply, const char *name, const char *text) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        char full[128];
+
+        (void)snprintf(full, sizeof full, "%s%s", strchr(name, '.') ? "" : "org.verge.Passthrough.Error.", name);
+        if (!e)
+                fail_msg("no error, wanted %s", full);
+        else if (!streq(e->name, full) || !strstr(e->message, text))
+                fail_msg("%s: %s; wanted %s: ...%s...", e->name, e->message, full, text);
+        sd_bus_message_unref(reply);
+}
+
+/* polkit */
+
+static int answer_polkit(sd_bus_message *call, bool yes, bool challenge) {
+        return sd_bus_reply_method_return(call, "(bba{ss})", yes, challenge, 0);
+}
+
+static void record(Bench *b, PolkitAsked *a, sd_bus_message *m) {
+        const char *kind, *key, *value, *action, *cancel_id;
+        size_t n = 0;
+
+        OK(sd_bus_message_enter_container(m, 'r', "sa{sv}"));
+        OK(sd_bus_message_read(m, "s", &kind));
+        OK(sd_bus_message_read(m, "a{sv}", 1, &key, "s", &value));
+        (void)snprintf(a->subject_kind, sizeof a->subject_kind, "%s", kind);
+        (void)snprintf(a->subject, sizeof a->subject, "%s", value);
+        OK(sd_bus_message_exit_container(m));
+        OK(sd_bus_message_read(m, "s", &action));
+        (void)snprintf(a->action, sizeof a->action, "%s", action);
+        OK(sd_bus_message_enter_container(m, 'a', "{ss}"));
+        while (sd_bus_message_read(m, "{ss}", &key, &value) > 0 && n < sizeof a->details)
+                n += (size_t)snprintf(a->details + n, sizeof a->details - n, "%s=%s\n", key, value);
+        OK(sd_bus_message_exit_container(m));
+        OK(sd_bus_message_read(m, "us", &a->flags, &cancel_id));
+        (void)snprintf(a->cancel_id, sizeof a->cancel_id, "%s", cancel_id);
+        b->n_asked++;
+}
+
+static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Bench *b = userdata;
+        PolkitAsked *a;
+
+        assert_true(b->n_asked < POLKIT_ASKED_MAX);
+        a = &b->asked[b->n_asked];
+        record(b, a, m);
+
+        if (b->polkit_mode == POLKIT_HANG) {
+                a->call = sd_bus_message_ref(m);
+                return 1;
+        }
+        if (b->polkit_mode == POLKIT_ERROR)
+                return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed", "scripted to fail");
+        return answer_polkit(m, b->polkit_mode == POLKIT_YES, b->polkit_mode == POLKIT_CHALLENGE);
+}
+
+static int on_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        Bench *b = userdata;
+        const char *id;
+
+        OK(sd_bus_message_read(m, "s", &id));
+        for (size_t i = 0; i < b->n_asked; i++)
+                if (streq(b->asked[i].cancel_id, id) && b->asked[i].call) {
+                        b->asked[i].cancelled = true;
+                        b->n_cancelled++;
+                }
+        return sd_bus_reply_method_return(m, "");
+}
+
+static const sd_bus_vtable polkit_vtable[] = {
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", on_check,
+                              SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD("CancelCheckAuthorization", "s", "", on_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_VTABLE_END,
+};
+
+void polkit_set_mode(Bench *b, PolkitMode mode) {
+        if (mode == POLKIT_GONE && b->polkit_mode != POLKIT_GONE)
+                OK(sd_bus_release_name(b->polkit_bus, "org.freedesktop.PolicyKit1"));
+        if (mode != POLKIT_GONE && b->polkit_mode == POLKIT_GONE)
+                OK(sd_bus_request_name(b->polkit_bus, "org.freedesktop.PolicyKit1", 0));
+        b->polkit_mode = mode;
+}
+
+void polkit_settle(Bench *b, size_t i, bool yes) {
+        assert_non_null(b->asked[i].call);
+        OK(answer_polkit(b->asked[i].call, yes, false));
+        b->asked[i].call = sd_bus_message_unref(b->asked[i].call);
+}
+
+const char *polkit_detail(Bench *b, size_t i, const char *key) {
+        static char value[1024];
+        const char *at = b->asked[i].details;
+        size_t n = strlen(key);
+
+        for (; at && *at; at = strchr(at, '\n') + 1)
+                if (strncmp(at, key, n) == 0 && at[n] == '=') {
+                        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, "\n"), at + n + 1);
+                        return value;
+                }
+        return NULL;
+}
+
+typedef struct Count {
+        const size_t *n;
+        size_t wanted;
+} Count;
+
+static bool count_reached(void *userdata) {
+        const Count *c = userdata;
+
+        return *c->n >= c->wanted;
+}
+
+void bench_until_asked(Bench *b, size_t n) {
+        bench_until(b, count_reached, &(Count){&b->n_asked, n});
+}
+
+void bench_until_cancelled(Bench *b, size_t n) {
+        bench_until(b, count_reached, &(Count){&b->n_cancelled, n});
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *name, *from, *to;
+
+        OK(sd_bus_message_read(m, "sss", &name, &from, &to));
+        if (isempty(to))
+                *(bool *)userdata = true;
+        return 0;
+}
+
+static bool is_true(void *userdata) {
+        return *(bool *)userdata;
+}
+
+void bench_until_gone(Bench *b, const char *name) {
+        sd_bus_slot *slot = NULL;
+        bool gone = false;
+        char match[256];
+
+        (void)snprintf(match, sizeof match,
+                       "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", name);
+        OK(sd_bus_add_match(b->root, &slot, match, on_owner_changed, &gone));
+        if (sd_bus_get_name_creds(b->root, name, 0, NULL) < 0)
+                gone = true;
+        bench_until(b, is_true, &gone);
+        sd_bus_slot_unref(slot);
+}
+
+pid_t bench_helper_pid(Bench *b) {
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+        pid_t pid;
+
+        if (sd_bus_get_name_creds(b->root, HELPER_NAME, SD_BUS_CREDS_PID, &creds) < 0 ||
+            sd_bus_creds_get_pid(creds, &pid) < 0)
+                return 0;
+        return pid;
+}
+
+void bench_expect_no_line_twice(Bench *b) {
+        _cleanup_free_ char *log = fake_host_read(b->host, "fake/helper.log");
+        char *save = NULL, *lines[256];
+        size_t n = 0;
+
+        for (char *line = log ? strtok_r(log, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+                for (size_t i = 0; i < n; i++)
+                        if (streq(lines[i], line))
+                                fail_msg("logged twice: %s", line);
+                assert_true(n < ELEMENTSOF(lines));
+                lines[n++] = line;
+        }
+}
+
+static void add_devices(FakeHost *h) {
+        fake_host_add_device(h, &(FakeDevice){.address = NIC, .vendor = 0x8086, .device = 0x10d3,
+                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 7,
+                                              .reset_methods = "flr bus", .slot = "1"});
+        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE, .vendor = 0x1b36, .device = 0x000e,
+                                              .class_code = 0x060400, .iommu_set = 9});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC, .vendor = 0x8086, .device = 0x10d3,
+                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 9,
+                                              .below = BRIDGE});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME, .vendor = 0x1b36, .device = 0x0010,
+                                              .class_code = 0x010802, .driver = "nvme", .iommu_set = 9,
+                                              .below = BRIDGE});
+}
+
+Bench *bench_new(unsigned helper_idle_ms) {
+        Bench *b;
+
+        b = calloc(1, sizeof *b);
+        assert_non_null(b);
+        b->host = fake_host_new();
+        add_devices(b->host);
+        assert_int_equal(mkfifoat(b->host->fd, "fake/uevents", 0600), 0);
+        assert_int_equal(fchownat(b->host->fd, "fake/uevents", DAEMON_UID, (gid_t)-1, 0), 0);
+
+        write_bus_files(b, helper_idle_ms);
+        start_bus(b);
+        OK(sd_event_new(&b->event));
+        b->root = bench_connect(b, 0);
+        b->polkit_bus = bench_connect(b, 0);
+        OK(sd_bus_add_object_vtable(b->polkit_bus, NULL, "/org/freedesktop/PolicyKit1/Authority",
+                                    "org.freedesktop.PolicyKit1.Authority", polkit_vtable, b));
+        OK(sd_bus_request_name(b->polkit_bus, "org.freedesktop.PolicyKit1", 0));
+        return b;
+}
+
+/* By the pid that we started, or that the bus told us of. */
+static void end_process(pid_t pid, bool child) {
+        if (pid <= 0)
+                return;
+        (void)kill(pid, SIGKILL);
+        if (child)
+                (void)waitpid(pid, NULL, 0);
+}
+
+Bench *bench_free(Bench *b) {
+        if (!b)
+                return NULL;
+
+        fake_host_clear(b->host); /* whoever hangs in the fake kernel may go on, and then end */
+        fake_host_hold_vfio(b->host, 7, false);
+        fake_host_hold_vfio(b->host, 9, false);
+        end_process(b->daemon, true);
+        end_process(bench_helper_pid(b), false);
+        for (size_t i = 0; i < b->n_asked; i++)
+                sd_bus_message_unref(b->asked[i].call);
+        bench_disconnect(b->polkit_bus);
+        bench_disconnect(b->root);
+        sd_event_unref(b->event);
+        end_process(b->bus, true);
+        fake_host_free(b->host);
+        free(b);
+        return NULL;
+}
+
+int bench_setup(void **state) {
+        *state = bench_new(0);
+        return 0;
+}
+
+int bench_teardown(void **state) {
+        bench_free(*state);
+        return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Runs a group of cases that need root, or reports each of them as skipped with the reason. */
+
+#include "bench.h"
+
+static inline int suite_skip(const struct CMUnitTest *tests, size_t n) {
+        printf("1..%zu\n", n);
+        for (size_t i = 0; i < n; i++)
+                printf("ok %zu - %s # SKIP needs root: runs its parts under several users\n", i + 1,
+                       tests[i].name);
+        return EXIT_SUCCESS;
+}
+
+#define suite_run(name, tests)                                                                              \
+        (geteuid() != 0 ? suite_skip(tests, ELEMENTSOF(tests))                                              \
+                        : cmocka_run_group_tests_name(name, tests, NULL, NULL))

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+
+#include "bench.h"
+#include "fake-kernel.h"
+#include "suite.h"
+
+#define GRANT_OF(address) GRANTS_DIR "/" address ".grant"
+
+static void expect_untouched(Bench *b) {
+        _cleanup_free_ char *log = fake_host_log(b->host);
+
+        assert_string_equal(log, "");
+        assert_false(fake_host_exists(b->host, GRANT_OF(NIC)));
+        assert_false(fake_host_exists(b->host, GRANT_OF(PAIR_NIC)));
+}
+
+/* Root's way: no prompt. */
+static void grant(Bench *b, const char *address) {
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 1, address, 0, ""));
+}
+
+static void grant_pair(Bench *b) {
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 2, PAIR_NIC, PAIR_NVME, 0, ""));
+}
+
+static void bind_by(Bench *b, sd_bus *from, const char *address) {
+        bench_expect_success(bench_call_helper(b, from, "Bind", "s", address));
+}
+
+static void expect_driver(Bench *b, const char *address, const char *driver) {
+        assert_string_equal(fake_host_driver(b->host, address), driver);
+}
+
+static void test_introspection(void **state) {
+        bench_expect_introspection(*state, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE);
+}
+
+static void test_story_of_root(void **state) {
+        Bench *b = *state;
+
+        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", PAIR_NIC));
+        grant_pair(b);
+        bind_by(b, b->root, PAIR_NIC);
+        expect_driver(b, PAIR_NIC, "vfio-pci");
+        expect_driver(b, PAIR_NVME, "vfio-pci");
+        bench_expect_error(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""), "NotBound", PAIR_NIC);
+        bench_expect_success(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME));
+        expect_driver(b, PAIR_NIC, "e1000e");
+        expect_driver(b, PAIR_NVME, "nvme");
+        bench_expect_success(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""));
+        assert_false(fake_host_exists(b->host, GRANT_OF(PAIR_NVME)));
+        assert_int_equal(b->n_asked, 0);
+        bench_expect_no_line_twice(b);
+}
+
+static void test_root_has_no_subject(void **state) {
+        Bench *b = *state;
+
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 0, bench_name(b->root)),
+                           "InvalidArgument", "empty string");
+        expect_untouched(b);
+}
+
+static void test_half_a_set_is_refused_with_the_list(void **state) {
+        Bench *b = *state;
+
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, PAIR_NIC, 0, ""),
+                           "IncompleteIommuSet", PAIR_NVME);
+        expect_untouched(b);
+}
+
+static void test_critical_is_refused(void **state) {
+        Bench *b = *state;
+
+        fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
+        fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 0, ""), "Critical",
+                           "192.0.2.7");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "no-iommu", ""),
+                           "InvalidArgument", "no-iommu");
+        expect_untouched(b);
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "address", ""));
+}
+
+/* Every verb, by a user, by nobody, by the daemon's user without the name. */
+static void refused_all(Bench *b, sd_bus *from) {
+        static const char *const moves[] = {"Check", "Bind", "Release", "Reset"};
+
+        for (size_t i = 0; i < ELEMENTSOF(moves); i++)
+                bench_expect_error(bench_call_helper(b, from, moves[i], "s", NIC), "NotAuthorized",
+                                   "call org.verge.Passthrough");
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asass", 1, NIC, 0, ""), "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asass", 1, NIC, 0, bench_name(from)),
+                           "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Revoke", "ass", 1, NIC, ""), "NotAuthorized", "");
+        assert_int_equal(b->n_asked, 0);
+        expect_untouched(b);
+}
+
+static void test_strangers_are_refused(void **state) {
+        static const uid_t uids[] = {ADMIN_UID, OTHER_UID, NOBODY_UID};
+        Bench *b = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(uids); i++) {
+                sd_bus *stranger = bench_connect(b, uids[i]);
+
+                refused_all(b, stranger);
+                bench_disconnect(stranger);
+        }
+}
+
+static void test_the_daemons_user_without_the_name_is_refused(void **state) {
+        Bench *b = *state;
+        sd_bus *nameless = bench_connect(b, DAEMON_UID), *daemon;
+
+        refused_all(b, nameless); /* nobody has the name */
+        daemon = bench_connect_as_daemon(b);
+        refused_all(b, nameless); /* another connection of the same user has it */
+        bench_disconnect(nameless);
+        bench_disconnect(daemon);
+}
+
+static void test_the_name_without_the_daemons_user_is_refused(void **state) {
+        Bench *b = *state;
+        sd_bus *fake = bench_connect(b, OTHER_UID);
+
+        assert_true(sd_bus_request_name(fake, BUS_NAME, 0) >= 0);
+        refused_all(b, fake);
+        bench_disconnect(fake);
+}
+
+static void test_a_stranger_may_start_it_and_that_is_all(void **state) {
+        sd_bus *stranger = bench_connect(*state, NOBODY_UID);
+        Bench *b = *state;
+
+        bench_expect_success(bench_finish(b, bench_start(b, stranger, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                                         "org.freedesktop.DBus", "StartServiceByName", false, "su",
+                                                         HELPER_NAME, 0)));
+        refused_all(b, stranger);
+        bench_disconnect(stranger);
+}
+
+typedef struct People {
+        sd_bus *daemon, *admin;
+} People;
+
+static People gather(Bench *b) {
+        return (People){bench_connect_as_daemon(b), bench_connect(b, ADMIN_UID)};
+}
+
+static void part(People p) {
+        bench_disconnect(p.daemon);
+        bench_disconnect(p.admin);
+}
+
+static Pending *ask_for_pair(Bench *b, People p, bool interactive) {
+        return bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", interactive, "asass", 2,
+                           PAIR_NIC, PAIR_NVME, 0, bench_name(p.admin));
+}
+
+static void test_story_of_the_daemon(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        bench_expect_success(bench_finish(b, ask_for_pair(b, p, true)));
+        assert_int_equal(b->n_asked, 1);
+        assert_string_equal(b->asked[0].action, POLKIT_ACTION_GRANT);
+        assert_string_equal(b->asked[0].subject_kind, "system-bus-name");
+        assert_string_equal(b->asked[0].subject, bench_name(p.admin));
+        assert_int_equal(b->asked[0].flags, 1);
+        assert_string_equal(polkit_detail(b, 0, "device"), PAIR_NIC ", " PAIR_NVME);
+        assert_string_equal(polkit_detail(b, 0, "iommu-set"), PAIR_NIC ", " PAIR_NVME);
+        assert_string_equal(polkit_detail(b, 0, "driver"), "e1000e, nvme");
+        assert_non_null(strstr(polkit_detail(b, 0, "model"), "[8086:10d3]"));
+
+        _cleanup_free_ char *text = fake_host_read(b->host, GRANT_OF(PAIR_NIC));
+        assert_non_null(strstr(text, "\ngranted-by=2\n"));
+
+        /* Bind and Release need the grant and no prompt. */
+        bind_by(b, p.daemon, PAIR_NVME);
+        bench_expect_success(bench_call_helper(b, p.daemon, "Release", "s", PAIR_NVME));
+        assert_int_equal(b->n_asked, 1);
+
+        bench_expect_success(bench_call_helper(b, p.daemon, "Revoke", "ass", 1, PAIR_NIC, bench_name(p.admin)));
+        assert_int_equal(b->n_asked, 2);
+        assert_string_equal(b->asked[1].action, POLKIT_ACTION_REVOKE);
+        part(p);
+        bench_expect_no_line_twice(b);
+}
+
+static void test_consent_needs_the_stronger_action(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
+        fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
+        bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 1, "address",
+                                               bench_name(p.admin)));
+        assert_string_equal(b->asked[0].action, POLKIT_ACTION_GRANT_CRITICAL);
+        assert_string_equal(polkit_detail(b, 0, "consent"), "address");
+        part(p);
+}
+
+static void polkit_denies(Bench *b, PolkitMode mode, bool interactive, const char *error) {
+        People p = gather(b);
+
+        polkit_set_mode(b, mode);
+        bench_expect_error(bench_finish(b, ask_for_pair(b, p, interactive)), error, POLKIT_ACTION_GRANT);
+        expect_untouched(b);
+        part(p);
+}
+
+static void test_polkit_says_no(void **state) {
+        polkit_denies(*state, POLKIT_NO, true, "NotAuthorized");
+}
+
+static void test_polkit_has_no_agent(void **state) {
+        polkit_denies(*state, POLKIT_CHALLENGE, true, "NotAuthorized");
+}
+
+static void test_polkit_would_prompt(void **state) {
+        Bench *b = *state;
+
+        polkit_denies(b, POLKIT_CHALLENGE, false, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED);
+        assert_int_equal(b->asked[0].flags, 0);
+}
+
+static void test_polkit_fails(void **state) {
+        polkit_denies(*state, POLKIT_ERROR, true, "NotAuthorized");
+}
+
+static void test_polkit_is_gone(void **state) {
+        polkit_denies(*state, POLKIT_GONE, true, "NotAuthorized");
+}
+
+static void test_polkit_leaves_while_it_asks(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        Pending *call;
+
+        polkit_set_mode(b, POLKIT_HANG);
+        call = ask_for_pair(b, p, true);
+        bench_until_asked(b, 1);
+        b->asked[0].call = sd_bus_message_unref(b->asked[0].call);
+        b->polkit_bus = bench_disconnect(b->polkit_bus);
+        bench_expect_error(bench_finish(b, call), "NotAuthorized", POLKIT_ACTION_GRANT);
+        expect_untouched(b);
+        part(p);
+}
+
+static void test_the_caller_vanishes_while_polkit_asks(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        Pending *call;
+
+        polkit_set_mode(b, POLKIT_HANG);
+        call = ask_for_pair(b, p, true);
+        bench_until_asked(b, 1);
+        p.admin = bench_disconnect(p.admin);
+        bench_expect_error(bench_finish(b, call), "NotAuthorized", "left the bus");
+        bench_until_cancelled(b, 1);
+        assert_true(b->asked[0].cancelled);
+
+        /* A yes that comes after that is nobody's. */
+        polkit_settle(b, 0, true);
+        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", NIC));
+        expect_untouched(b);
+        part(p);
+}
+
+static void test_what_changed_during_the_prompt_counts(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        Pending *call;
+
+        polkit_set_mode(b, POLKIT_HANG);
+        call = ask_for_pair(b, p, true);
+        bench_until_asked(b, 1);
+        fake_host_add_net(b->host, "devices/pci0000:04/" BRIDGE "/" PAIR_NIC "/net/eth1");
+        fake_host_add_network_address(b->host, "eth1", "192.0.2.7");
+        polkit_settle(b, 0, true);
+        bench_expect_error(bench_finish(b, call), "Critical", "192.0.2.7");
+        expect_untouched(b);
+        part(p);
+}
+
+/* polkit says yes to root and to the owner of an action without asking anybody: they are no subjects. */
+static void test_subjects_that_prove_nothing(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        sd_bus *left = bench_connect(b, ADMIN_UID);
+        char gone[64];
+
+        (void)snprintf(gone, sizeof gone, "%s", bench_name(left));
+        bench_disconnect(left);
+        const char *subjects[] = {bench_name(b->root), bench_name(p.daemon), gone, "",
+                                  "org.freedesktop.DBus", "org.freedesktop.PolicyKit1", BUS_NAME, ":1.x'y"};
+
+        for (size_t i = 0; i < ELEMENTSOF(subjects); i++) {
+                sd_bus_message *reply;
+                const sd_bus_error *e;
+
+                reply = bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 0, subjects[i]);
+                e = sd_bus_message_get_error(reply);
+                if (!e || !(strstr(e->name, ".NotAuthorized") || strstr(e->name, ".InvalidArgument")))
+                        fail_msg("subject '%s': %s", subjects[i], e ? e->name : "yes");
+                sd_bus_message_unref(reply);
+        }
+        assert_int_equal(b->n_asked, 0);
+        expect_untouched(b);
+        part(p);
+}
+
+static void test_bad_addresses(void **state) {
+        static const char *const bad[] = {"",           "nonsense",      "01:00.0",       "0000:01:00.8",
+                                          "0000:01:00", "0000:01:00.0 ", "../0000:01:00.0", "0000:01:00.0/..",
+                                          "0000:3B:00.0"};
+        static const char *const verbs[] = {"Check", "Bind", "Release", "Reset"};
+        Bench *b = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                for (size_t v = 0; v < ELEMENTSOF(verbs); v++)
+                        bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", bad[i]),
+                                           "InvalidArgument", "is not a PCI address");
+        for (size_t v = 0; v < ELEMENTSOF(verbs); v++) {
+                bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", "0000:66:00.0"),
+                                   "NoSuchDevice", "0000:66:00.0");
+                bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", BRIDGE), "Critical", BRIDGE);
+        }
+        expect_untouched(b);
+}
+
+static void test_bad_arrays(void **state) {
+        Bench *b = *state;
+        sd_bus_message *m;
+        char address[32];
+
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 0, 0, ""), "InvalidArgument",
+                           "No device");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 2, NIC, NIC, 0, ""),
+                           "InvalidArgument", "twice");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "everything", ""),
+                           "InvalidArgument", "everything");
+
+        for (unsigned n = 64; n <= 65; n++) {
+                assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
+                                                           "Revoke") >= 0);
+                assert_true(sd_bus_message_open_container(m, 'a', "s") >= 0);
+                for (unsigned i = 0; i < n; i++) {
+                        (void)snprintf(address, sizeof address, "0000:70:%02x.%u", i / 8 + 1, i % 8);
+                        assert_true(sd_bus_message_append(m, "s", address) >= 0);
+                }
+                assert_true(sd_bus_message_close_container(m) >= 0);
+                assert_true(sd_bus_message_append(m, "s", "") >= 0);
+                bench_expect_error(bench_send(b, b->root, m), n == 64 ? "NotGranted" : "LimitsExceeded", "");
+        }
+        expect_untouched(b);
+}
+
+static void test_wrong_signatures(void **state) {
+        Bench *b = *state;
+
+        bench_expect_error(bench_call_helper(b, b->root, "Bind", ""), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Bind", "ss", NIC, NIC), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Bind", "u", 1U), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "as", 1, NIC), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Unplug", "s", NIC), SD_BUS_ERROR_UNKNOWN_METHOD, "");
+        expect_untouched(b);
+}
+
+static void test_nine_prompts_of_one_user(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        Pending *calls[POLKIT_PENDING_PER_UID];
+
+        polkit_set_mode(b, POLKIT_HANG);
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true,
+                                       "asass", 1, NIC, 0, bench_name(p.admin));
+        bench_until_asked(b, ELEMENTSOF(calls));
+        bench_expect_error(bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 0, bench_name(p.admin)),
+                           "LimitsExceeded", "");
+
+        /* That is no other user's trouble. */
+        sd_bus *other = bench_connect(b, OTHER_UID);
+        Pending *call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true, "asass",
+                                    1, NIC, 0, bench_name(other));
+        bench_until_asked(b, ELEMENTSOF(calls) + 1);
+        polkit_settle(b, ELEMENTSOF(calls), false);
+        bench_expect_error(bench_finish(b, call), "NotAuthorized", "");
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                polkit_settle(b, i, false);
+                bench_expect_error(bench_finish(b, calls[i]), "NotAuthorized", "");
+        }
+        expect_untouched(b);
+        bench_disconnect(other);
+        part(p);
+}
+
+static void test_a_stuck_kernel(void **state) {
+        Bench *b = *state;
+        Pending *call;
+
+        fake_host_write(b->host, HELPER_CONF, "# short\ndeadline-seconds=1\n");
+        grant_pair(b);
+        grant(b, NIC);
+        fake_host_clear(b->host);
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s", PAIR_NIC);
+        bench_expect_error(bench_finish(b, call), "Stuck", "unbinding " PAIR_NIC " from e1000e");
+        _cleanup_free_ char *journal = fake_host_read(b->host, MOVES_DIR "/9");
+        assert_non_null(journal);
+        assert_non_null(strstr(journal, "\nstuck="));
+
+        /* No second writer for that set; all others go on. */
+        bench_expect_error(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME), "Stuck", PAIR_NVME);
+        bind_by(b, b->root, NIC);
+        expect_driver(b, NIC, "vfio-pci");
+
+        /* The kernel comes back: the worker undoes what it had begun, and then all is as ever. */
+        fake_host_let_go(b->host);
+        while (fake_host_exists(b->host, MOVES_DIR "/9"))
+                assert_true(sd_event_run(b->event, 20000) >= 0);
+        expect_driver(b, PAIR_NIC, "e1000e");
+        assert_string_equal(fake_host_override(b->host, PAIR_NIC), "(null)");
+        bind_by(b, b->root, PAIR_NIC);
+        expect_driver(b, PAIR_NVME, "vfio-pci");
+        bench_expect_no_line_twice(b);
+}
+
+static void test_busy_while_a_move_is_under_way(void **state) {
+        Bench *b = *state;
+        Pending *call;
+
+        grant_pair(b);
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s", PAIR_NIC);
+        bench_expect_error(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME), "Busy", PAIR_NVME);
+        fake_host_let_go(b->host);
+        bench_expect_success(bench_finish(b, call));
+        expect_driver(b, PAIR_NVME, "vfio-pci");
+}
+
+/* kill -9 of helper and worker before and after each write: the next helper brings the set home. */
+static void test_crash_at_each_step(void **state) {
+        static const char *const ways[] = {"crash", "crash-after", "kill"};
+        Bench *b = *state;
+        char rule[64];
+
+        grant_pair(b);
+        for (unsigned step = 1; step <= 6; step++)
+                for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                        fake_host_clear(b->host);
+                        (void)snprintf(rule, sizeof rule, "* * %s %u", ways[i], step);
+                        fake_host_fail(b->host, rule);
+                        bench_expect_error(bench_call_helper(b, b->root, "Bind", "s", PAIR_NIC),
+                                           streq(ways[i], "kill") ? "Internal" : SD_BUS_ERROR_NO_REPLY, "");
+                        assert_true(fake_host_exists(b->host, MOVES_DIR "/9"));
+
+                        fake_host_clear(b->host);
+                        bench_expect_success(bench_call_helper(b, b->root, "Release", "s", PAIR_NIC));
+                        expect_driver(b, PAIR_NIC, "e1000e");
+                        expect_driver(b, PAIR_NVME, "nvme");
+                        assert_string_equal(fake_host_override(b->host, PAIR_NIC), "(null)");
+                        assert_string_equal(fake_host_override(b->host, PAIR_NVME), "(null)");
+                        assert_false(fake_host_exists(b->host, MOVES_DIR "/9"));
+                }
+}
+
+static int setup_short_lived(void **state) {
+        *state = bench_new(50);
+        return 0;
+}
+
+static void test_idle_helper_leaves_and_comes_back(void **state) {
+        Bench *b = *state;
+        pid_t first;
+
+        grant(b, NIC);
+        first = bench_helper_pid(b);
+        bench_until_gone(b, HELPER_NAME);
+        bind_by(b, b->root, NIC);
+        assert_int_not_equal(bench_helper_pid(b), first);
+        bench_until_gone(b, HELPER_NAME);
+        bench_expect_no_line_twice(b);
+}
+
+/* A call that comes while it leaves is served, by it or by the next one: many calls at the edge of idleness. */
+static void test_no_call_is_lost_at_the_edge_of_idleness(void **state) {
+        Bench *b = *state;
+        Pending *calls[8];
+
+        for (int round = 0; round < 20; round++) {
+                bench_until_gone(b, HELPER_NAME);
+                for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                        calls[i] = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check", true,
+                                               "s", NIC);
+                for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                        bench_expect_success(bench_finish(b, calls[i]));
+        }
+}
+
+int main(void) {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
+#define CASE_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_lived, bench_teardown)
+        const struct CMUnitTest tests[] = {
+                        CASE(test_introspection),
+                        CASE(test_story_of_root),
+                        CASE(test_root_has_no_subject),
+                        CASE(test_half_a_set_is_refused_with_the_list),
+                        CASE(test_critical_is_refused),
+                        CASE(test_strangers_are_refused),
+                        CASE(test_the_daemons_user_without_the_name_is_refused),
+                        CASE(test_the_name_without_the_daemons_user_is_refused),
+                        CASE(test_a_stranger_may_start_it_and_that_is_all),
+                        CASE(test_story_of_the_daemon),
+                        CASE(test_consent_needs_the_stronger_action),
+                        CASE(test_polkit_says_no),
+                        CASE(test_polkit_has_no_agent),
+                        CASE(test_polkit_would_prompt),
+                        CASE(test_polkit_fails),
+                        CASE(test_polkit_is_gone),
+                        CASE(test_polkit_leaves_while_it_asks),
+                        CASE(test_the_caller_vanishes_while_polkit_asks),
+                        CASE(test_what_changed_during_the_prompt_counts),
+                        CASE(test_subjects_that_prove_nothing),
+                        CASE(test_bad_addresses),
+                        CASE(test_bad_arrays),
+                        CASE(test_wrong_signatures),
+                        CASE(test_nine_prompts_of_one_user),
+                        CASE(test_a_stuck_kernel),
+                        CASE(test_busy_while_a_move_is_under_way),
+                        CASE(test_crash_at_each_step),
+                        CASE_SHORT(test_idle_helper_leaves_and_comes_back),
+                        CASE_SHORT(test_no_call_is_lost_at_the_edge_of_idleness),
+        };
+
+        return suite_run("bus-helper", tests);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The daemon on a fake host, with a FIFO in place of udev. */
+
+#include <fcntl.h>
+#include <getopt.h>
+
+#include "daemon.h"
+#include "fake-kernel.h"
+#include "sysfs.h"
+
+int main(int argc, char *argv[]) {
+        static const struct option options[] = {
+                        {"root", required_argument, NULL, 'r'},
+                        {"root-uid", required_argument, NULL, 'u'},
+                        {"uevents", required_argument, NULL, 'e'},
+                        {0},
+        };
+        DaemonConfig config = {.uevent_fd = -1, .node_name = "test-node"};
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (c) {
+                case 'r':
+                        config.root_fd = sysfs_open_dir(AT_FDCWD, optarg);
+                        fake_kernel_attach(optarg);
+                        break;
+                case 'u':
+                        config.root_uid = (uid_t)strtoul(optarg, NULL, 10);
+                        break;
+                case 'e':
+                        /* For writing too, so that it never comes to an end. */
+                        config.uevent_fd = open(optarg, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+                        break;
+                default:
+                        return EXIT_FAILURE;
+                }
+
+        r = config.root_fd <= 0 || config.uevent_fd < 0 ? -EINVAL : daemon_run(&config);
+        if (r < 0)
+                fprintf(stderr, "daemon under test: %s\n", strerror(-r));
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

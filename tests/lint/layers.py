@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may include whom (docs/architecture.md): lower ranks never include higher ones, and each outside thing has
+one edge that knows it."""
+
+import re
+
+import lint
+
+# Modules of daemon/ by rank; a module is a .c and its .h. In rank 1 the order counts: only leftwards.
+DAEMON = {
+    1: ["device", "device-table", "grant-set", "move-table", "changes", "authorisation"],
+    2: ["helper-client", "host-watch", "inventory", "pci-names", "platform", "root-files", "uevents"],
+    3: ["reconcile", "hotplug", "operation", "calls", "manager"],
+    4: ["device-bus", "manager-bus", "wire"],
+    5: ["daemon", "main"],
+}
+
+# Outside headers and the one module that may use each.
+EDGES = {
+    "libudev.h": "daemon/uevents",
+    "pci/pci.h": "daemon/pci-names",
+    "sqlite3.h": "daemon/store",
+    "linux/landlock.h": "helper/landlock",
+    "linux/vfio.h": "helper/vfio",
+}
+
+# What the model of rank 1 must not see of rank 0 and of the system: no bus, no files.
+NOT_IN_MODEL = re.compile(r"systemd/|sys/socket|fcntl\.h|dirent\.h|sysfs\.h|bus-util\.h|polkit\.h|host-network\.h")
+
+RANKS = {f"daemon/{module}": rank for rank, modules in DAEMON.items() for module in modules}
+
+
+def module_of(path):
+    return path.rsplit(".", 1)[0]
+
+
+def find(tree, path, name):
+    """The file that #include "name" in path means, or None."""
+    for directory in (path.split("/")[0], "include", "common", "daemon", "helper"):
+        if f"{directory}/{name}" in tree:
+            return f"{directory}/{name}"
+    return None
+
+
+def judge(path, target):
+    """Why path must not include target; None when it may."""
+    area, target_area = path.split("/")[0], target.split("/")[0]
+    if target_area in ("include", "common"):
+        if RANKS.get(module_of(path)) == 1 and NOT_IN_MODEL.search(target):
+            return "the model (rank 1) knows neither bus nor files"
+        return None
+    if area != target_area:
+        return f"{area}/ sees only rank 0 (include/, common/) and itself"
+    if area == "helper":
+        return None
+
+    module, other = module_of(path), module_of(target)
+    rank, other_rank = RANKS.get(module), RANKS.get(other)
+    if rank is None or other_rank is None or module == other:
+        return None  # an unknown module is a problem of its own
+    if other_rank > rank:
+        return f"rank {rank} must not include rank {other_rank}"
+    if rank == other_rank == 1 and DAEMON[1].index(other[7:]) > DAEMON[1].index(module[7:]):
+        return "inside rank 1 only leftwards, in the order of the table"
+    if rank == other_rank == 2:
+        return "the edges (rank 2) do not know each other"
+    return None
+
+
+def check(tree):
+    problems = []
+    for path, text in lint.below(tree, lint.PRODUCT).items():
+        if path.startswith("daemon/") and module_of(path) not in RANKS:
+            problems.append(f"{path}: has no rank; give it one in the table of tests/lint/layers.py")
+        for number, line in lint.numbered(text):
+            match = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+            if not match:
+                continue
+            kind, name = match.groups()
+            target = find(tree, path, name) if kind == '"' else None
+            if kind == '"' and not target:
+                problems.append(f"{path}:{number}: {name} is not in the tree")
+                continue
+            reason = judge(path, target) if target else None
+            if kind == "<" and name in EDGES and module_of(path) != EDGES[name]:
+                reason = f"only {EDGES[name]} talks to it"
+            if kind == "<" and RANKS.get(module_of(path)) == 1 and NOT_IN_MODEL.search(name):
+                reason = "the model (rank 1) knows neither bus nor files"
+            if reason:
+                problems.append(f"{path}:{number}: includes {name}: {reason}")
+    return problems
+
+
+def with_files(**files):
+    """A tree of empty files and these."""
+    tree = {f"daemon/{module}.h": "" for modules in DAEMON.values() for module in modules}
+    tree |= {"include/names.h": "", "include/sysfs.h": "", "helper/worker.h": ""}
+    return tree | {path.replace("__", "/").replace("_c", ".c").replace("_h", ".h"): text
+                   for path, text in files.items()}
+
+
+if __name__ == "__main__":
+    lint.run(check, {
+        "a rank that includes a higher one": with_files(daemon__device_c='#include "main.h"\n'),
+        "rank 0 that includes the daemon": with_files(common__log_c='#include "device.h"\n'),
+        "a helper that includes the daemon": with_files(helper__verb_c='#include "device.h"\n'),
+        "a daemon that includes the helper": with_files(daemon__main_c='#include "worker.h"\n'),
+        "a file without a rank": with_files(daemon__surprise_c=""),
+        "a header that does not exist": with_files(helper__verb_c='#include "nowhere.h"\n'),
+        "a model that opens files": with_files(daemon__device_c='#include "sysfs.h"\n'),
+        "a model that sees the bus": with_files(daemon__device_c="#include <systemd/sd-bus.h>\n"),
+        "libudev outside its edge": with_files(daemon__main_c="#include <libudev.h>\n"),
+        "SQLite in the helper": with_files(helper__verb_c="#include <sqlite3.h>\n"),
+    }, "move the code to the layer it belongs to, or hand a callback down (docs/hacking.md, Layers)")

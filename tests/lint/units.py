@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The units: the sandbox is as tight as docs/security.md says, what the code stands on is still there, and systemd
+understands every line. Arguments: source root, then the units as built."""
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import lint
+
+# Exposure in tenths, as `systemd-analyze security --threshold=` takes it: the goal of each unit.
+EXPOSURE_MAX = {"verge-passthroughd.service": 7, "verge-passthrough-helper.service": 14}
+SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
+
+# Values that look like a mere matter of hardening, and without which the service is blind, dead or open.
+NEEDED = {
+    "verge-passthroughd.service": {
+        "User": "verge-passthrough", "BusName": "org.verge.Passthrough", "Type": "dbus", "CapabilityBoundingSet": "",
+        "StartLimitIntervalSec": "0", "ProcSubset": "all",
+    },
+    "verge-passthrough-helper.service": {
+        "BusName": "org.verge.Passthrough.Helper", "Type": "dbus", "CapabilityBoundingSet": "",
+        "AmbientCapabilities": "", "NoNewPrivileges": "yes", "StartLimitIntervalSec": "0", "ProcSubset": "all",
+        "DevicePolicy": "closed", "DeviceAllow": "char-vfio rw", "KillMode": "mixed", "Restart": None, "User": None,
+    },
+}
+BLINDING = {
+    "PrivateNetwork": "hides the host's interfaces and routes",
+    "InaccessiblePaths": "takes what is mounted there out of the service's mount table",
+    "TemporaryFileSystem": "takes what is mounted there out of the service's mount table",
+    "RootDirectory": "is not the host's root",
+    "WatchdogSec": "is not served",
+}
+
+
+def settings(text):
+    """Key -> value; of a key that is given twice the last, which is enough here."""
+    return {key: value.strip() for key, value in re.findall(r"^([A-Za-z]+)=(.*)$", text, re.M)}
+
+
+def check_settings(name, text):
+    found = settings(text)
+    problems = [f"{name}: {key}={found.get(key)}, it must be {value}" for key, value in NEEDED[name].items()
+                if found.get(key) != value]
+    problems += [f"{name}: {key}= {reason}" for key, reason in BLINDING.items() if found.get(key, "no") != "no"]
+    if found.get("ProtectHome") != "read-only":
+        problems.append(f"{name}: ProtectHome= other than read-only unmounts /home from the service's view, and a disk "
+                        "mounted there would be given away")
+    if "@" in found.get("ExecStart", "@"):
+        problems.append(f"{name}: ExecStart= is not filled in")
+    if name == "verge-passthrough-helper.service" and "landlock_restrict_self" not in text:
+        problems.append(f"{name}: the system call filter lets no Landlock through")
+    return problems
+
+
+def check_with_systemd(name, text):
+    """`security` judges the unit as it is; `verify` wants to see the program, so it gets one that exists."""
+    with tempfile.TemporaryDirectory() as directory:
+        unit = Path(directory) / name
+        unit.write_text(text, encoding="utf-8")
+        security = lint.command("systemd-analyze", "security", "--offline=true", "--no-pager",
+                                f"--threshold={EXPOSURE_MAX[name]}", str(unit))
+        unit.write_text(re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", text, flags=re.M), encoding="utf-8")
+        verify = lint.command("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit))
+
+    overall = re.search(r"Overall exposure level.*?: ([0-9.]+)", security.stdout)
+    problems = []
+    if not overall:
+        problems.append(f"{name}: systemd-analyze security failed: {security.stderr.strip()}")
+    elif security.returncode != 0:
+        problems.append(f"{name}: exposure {overall.group(1)}, more than {EXPOSURE_MAX[name] / 10}")
+    # The rest of its output is about the other units of this machine.
+    problems += [line for line in verify.stderr.splitlines() if name in line]
+    return problems, overall.group(1) if overall else "?"
+
+
+def check(tree):
+    problems = []
+    for name, text in tree.items():
+        problems += check_settings(name, text)
+        if not problems:
+            problems += check_with_systemd(name, text)[0]
+    return problems
+
+
+def main():
+    if not shutil.which("systemd-analyze"):
+        lint.skip("systemd-analyze is not installed")
+    version = re.search(r"systemd (\d+)", lint.command("systemd-analyze", "--version").stdout)
+    if not version or int(version.group(1)) < SYSTEMD_MIN:
+        lint.skip(f"systemd-analyze is older than {SYSTEMD_MIN}")
+    units = {Path(path).name: Path(path).read_text(encoding="utf-8") for path in sys.argv[2:]}
+    if not units:
+        lint.skip("the units are not built (-Dunits=disabled)")
+    for name, text in units.items():
+        print(f"{name}: exposure {check_with_systemd(name, text)[1]}")
+
+    daemon, helper = (units[name] for name in NEEDED)
+    lint.run(check, {
+        "a daemon that is root": {"verge-passthroughd.service": daemon.replace("User=verge", "User=root #")},
+        "a helper with capabilities": {"verge-passthrough-helper.service": helper.replace(
+            "CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_SYS_ADMIN\n")},
+        "an open door": {"verge-passthroughd.service": daemon.replace("ProtectSystem=strict\n", "").replace(
+            "PrivateUsers=yes\n", "").replace("RestrictNamespaces=yes\n", "")},
+        "a setting that systemd does not know": {"verge-passthroughd.service": daemon.replace(
+            "[Service]\n", "[Service]\nProtectMoon=yes\n")},
+        "a value that it does not know": {"verge-passthrough-helper.service": helper.replace(
+            "RestartSec=", "").replace("TimeoutStopSec=3s", "TimeoutStopSec=soon")},
+        "a blind helper": {"verge-passthrough-helper.service": helper.replace("ProtectHome=read-only", "ProtectHome=yes")},
+        "a lonely helper": {"verge-passthrough-helper.service": helper.replace("PrivateTmp=", "PrivateNetwork=yes\nX=")},
+    }, "see the comments in data/*.service.in, and measure: systemd-analyze security --offline=true UNIT", units)
+
+
+if __name__ == "__main__":
+    main()
