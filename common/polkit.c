@@ -135,8 +135,9 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error _unu
                      "allowed");
         else if (challenge)
                 deny(q, FAILURE_NOT_AUTHORIZED,
-                     "polkit has no authentication agent to prompt you with; start one in this session, for "
-                     "example 'pkttyagent --process $$'");
+                     "polkit has no authentication agent to prompt you with; start one, for example "
+                     "'pkttyagent' in "
+                     "a second terminal (see its manual), and call again");
         else
                 deny(q, FAILURE_NOT_AUTHORIZED,
                      "polkit said no; an administrator can allow it in a polkit rule");

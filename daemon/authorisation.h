@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Who may call what: the default-deny table. Each method of our interfaces has a row, and the row decides what
- * is asked before the method does anything; a method without a row is refused.
+ * Who may call what: the default-deny table. Each method of our interfaces has a row, and the row decides
+ * what is asked before the method does anything; a method without a row is refused.
  */
 
 #include "macro.h"
@@ -11,7 +11,7 @@
 typedef enum AuthorisationKind {
         AUTHORISATION_OPEN,   /* every local user; the calls of one user are limited */
         AUTHORISATION_POLKIT, /* polkit is asked here, about the sender */
-        AUTHORISATION_HELPER, /* the helper asks polkit, about the sender that we name; it trusts no word of ours */
+        AUTHORISATION_HELPER, /* the helper asks polkit, about the sender that we name */
 } AuthorisationKind;
 
 typedef struct Authorisation {

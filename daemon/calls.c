@@ -78,8 +78,16 @@ static int look_again(const Call *c, const Device **ret, Failure *f) {
                                    "Another device is at %s now; list the devices again.", address);
         if (c->verb == HELPER_BIND && c->manager->platform.disabled)
                 return failure_set(f, FAILURE_NOT_AUTHORIZED,
-                                   "Device %s cannot leave the host: verge_passthrough=off stands on the "
+                                   "Device %s cannot leave the host: " KERNEL_OPTION_OFF " stands on the "
                                    "kernel command line; remove it there and reboot.",
+                                   address);
+
+        /* A hopeless request must not prompt. The helper has the last word. */
+        if (!d->granted)
+                return failure_set(f, FAILURE_NOT_GRANTED,
+                                   "No valid grant by an administrator says that device %s may leave the "
+                                   "host; call "
+                                   "Grant for it first, Check tells more.",
                                    address);
 
         *ret = d;
@@ -105,7 +113,7 @@ static void on_authorised(const Failure *failure, uid_t uid _unused_, void *user
 }
 
 static void ask_polkit(Call *c) {
-        char number[16] = "none";
+        char set[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
         PolkitQuestion q;
         const Device *d;
         Failure f = {0};
@@ -116,13 +124,12 @@ static void ask_polkit(Call *c) {
                 return;
         }
 
-        if (d->facts.set.number != DEVICE_NO_IOMMU_SET)
-                (void)snprintf(number, sizeof number, "%u", d->facts.set.number);
+        (void)iommu_set_format(&d->facts.set, set, sizeof set);
         const char *const details[] = {
                         "device",    d->address,
                         "model",     d->name,
                         "driver",    d->facts.driver[0] ? d->facts.driver : "none",
-                        "iommu-set", number,
+                        "iommu-set", set,
                         "verb",      helper_verb_to_string(c->verb),
                         NULL,
         };

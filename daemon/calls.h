@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Method calls that cost somebody's work: counted for each user and in all, authorised as their row of the table
- * says (authorisation.h), and answered when the helper has answered. Nothing is held while a prompt stands, and
- * the device is looked up again after it.
+ * Method calls that cost somebody's work: counted for each user and in all, authorised as their row of the
+ * table says (authorisation.h), and answered when the helper has answered. Nothing is held while a prompt
+ * stands, and the device is looked up again after it.
  *
  * These return what a method handler returns; the answer to the caller goes out from here in any case.
  */

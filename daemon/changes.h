@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What has changed since the bus was told last. Marking is cheap and cannot fail; the first mark calls `arm`,
- * which sees to it that changes_flush() runs before the loop does anything else, so that a burst of events is
- * one PropertiesChanged per object.
+ * What has changed since the bus was told last. Marking is cheap and cannot fail; the first mark calls
+ * `arm`, which sees to it that changes_flush() runs before the loop does anything else, so that a burst of
+ * events is one PropertiesChanged per object.
  */
 
 #include "device-table.h"

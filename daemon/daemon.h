@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The unprivileged daemon as a whole: connects to the system bus and serves org.verge.Passthrough there until it
- * is told to end. */
+/* The unprivileged daemon as a whole: connects to the system bus and serves org.verge.Passthrough there
+ * until it is told to end. */
 
 #include <sys/types.h>
 
@@ -11,8 +11,8 @@
 typedef struct DaemonConfig {
         int root_fd;    /* "/", or the root of a fake host in tests */
         uid_t root_uid; /* who may have written grants: 0 but in tests */
-        int uevent_fd; /* -1: the udev monitor; else a pipe with lines "add 0000:01:00.0" in its place, of which
-                         * somebody holds the writing end: its end of file is the end of hotplug */
+        int uevent_fd;  /* -1: the udev monitor; else a pipe with lines "add 0000:01:00.0" in its place, of
+                         * which somebody holds the writing end: its end of file is the end of hotplug */
         const char *node_name;
 } DaemonConfig;
 

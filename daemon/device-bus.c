@@ -6,8 +6,8 @@
 #include "device-bus.h"
 #include "log.h"
 
-/* The arguments of a property's getter, of which few need more than two. Userdata is the Device, plus the offset
- * that the vtable names. */
+/* The arguments of a property's getter, of which few need more than two. Userdata is the Device, plus the
+ * offset that the vtable names. */
 #define GETTER_ARGUMENTS                                                                                    \
         sd_bus *bus _unused_, const char *path _unused_, const char *interface _unused_,                    \
                         const char *property _unused_, sd_bus_message *reply, void *userdata,               \

@@ -39,8 +39,8 @@ static int hex_digit(char c) {
         return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes the escapes of sd_bus_path_encode() ("_3a" is ":") without allocating: this runs for each object of a
- * listing. Not strict, since find_path() compares the whole path in the end. */
+/* Undoes the escapes of sd_bus_path_encode() ("_3a" is ":") without allocating: this runs for each object of
+ * a listing. Not strict, since find_path() compares the whole path in the end. */
 static bool decode_label(const char *label, char ret[static PCI_ADDRESS_SIZE]) {
         size_t n = 0;
 
@@ -221,7 +221,7 @@ static const char *find_reason(const DeviceTable *t, const Device *d, bool disab
                 return strempty(d->stuck);
         if (disabled) {
                 (void)snprintf(buf, size,
-                               "Device %s must stay with the host: verge_passthrough=off stands on the "
+                               "Device %s must stay with the host: " KERNEL_OPTION_OFF " stands on the "
                                "kernel command line; remove it there and reboot.",
                                d->address);
                 return buf;

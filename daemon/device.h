@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * One PCI function as the service knows it: facts of the kernel, what the helper's files say about it, and what
- * follows from both. Plain data: nothing here reads files or speaks D-Bus, and nothing here is remembered at
- * rest. The owner of all devices is the table (device-table.h).
+ * One PCI function as the service knows it: facts of the kernel, what the helper's files say about it, and
+ * what follows from both. Plain data: nothing here reads files or speaks D-Bus, and nothing here is
+ * remembered at rest. The owner of all devices is the table (device-table.h).
  */
 
 #include "pci-identity.h"
@@ -108,11 +108,11 @@ DEFINE_CLEANUP(Device *, device_free);
 
 int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words);
 
-/* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot be
- * read any more (the NVMe driver has left) stays known. */
+/* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot
+ * be read any more (the NVMe driver has left) stays known. */
 uint32_t device_set_facts(Device *d, const DeviceFacts *facts);
 
-/* Like asprintf() into *text, and whether that changed it. Out of memory leaves "" behind. */
+/* Puts a copy of value into *text, "" being NULL; returns whether that changed it. */
 bool device_set_text(char **text, const char *value);
 
 static inline const PciAddress *device_address(const Device *d) {

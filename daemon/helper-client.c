@@ -2,8 +2,9 @@
 #include "critical.h"
 #include "helper-client.h"
 
-/* The helper answers within its own deadline (30 s, configurable up to a little over a minute); this one is for
- * a helper that is gone or wedged. Where somebody is prompted it has to outlast the prompt (ten minutes). */
+/* The helper answers within its own deadline (30 s, configurable up to a little over a minute); this one is
+ * for a helper that is gone or wedged. Where somebody is prompted it has to outlast the prompt (ten
+ * minutes). */
 #define OPERATION_TIMEOUT_USEC (150ULL * 1000 * 1000)
 #define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
 

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap, links,
- * addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that a hung
- * driver holds, so it happens in a thread; there is one at a time, and never more than ten looks a second.
+ * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap,
+ * links, addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that
+ * a hung driver holds, so it happens in a thread; there is one at a time, and never more than ten looks a
+ * second.
  */
 
 #include <systemd/sd-event.h>

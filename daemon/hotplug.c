@@ -38,8 +38,8 @@ static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
         return true;
 }
 
-/* For show: the helper checks the grant itself, against more than we may read. The serial number in it may be of
- * the VPD and ours of the NVMe controller, so these two are not compared. */
+/* For show: the helper checks the grant itself, against more than we may read. The serial number in it may
+ * be of the VPD and ours of the NVMe controller, so these two are not compared. */
 void hotplug_read_grant(Manager *m, Device *d) {
         PciIdentity identity = d->facts.identity;
         int granted = false, r;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How devices come, change and go: one way for those that are there at the start and those that come later. */
+/* How devices come, change and go: one way for those there at the start and those that come later. */
 
 #include "manager.h"
 
-/* Reads the device and adds it, updates it, or removes it when it is not there any more. A different device at
- * the same address is a removal and an addition. */
+/* Reads the device and adds it, updates it, or removes it when it is not there any more. A different device
+ * at the same address is a removal and an addition. */
 void hotplug_update(Manager *m, const PciAddress *a);
 void hotplug_remove(Manager *m, const PciAddress *a);
 

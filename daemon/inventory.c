@@ -44,8 +44,8 @@ static int take_controller(const char *name, void *userdata) {
         return 0;
 }
 
-/* The NVMe driver keeps what the controller said. Asked only of a controller that is up: before that the kernel
- * has nothing to answer with. */
+/* The NVMe driver keeps what the controller said. Asked only of a controller that is up: before that the
+ * kernel has nothing to answer with. */
 static void read_nvme_serial(int device_fd, PciIdentity *identity) {
         char controller[32] = "", path[64], text[256];
 
@@ -164,9 +164,9 @@ static int found(const char *name, void *userdata) {
         return pci_address_parse(name, &a) < 0 ? 0 : e->f(&a, e->userdata);
 }
 
-/* The directory is read here and not by libudev's enumeration, because that reads each device's `uevent`, and
- * on Linux 6.1 this read waits for the device's lock: one device that is stuck in its unbind would freeze us at
- * the next start, for ever. */
+/* The directory is read here and not by libudev's enumeration, because that reads each device's `uevent`,
+ * and on Linux 6.1 this read waits for the device's lock: one device that is stuck in its unbind would
+ * freeze us at the next start, for ever. */
 int inventory_each(int root, inventory_found_t f, void *userdata) {
         assert(f);
 

@@ -4,9 +4,10 @@
 /*
  * Reading PCI functions from sysfs, below the host's root directory.
  *
- * Only attributes that answer without the device's lock are read (vendor, device, subsystem_*, class, revision,
- * numa_node, reset_method, sriov_totalvfs, the link's speed and width, and links): while the kernel waits for
- * a VFIO user, a read of `uevent`, `driver_override`, `sriov_numvfs` or `vpd` may never return.
+ * Only attributes that answer without the device's lock are read (vendor, device, subsystem_*, class,
+ * revision, numa_node, reset_method, sriov_totalvfs, the link's speed and width, and links): while the
+ * kernel waits for a VFIO user, a read of `uevent`, `driver_override`, `sriov_numvfs` or `vpd` may never
+ * return.
  */
 
 #include "device.h"

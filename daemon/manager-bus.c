@@ -30,7 +30,7 @@ static int get_restart_reason(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', "");
 }
 
-/* The next Device object of an array of paths, into the set. Counts duplicates too: they cost the same work. */
+/* The next Device object of an array of paths, into the set. Duplicates count too: they cost the same. */
 static int take_device(const Manager *m, const char *path, size_t *count, IommuSet *set, Failure *f) {
         const Device *d;
 

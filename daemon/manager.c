@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "calls.h"
 #include "hotplug.h"
 #include "inventory.h"
 #include "log.h"
 #include "manager.h"
 #include "operation.h"
 #include "reconcile.h"
-#include "calls.h"
 
-/* How long the start waits for the first verdicts. Without them nothing is eligible, but all can be listed. */
+/* How long the start waits for the first verdicts. Without them nothing is eligible, but all is listed. */
 #define PATIENCE_USEC (2ULL * 1000 * 1000)
 
 uint64_t manager_now(const Manager *m) {

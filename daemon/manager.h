@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The service as a whole: owns all tables and edges, decides what happens on each event, and in which order it
- * starts. What is seen on the bus is rank 4's business: it hands its senders down as ManagerWire.
+ * The service as a whole: owns all tables and edges, decides what happens on each event, and in which order
+ * it starts. What is seen on the bus is rank 4's business: it hands its senders down as ManagerWire.
  */
 
 #include "authorisation.h"
@@ -74,8 +74,8 @@ DEFINE_CLEANUP(Manager *, manager_free);
 /* Opens the edges (the monitor first), then reads what is there. Calls wire->ready() once, later. */
 int manager_start(Manager *m, int uevent_fd);
 
-/* Has everything that is marked as changed told to the bus now, and not at the end of the loop's round: before
- * a reply, so that who reads a property after it reads the truth. */
+/* Has everything that is marked as changed told to the bus now, and not at the end of the loop's round:
+ * before a reply, so that who reads a property after it reads the truth. */
 void manager_flush(Manager *m);
 
 /* Reads the drivers of a set's members again; bridges too, since they are members. */

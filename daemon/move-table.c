@@ -25,7 +25,7 @@ static MoveEntry take_move(const MoveTable *t, const Move *move, uint64_t now) {
                 e.since = now;
                 e.busy = false;
                 e.answer[0] = '\0';
-                /* "It is stuck" is no news to act on: only the device itself can tell that it has come back. */
+                /* "It is stuck" is no news to act on: only the device can tell that it has come back. */
                 e.wanted = e.wanted || !move->stuck[0];
         }
         return e;

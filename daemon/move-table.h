@@ -8,11 +8,10 @@
 
 typedef struct MoveEntry {
         Move move;
-        char answer[sizeof((Move *)0)
-                                    ->stuck]; /* "" or the helper's answer Stuck, where the file does not say it */
-        uint64_t since;                       /* when it was first seen */
-        bool wanted;                          /* something happened that makes a try worth while */
-        bool ours;                            /* left behind by a call of ours that has ended */
+        char answer[512];  /* "" or the helper's answer Stuck, where the file does not say it */
+        uint64_t since;    /* when it was first seen */
+        bool wanted;       /* something happened that makes a try worth while */
+        bool ours;         /* left behind by a call of ours that has ended */
         bool busy;         /* the helper said that somebody works on it: wait for the file to change */
         unsigned failures; /* tries of ours that did not end it */
         uint64_t tried;    /* when the last one ended */

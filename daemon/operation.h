@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * One of the helper's Bind, Release or Reset under way: for a caller or for reconcile. While it lives, all devices
- * of the IOMMU set are `moving`, and there is no second one for that set.
+ * One of the helper's Bind, Release or Reset under way: for a caller or for reconcile. While it lives, all
+ * devices of the IOMMU set are `moving`, and there is no second one for that set.
  */
 
 #include "manager.h"
 
 typedef void (*operation_done_t)(const Failure *failure, void *userdata);
 
-/* Fills *f (and returns a negative errno) when it cannot start. done is called once, when the helper has answered
- * and the tables say what has become of the set. */
+/* Fills *f (and returns a negative errno) when it cannot start. done is called once, when the helper has
+ * answered and the tables say what has become of the set. */
 int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, operation_done_t done,
                     void *userdata, Failure *f);
 

@@ -90,6 +90,7 @@ static int load(PciNames *n) {
         if (!n->access)
                 return -ENOMEM;
         n->access->warning = n->access->debug = quiet;
+        n->access->id_lookup_mode = 0; /* no cache in somebody's home */
         if (!pci_load_name_list(n->access))
                 log_debug("There is no readable pci.ids: devices have numbers for names.");
         return 0;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Words for ids, from pci.ids by libpci. The list is megabytes when loaded, so it is loaded for the first id that
- * is not known yet and freed by pci_names_trim(); the words found stay.
+ * Words for ids, from pci.ids by libpci. The list is megabytes when loaded, so it is loaded for the first id
+ * that is not known yet and freed by pci_names_trim(); the words found stay.
  */
 
 #include "pci-identity.h"

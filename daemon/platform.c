@@ -71,7 +71,7 @@ static bool is_vfio_dev(const char *line) {
 }
 
 static bool is_off(const char *line) {
-        static const char option[] = "verge_passthrough=off";
+        static const char option[] = KERNEL_OPTION_OFF;
 
         for (const char *p = line; (p = strstr(p, option)); p += strlen(option))
                 if ((p == line || p[-1] == ' ') && strchr(" \n", p[strlen(option)]))

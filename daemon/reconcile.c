@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "reconcile.h"
 
-/* A journal entry that is not ours while the helper lives is most likely the helper's present work for root, who
- * calls it directly. Our Release would get Busy; one that came just as the work ended would undo it. */
+/* A journal entry that is not ours while the helper lives is most likely the helper's present work for root,
+ * who calls it directly. Our Release would get Busy; one that came just as the work ended would undo it. */
 #define GRACE_USEC (1000ULL * 1000)
 
 #define BACKOFF_FIRST_USEC (1000ULL * 1000)
@@ -69,6 +69,8 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
 void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         assert(left);
 
+        /* What came in during the call was its own doing and no news. */
+        left->wanted = false;
         left->busy = kind == FAILURE_BUSY;
         if (left->busy)
                 return;

@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Bringing home what an interrupted move left half-way. A journal entry that nobody works on has one next step,
- * whatever (driver, override) state it stands for: the helper's Release of its set. This decides when that is
- * due; it is pure, so running it once more never harms.
+ * Bringing home what an interrupted move left half-way. A journal entry that nobody works on has one next
+ * step, whatever (driver, override) state it stands for: the helper's Release of its set. This decides when
+ * that is due; it is pure, so running it once more never harms.
  *
- * It runs at start, after each uevent, after each reply of the helper and after each change of the journal. A
- * try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to about a
- * minute). The exception is a helper that did not answer at all.
+ * It runs at start, after each uevent, after each reply of the helper and after each change of the journal.
+ * A try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to
+ * about a minute). The exception is a helper that did not answer at all.
  */
 
 #include "bus-error.h"

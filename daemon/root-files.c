@@ -20,8 +20,8 @@ static const char *const path_table[ROOT_DIRECTORY_MAX] = {
                 [ROOT_MOVES] = MOVES_DIR,
 };
 
-/* One inotify instance for each directory, with one watch: on the directory, or while that is missing, on the
- * nearest parent that is there. */
+/* One inotify instance for each directory, with one watch: on the directory, or while that is missing, on
+ * the nearest parent that is there. */
 typedef struct Watch {
         RootFiles *files;
         sd_event_source *source;
@@ -68,8 +68,8 @@ static bool is_directory(int root, const char *path) {
         return fstatat(root, path, &st, 0) >= 0 && S_ISDIR(st.st_mode);
 }
 
-/* Sets the watch as deep as possible. What appeared between the failed try and the watch on its parent would be
- * missed, hence the second look. */
+/* Sets the watch as deep as possible. What appeared between the failed try and the watch on its parent would
+ * be missed, hence the second look. */
 static int settle(Watch *w) {
         const char *path = path_table[which(w)];
         char at[PATH_MAX], child[PATH_MAX], *slash;

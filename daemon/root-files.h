@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The root-owned files that the helper writes and everybody may read: grants and the journal of moves. Watched
- * by inotify; their directories may come, go and come back.
+ * The root-owned files that the helper writes and everybody may read: grants and the journal of moves.
+ * Watched by inotify; their directories may come, go and come back. (That a parent of theirs was renamed is
+ * not seen.)
  */
 
 #include <systemd/sd-event.h>
@@ -25,6 +26,6 @@ typedef struct RootFiles RootFiles;
 int root_files_new(sd_event *event, int root, root_files_changed_t changed, void *userdata, RootFiles **ret);
 RootFiles *root_files_free(RootFiles *f);
 
-/* Reads all journal entries; *ret is the caller's to free. Entries that are damaged or half-written are left out:
- * their writing ends with another event. A directory that is not there holds none. */
+/* Reads all journal entries; *ret is the caller's to free. Entries that are damaged or half-written are left
+ * out: their writing ends with another event. A directory that is not there holds none. */
 int root_files_read_moves(int root, Move **ret, size_t *ret_n);

@@ -100,7 +100,7 @@ static int open_monitor(Uevents *u) {
         if (!u->monitor)
                 return errno > 0 ? -errno : -ENOMEM;
 
-        /* Without privilege the kernel gives what net.core.rmem_max allows; a lost event is noticed anyway. */
+        /* Without privilege it is what net.core.rmem_max allows; a lost event is noticed anyway. */
         (void)udev_monitor_set_receive_buffer_size(u->monitor, RECEIVE_BUFFER_SIZE);
         r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "pci", NULL);
         if (r < 0)

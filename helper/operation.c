@@ -52,6 +52,24 @@ static void release_if_done(Operation *o) {
                 operation_free(o);
 }
 
+static const char *first_device(const Operation *o, char buf[static PCI_ADDRESS_SIZE]) {
+        return pci_address_format(&o->request.devices[0], buf);
+}
+
+/* What was done, for whom, with whose consent: the trail that an administrator follows later. */
+static void log_success(const Operation *o) {
+        char devices[256], first[PCI_ADDRESS_SIZE];
+        IommuSet named = {0};
+
+        if (o->verb->prepare) {
+                for (size_t i = 0; i < o->request.n_devices; i++)
+                        (void)iommu_set_add(&named, &o->request.devices[i]);
+                log_notice("%s of %s, with the consent of uid %u.", o->verb->name,
+                           iommu_set_format(&named, devices, sizeof devices), (unsigned)o->request.uid);
+        } else if (o->verb->move >= 0)
+                log_info("%s of %s and its IOMMU set.", o->verb->name, first_device(o, first));
+}
+
 static void answer(Operation *o, const Failure *f, const WorkerResult *result) {
         int r;
 
@@ -72,10 +90,6 @@ static void _printf_(3, 4) answer_failure(Operation *o, FailureKind kind, const 
         (void)vsnprintf(f.sentence, sizeof f.sentence, format, ap);
         va_end(ap);
         answer(o, &f, NULL);
-}
-
-static const char *first_device(const Operation *o, char buf[static PCI_ADDRESS_SIZE]) {
-        return pci_address_format(&o->request.devices[0], buf);
 }
 
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata);
@@ -224,8 +238,10 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
                 answer(o, &result->failure, NULL);
         else if (o->preparing && o->call)
                 ask(o, result);
-        else
+        else {
+                log_success(o);
                 answer(o, NULL, result);
+        }
 
         o->worker = worker_free(w);
         release_if_done(o);

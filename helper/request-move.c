@@ -63,10 +63,27 @@ int request_confine(int root, const Request *q, const char *directory, WorkerRes
         return 0;
 }
 
+/* The way back in: an administrator who has locked himself out boots with this word. */
+static bool is_switched_off(int root) {
+        char line[8192], *save = NULL;
+
+        if (sysfs_read(root, "proc/cmdline", line, sizeof line) < 0)
+                return false;
+        for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                if (streq(word, KERNEL_OPTION_OFF))
+                        return true;
+        return false;
+}
+
 static int check_bind(Target *t) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         _cleanup_close_ int driver = -1;
         int r;
+
+        if (is_switched_off(t->root))
+                return failure_set(&t->result->failure, FAILURE_DRIVER,
+                                   "Passthrough is switched off by " KERNEL_OPTION_OFF
+                                   " on the kernel command line; boot without it.");
 
         driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
         if (driver < 0)

@@ -28,6 +28,9 @@
 
 #define VFIO_DRIVER "vfio-pci"
 
+/* On the kernel command line it leaves everything at the host: the way back in. */
+#define KERNEL_OPTION_OFF "verge_passthrough=off"
+
 /* Limits on what a caller can make us allocate. */
 #define DEVICES_PER_CALL_MAX 64U  /* addresses in one call, and members of one IOMMU set we move */
 #define POLKIT_PENDING_PER_UID 8U /* authorisations waiting for one user */

@@ -122,7 +122,8 @@ void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata) {
                 OK(sd_event_run(b->event, UINT64_MAX));
         sd_event_source_disable_unref(timer);
         if (b->failed_wait)
-                fail_msg("waited too long");
+                fail_msg("waited too long; polkit was asked %zu times, %zu were cancelled", b->n_asked,
+                         b->n_cancelled);
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {

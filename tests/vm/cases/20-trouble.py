@@ -51,7 +51,7 @@ def _(vm):
     holder = vm.spawn(["vfio-hold", "--cdev", "--open-only", edu])
     holder.wait_for("ready")
 
-    signals = vm.spawn(f"exec busctl --json=short monitor --match \"type='signal',member='DeviceStuck'\" {BUS}")
+    signals = vm.spawn(f"exec busctl --json=short monitor --match \"type='signal',member='DeviceStuck'\" {BUS} 2>&1")
     signals.wait_for("Monitoring")
     result = vm.run(device_call(edu, "Release"), timeout=60)
     assert not result.ok and "vfio-hold" in result.err and edu in result.err, result.describe()
@@ -135,7 +135,7 @@ def _(vm):
 @case("hot-plug and unplug show up as signals and objects", deadline=120)
 def _(vm):
     vm.sh(["busctl", "call", BUS, ROOT, "org.freedesktop.DBus.Peer", "Ping"])
-    signals = vm.spawn(f"exec busctl monitor --match \"type='signal',sender='{BUS}'\" {BUS}")
+    signals = vm.spawn(f"exec busctl monitor --match \"type='signal',sender='{BUS}'\" {BUS} 2>&1")
     signals.wait_for("Monitoring")
     vm.plug("edu")
     signals.wait_for("InterfacesAdded", 30)
@@ -170,7 +170,7 @@ def _(vm):
     vm.plug("pci-testdev")
     until(f"busctl get-property {BUS} {path(address)} {DEVICE} State", "the other device is an object", vm)
     result = vm.run(device_call(address, "Bind"))
-    assert not result.ok and "not what was granted" in result.err, result.describe()
+    assert not result.ok and "grant" in result.err, result.describe()
     assert get(vm, address, "Granted") is False
     restore(vm, [address])
     vm.unplug()

@@ -43,7 +43,7 @@ class Result:
     def describe(self):
         lines = [f"{self.user}$ {self.command}", f"  exit code {self.code} after {self.seconds:.2f} s"]
         for name, text in (("out", self.out), ("err", self.err)):
-            lines += [f"  {name}: {line}" for line in text.splitlines()[-20:]]
+            lines += [f"  {name}: {line[:400]}" for line in text.splitlines()[-20:]]
         return "\n".join(lines)
 
     def check(self):
