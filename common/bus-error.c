@@ -2,6 +2,7 @@
 #include <stdarg.h>
 
 #include "bus-error.h"
+#include "text.h"
 
 #define ERROR_PREFIX "org.verge.Passthrough.Error."
 
@@ -40,6 +41,7 @@ int failure_set(Failure *f, FailureKind kind, const char *format, ...) {
         va_start(ap, format);
         (void)vsnprintf(f->sentence, sizeof f->sentence, format, ap);
         va_end(ap);
+        text_make_printable(f->sentence);
         return -EREMOTEIO;
 }
 

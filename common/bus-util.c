@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+
 #include <systemd/sd-daemon.h>
 
 #include "bus-util.h"
@@ -88,7 +90,7 @@ typedef struct Loop {
         void *userdata;
         uint64_t idle_usec, idle_since;
         sd_event_source *timer;
-        bool released;
+        bool leaving, released;
 } Loop;
 
 static int on_released(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
@@ -99,16 +101,34 @@ static int on_released(sd_bus_message *m _unused_, void *userdata, sd_bus_error 
         return 1;
 }
 
-static int on_idle(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
+static int leave(Loop *l) {
+        if (l->leaving)
+                return 0;
+
+        l->leaving = true;
+        (void)sd_notify(false, "STOPPING=1");
+        return sd_bus_release_name_async(l->bus, NULL, l->name, on_released, l);
+}
+
+static int on_timer(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
+        Loop *l = userdata;
+
+        if (l->leaving) /* the grace after a signal is over */
+                return sd_event_exit(l->event, 0);
+        if (l->idle_since == UINT64_MAX || usec < l->idle_since + l->idle_usec)
+                return 0;
+        return leave(l);
+}
+
+static int on_signal(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_,
+                     void *userdata) {
         Loop *l = userdata;
         int r;
 
-        if (l->idle_since == UINT64_MAX || usec < l->idle_since + l->idle_usec)
-                return 0;
-
-        (void)sd_notify(false, "STOPPING=1");
-        r = sd_bus_release_name_async(l->bus, NULL, l->name, on_released, l);
-        return r < 0 ? r : 0;
+        r = sd_event_source_set_time_relative(l->timer, BUS_RUN_GRACE_USEC);
+        if (r < 0 || (r = sd_event_source_set_enabled(l->timer, SD_EVENT_ONESHOT)) < 0 || (r = leave(l)) < 0)
+                return sd_event_exit(l->event, r);
+        return 0;
 }
 
 /* Keeps the timer at idle_since + idle_usec; idle_since is reset by each round of the loop that found us busy. */
@@ -120,7 +140,7 @@ static int mind_idleness(Loop *l) {
                 l->idle_since = UINT64_MAX;
                 return 0;
         }
-        if (l->idle_since != UINT64_MAX)
+        if (l->idle_since != UINT64_MAX || l->idle_usec == UINT64_MAX)
                 return 0;
 
         r = sd_event_now(l->event, CLOCK_MONOTONIC, &now);
@@ -132,38 +152,43 @@ static int mind_idleness(Loop *l) {
         return r < 0 ? r : sd_event_source_set_enabled(l->timer, SD_EVENT_ONESHOT);
 }
 
-static int run_until_idle(Loop *l) {
+static int add_sources(Loop *l) {
         int r;
 
-        r = sd_event_add_time(l->event, &l->timer, CLOCK_MONOTONIC, 0, 0, on_idle, l);
-        if (r < 0 || (r = sd_event_source_set_enabled(l->timer, SD_EVENT_OFF)) < 0)
+        r = sd_event_add_time(l->event, &l->timer, CLOCK_MONOTONIC, 0, 0, on_timer, l);
+        if (r < 0 || (r = sd_event_source_set_enabled(l->timer, SD_EVENT_OFF)) < 0 ||
+            (r = sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l)) < 0)
                 return r;
+        return sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
+}
+
+static int run(Loop *l) {
+        int r;
 
         while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
                 if (l->released && !l->busy(l->userdata))
                         return sd_bus_flush(l->bus);
-                r = mind_idleness(l);
-                if (r < 0)
+                if (!l->leaving && (r = mind_idleness(l)) < 0)
                         return r;
                 r = sd_event_run(l->event, UINT64_MAX);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return sd_event_get_exit_code(l->event, &r) < 0 ? 0 : r;
 }
 
 int bus_run(sd_bus *bus, sd_event *event, const char *name, uint64_t idle_usec, bus_busy_t busy,
             void *userdata) {
-        Loop l = {bus, event, name, busy, userdata, idle_usec, UINT64_MAX, NULL, false};
+        Loop l = {bus, event, name, busy, userdata, idle_usec, UINT64_MAX, NULL, false, false};
         int r;
 
         assert(bus);
         assert(event);
+        assert(busy);
 
-        if (idle_usec == UINT64_MAX)
-                return sd_event_loop(event);
-
-        r = run_until_idle(&l);
+        r = add_sources(&l);
+        if (r >= 0)
+                r = run(&l);
         sd_event_source_disable_unref(l.timer);
         return r;
 }

@@ -2,6 +2,7 @@
 #include "critical.h"
 #include "host-facts.h"
 #include "sysfs.h"
+#include "text.h"
 
 static const char *const critical_reason_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_MOUNTED] = "mounted",
@@ -43,6 +44,7 @@ static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *id
         (void)snprintf(c->sentence[reason], sizeof c->sentence[reason],
                        "Device %s must stay with the host: %.150s; %s.",
                        pci_address_format(&identity->address, address), what, remedy_table[reason]);
+        text_make_printable(c->sentence[reason]); /* mount points and sources are anybody's text */
 }
 
 /* Documentation/ABI/testing/sysfs-kernel-iommu_groups: "0x… 0x… direct" is memory that firmware reaches through

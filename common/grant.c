@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "critical.h"
+#include "text.h"
 #include "grant.h"
 #include "sysfs.h"
 
@@ -44,19 +45,28 @@ static const char *const key_table[KEY_MAX] = {
                 [KEY_GRANTED_AT] = "granted-at",
 };
 
-static int parse_number(const char *s, int base, uint64_t max, uint64_t *ret) {
+static int parse_decimal(const char *s, uint64_t max, uint64_t *ret) {
         char *end;
 
-        if (!((s[0] >= '0' && s[0] <= '9') || (base == 16 && s[0] >= 'a' && s[0] <= 'f')))
+        if (s[0] < '0' || s[0] > '9' || (s[0] == '0' && s[1]))
                 return -EBADMSG;
 
         errno = 0;
-        *ret = strtoull(s, &end, base);
+        *ret = strtoull(s, &end, 10);
         return errno != 0 || *end != '\0' || *ret > max ? -EBADMSG : 0;
 }
 
+/* Exactly as it was written: lower-case, with leading zeros. */
+static int parse_hex(const char *s, size_t digits, uint64_t *ret) {
+        if (strlen(s) != digits || strspn(s, "0123456789abcdef") != digits)
+                return -EBADMSG;
+
+        *ret = strtoull(s, NULL, 16);
+        return 0;
+}
+
 static int parse_text(const char *s, char *ret, size_t size) {
-        pci_text_sanitize(ret, size, s, strlen(s));
+        text_sanitize(ret, size, s, strlen(s));
         return streq(ret, s) ? 0 : -EBADMSG;
 }
 
@@ -65,7 +75,7 @@ static int parse_set(const char *s, IommuSet *ret) {
         PciAddress a;
         size_t n;
 
-        for (*ret = (IommuSet){0}; *s; s += n + (s[n] == ' ')) {
+        for (*ret = (IommuSet){0}; *s; s += n + (s[n] == ' ' && s[n + 1])) {
                 n = strcspn(s, " ");
                 if (n >= sizeof word)
                         return -EBADMSG;
@@ -83,14 +93,14 @@ static int parse_consent(const char *s, uint32_t *ret) {
         size_t n;
         int reason;
 
-        for (*ret = 0; *s; s += n + (s[n] == ' ')) {
+        for (*ret = 0; *s; s += n + (s[n] == ' ' && s[n + 1])) {
                 n = strcspn(s, " ");
                 if (n >= sizeof word)
                         return -EBADMSG;
                 memcpy(word, s, n);
                 word[n] = '\0';
                 reason = (int)critical_reason_from_string(word);
-                if (reason < 0 || !(CRITICAL_OVERRIDABLE & 1U << reason))
+                if (reason < 0 || !(CRITICAL_OVERRIDABLE & 1U << reason) || *ret & 1U << reason)
                         return -EBADMSG;
                 *ret |= 1U << reason;
         }
@@ -107,27 +117,27 @@ static int parse_value(int key, const char *s, Grant *g) {
         case KEY_ADDRESS:
                 return pci_address_parse(s, &g->identity.address) < 0 ? -EBADMSG : 0;
         case KEY_VENDOR:
-                r = parse_number(s, 16, UINT16_MAX, &v);
+                r = parse_hex(s, 4, &v);
                 g->identity.vendor = (uint16_t)v;
                 return r;
         case KEY_DEVICE:
-                r = parse_number(s, 16, UINT16_MAX, &v);
+                r = parse_hex(s, 4, &v);
                 g->identity.device = (uint16_t)v;
                 return r;
         case KEY_SUBSYSTEM_VENDOR:
-                r = parse_number(s, 16, UINT16_MAX, &v);
+                r = parse_hex(s, 4, &v);
                 g->identity.subsystem_vendor = (uint16_t)v;
                 return r;
         case KEY_SUBSYSTEM_DEVICE:
-                r = parse_number(s, 16, UINT16_MAX, &v);
+                r = parse_hex(s, 4, &v);
                 g->identity.subsystem_device = (uint16_t)v;
                 return r;
         case KEY_CLASS:
-                r = parse_number(s, 16, 0xffffff, &v);
+                r = parse_hex(s, 6, &v);
                 g->identity.class_code = (uint32_t)v;
                 return r;
         case KEY_REVISION:
-                r = parse_number(s, 16, UINT8_MAX, &v);
+                r = parse_hex(s, 2, &v);
                 g->identity.revision = (uint8_t)v;
                 return r;
         case KEY_SERIAL:
@@ -141,11 +151,11 @@ static int parse_value(int key, const char *s, Grant *g) {
         case KEY_CONSENT:
                 return parse_consent(s, &g->consent);
         case KEY_GRANTED_BY:
-                r = parse_number(s, 10, UINT32_MAX - 1, &v);
+                r = parse_decimal(s, UINT32_MAX - 1, &v);
                 g->granted_by = (uid_t)v;
                 return r;
         case KEY_GRANTED_AT:
-                return parse_number(s, 10, UINT64_MAX, &g->granted_at);
+                return parse_decimal(s, UINT64_MAX, &g->granted_at);
         default:
                 return -EBADMSG;
         }
@@ -217,9 +227,8 @@ int grant_format(const Grant *g, char *buf, size_t size) {
         format_words(&g->set, g->consent, members, sizeof members, reasons, sizeof reasons);
 
         n = snprintf(buf, size,
-                     "# Written by verge-passthrough-helper: an administrator's consent that this device "
-                     "may\n"
-                     "# leave the host. Take it back with Revoke, or remove this file.\n"
+                     "# Written by verge-passthrough-helper: an administrator's consent that this\n"
+                     "# device may leave the host. Take it back with Revoke.\n"
                      "format=1\n"
                      "address=%s\n"
                      "vendor=%04x\n"

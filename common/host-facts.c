@@ -7,8 +7,9 @@
 #include "host-network.h"
 #include "sysfs.h"
 
-#define HOST_USES_MAX 65536U
+#define HOST_USES_MAX 8192U
 #define PROC_TABLE_MAX (8U * 1024U * 1024U)
+#define OVS_DATAPATH "ovs-system"
 #define STACKING_MAX 12 /* dm on md on dm...: deeper than anybody builds */
 
 typedef struct Loader {
@@ -38,6 +39,10 @@ static int add_use(HostFacts *facts, CriticalReason reason, const char *path, co
         HostUse *uses;
         size_t n;
 
+        /* Bind mounts tell of the same device again and again. */
+        for (size_t i = 0; i < facts->n_uses; i++)
+                if (facts->uses[i].reason == reason && streq(facts->uses[i].path, path))
+                        return 0;
         if (facts->n_uses == HOST_USES_MAX)
                 return -E2BIG;
 
@@ -73,13 +78,16 @@ static int add_nvme_path(const char *name, void *userdata) {
 }
 
 static int add_block(Loader *l, const char *directory);
+static int add_block_by_name(Loader *l, const char *device);
 
 static int follow_slave(const char *name, void *userdata) {
         char directory[PATH_MAX];
         Loader *l = userdata;
+        int r;
 
         (void)snprintf(directory, sizeof directory, "sys/class/block/%s", name);
-        return add_block(l, directory);
+        r = add_block(l, directory);
+        return r < 0 ? r : 0;
 }
 
 /* What a partition stands on is known to the whole device only: md0p1 has no slaves, md0 has. */
@@ -101,7 +109,18 @@ static int follow_whole_device(Loader *l, const char *directory, const char *tar
         return follow_slave(whole, l);
 }
 
-/* Adds a block device, given by its sysfs directory or link, and all that it stands on. */
+/* A loop device over a block device, zram that writes back to one: "/dev/sdb1". Over a file it is that file's file
+ * system that counts, and it is mounted. */
+static int follow_backing(Loader *l, const char *directory, const char *attribute) {
+        char path[PATH_MAX], device[PATH_MAX];
+
+        if (snprintf(path, sizeof path, "%s/%s", directory, attribute) >= (int)sizeof path ||
+            sysfs_read(l->root, path, device, sizeof device) < 0 || !startswith(device, "/dev/"))
+                return 0;
+        return add_block_by_name(l, device);
+}
+
+/* Adds a block device, given by its sysfs directory or link, and all that it stands on. 1: it is one; 0: it is not. */
 static int add_block(Loader *l, const char *directory) {
         char target[PATH_MAX], path[PATH_MAX];
         const char *virtual, *end;
@@ -132,11 +151,13 @@ static int add_block(Loader *l, const char *directory) {
         }
 
         l->depth++;
-        r = follow_whole_device(l, directory, target);
+        if ((r = follow_whole_device(l, directory, target)) >= 0 &&
+            (r = follow_backing(l, directory, "loop/backing_file")) >= 0)
+                r = follow_backing(l, directory, "backing_dev");
         if (r >= 0 && snprintf(path, sizeof path, "%s/slaves", directory) < (int)sizeof path)
                 r = sysfs_each(l->root, path, follow_slave, l);
         l->depth--;
-        return r == -ENOENT ? 0 : r;
+        return r < 0 && r != -ENOENT ? r : 1;
 }
 
 static int add_block_by_name(Loader *l, const char *device) {
@@ -150,63 +171,138 @@ static int add_block_by_name(Loader *l, const char *device) {
         return add_block(l, directory);
 }
 
-/* All devices of all mounted btrfs file systems: mountinfo names one of them, under a number of its own. */
-static int add_btrfs_device(const char *name, void *userdata) {
-        return add_block_by_name(userdata, name);
+static int add_named_block(const char *name, void *userdata) {
+        int r;
+
+        r = add_block_by_name(userdata, name);
+        return r < 0 ? r : 0;
 }
 
+/* Where the kernel itself lists what is mounted, in whatever mount namespace, by the names of block devices. */
+static int add_mounted_anywhere(Loader *l) {
+        static const char *const lists[] = {"sys/fs/ext4", "sys/fs/xfs", "sys/fs/f2fs"};
+        int r;
+
+        l->reason = CRITICAL_MOUNTED;
+        l->what = "a file system on it is mounted";
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                r = sysfs_each(l->root, lists[i], add_named_block, l);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        return 0;
+}
+
+/* All devices of a mounted btrfs: mountinfo names one of them, under a number of its own. */
 static int add_btrfs(const char *uuid, void *userdata) {
         char path[PATH_MAX];
         Loader *l = userdata;
         int r;
 
         (void)snprintf(path, sizeof path, "sys/fs/btrfs/%s/devices", uuid);
-        r = sysfs_each(l->root, path, add_btrfs_device, l);
+        r = sysfs_each(l->root, path, add_named_block, l);
         return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
 
+/* ZFS does not say which devices its pools are on, but udev has seen whom it belongs to: "E:ID_FS_TYPE=zfs_member". */
+static int add_zfs_member(const char *name, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX], number[32];
+        Loader *l = userdata;
+        int r;
+
+        (void)snprintf(path, sizeof path, "sys/class/block/%s/dev", name);
+        if (sysfs_read(l->root, path, number, sizeof number) < 0)
+                return 0;
+        (void)snprintf(path, sizeof path, "run/udev/data/b%s", number);
+        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return strstr(text, "\nE:ID_FS_TYPE=zfs_member\n") ? add_named_block(name, l) : 0;
+}
+
+/* The parts of a line of mountinfo that count. */
+typedef struct Mount {
+        char *number, *where, *type, *source;
+} Mount;
+
 /* proc_pid_mountinfo(5): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue" */
-static int take_mount(Loader *l, char *line) {
-        char *save = NULL, *field, *number = NULL, *where = NULL, *source = NULL, what[384], directory[64];
+static int parse_mount(char *line, Mount *ret) {
+        char *save = NULL, *field;
+        Mount m = {0};
         int i = 0;
 
         for (field = strtok_r(line, " ", &save); field; field = strtok_r(NULL, " ", &save), i++) {
                 if (i == 2)
-                        number = field;
+                        m.number = field;
                 if (i == 4)
-                        where = field;
+                        m.where = field;
                 if (i >= 6 && streq(field, "-")) {
-                        (void)strtok_r(NULL, " ", &save);
-                        source = strtok_r(NULL, " ", &save);
+                        m.type = strtok_r(NULL, " ", &save);
+                        m.source = strtok_r(NULL, " ", &save);
                         break;
                 }
         }
-        if (!number || !where || !source)
-                return -EBADMSG;
 
-        (void)snprintf(what, sizeof what, "%.128s is mounted on %.160s", source, where);
+        *ret = m;
+        return m.number && m.where && m.type && m.source ? 0 : -EBADMSG;
+}
+
+/* Device number 0:N: no block device, or several. The source is a text that an unprivileged mount (FUSE) makes up, so
+ * it counts only for file systems that root alone can mount. */
+static int take_mount_without_device(Loader *l, Mount *m) {
+        char *save = NULL;
+        int r;
+
+        if (streq(m->type, "zfs"))
+                return sysfs_each(l->root, "sys/class/block", add_zfs_member, l);
+        if (!streq(m->type, "btrfs") && !streq(m->type, "bcachefs"))
+                return 0;
+
+        for (char *s = strtok_r(m->source, ":", &save); s; s = strtok_r(NULL, ":", &save)) {
+                r = add_named_block(s, l);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int take_mount(Loader *l, char *line) {
+        char what[384], directory[64];
+        Mount m;
+        int r;
+
+        r = parse_mount(line, &m);
+        if (r < 0)
+                return r;
+
+        (void)snprintf(what, sizeof what, "%.128s is mounted on %.160s", m.source, m.where);
         l->reason = CRITICAL_MOUNTED;
         l->what = what;
 
-        if (!startswith(number, "0:")) {
-                (void)snprintf(directory, sizeof directory, "sys/dev/block/%s", number);
-                return add_block(l, directory);
-        }
-        return startswith(source, "/dev/") ? add_block_by_name(l, source) : 0;
+        if (startswith(m.number, "0:"))
+                return take_mount_without_device(l, &m);
+
+        (void)snprintf(directory, sizeof directory, "sys/dev/block/%.32s", m.number);
+        r = add_block(l, directory);
+        return r < 0 ? r : 0;
 }
 
 /* proc_swaps(5): a head line, then "/dev/dm-1   partition   8388604  0  -2" */
 static int take_swap(Loader *l, char *line) {
-        char *save = NULL, *device, what[384];
+        char *save = NULL, *device, *type, what[384];
+        int r;
 
         device = strtok_r(line, " \t", &save);
-        if (!device || !startswith(device, "/dev/"))
+        type = strtok_r(NULL, " \t", &save);
+        if (!device || !type || !streq(type, "partition"))
                 return 0; /* the head line, or a file: its file system is mounted */
 
         (void)snprintf(what, sizeof what, "the host swaps to %.256s", device);
         l->reason = CRITICAL_SWAP;
         l->what = what;
-        return add_block_by_name(l, device);
+        r = add_block_by_name(l, device);
+        return r == 0 ? -ENODEV : r; /* swap on a device that we cannot find: on which one is it? */
 }
 
 static int each_line(Loader *l, const char *path, int (*take)(Loader *l, char *line)) {
@@ -253,6 +349,9 @@ static int add_interface(Loader *l, const char *interface) {
 
         l->depth++;
         r = sysfs_each(l->root, path, follow_lower, l);
+        /* A port inside Open vSwitch: sysfs links the switch's datapath, not its ports, to the cards. */
+        if (r >= 0 && strstr(target, "/virtual/") && !streq(interface, OVS_DATAPATH))
+                r = add_interface(l, OVS_DATAPATH);
         l->depth--;
         return r == -ENOENT ? 0 : r;
 }
@@ -279,7 +378,8 @@ static int take_framebuffer(const char *name, void *userdata) {
         Loader *l = userdata;
 
         (void)snprintf(path, sizeof path, "sys/class/graphics/%s", name);
-        if (!startswith(name, "fb") || sysfs_read_link(l->root, path, target, sizeof target) < 0)
+        /* The console starts on the first one; that other cards have one too says nothing. */
+        if (!streq(name, "fb0") || sysfs_read_link(l->root, path, target, sizeof target) < 0)
                 return 0;
 
         (void)snprintf(what, sizeof what, "framebuffer %.32s shows the host's screen on it", name);
@@ -333,7 +433,8 @@ int host_facts_load(int root, HostFacts **ret) {
             (r = each_line(&l, "proc/swaps", take_swap)) < 0)
                 return r;
 
-        l.reason = CRITICAL_MOUNTED;
+        if ((r = add_mounted_anywhere(&l)) < 0)
+                return r;
         l.what = "it belongs to a mounted btrfs file system";
         r = sysfs_each(root, "sys/fs/btrfs", add_btrfs, &l);
         if (r < 0 && r != -ENOENT)

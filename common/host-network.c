@@ -44,8 +44,8 @@ static int each_address(network_use_t f, void *userdata) {
 static int report_route(unsigned index, int family, network_use_t f, void *userdata) {
         char name[IF_NAMESIZE];
 
-        if (index == 0 || !if_indextoname(index, name))
-                return 0;
+        if (!if_indextoname(index, name))
+                return errno == ENXIO ? 0 : -errno; /* gone since */
         return f(name, NETWORK_DEFAULT_ROUTE, family == AF_INET ? "IPv4" : "IPv6", userdata);
 }
 
@@ -65,16 +65,21 @@ static int take_route(struct nlmsghdr *m, network_use_t f, void *userdata) {
         struct rtmsg *route = NLMSG_DATA(m);
         struct rtattr *a = RTM_RTA(route);
         int left = (int)RTM_PAYLOAD(m), r = 0;
+        bool leads_somewhere = false;
 
         if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST)
                 return 0;
 
-        for (; RTA_OK(a, left) && r == 0; a = RTA_NEXT(a, left))
+        for (; RTA_OK(a, left) && r == 0; a = RTA_NEXT(a, left)) {
+                leads_somewhere |= a->rta_type == RTA_OIF || a->rta_type == RTA_MULTIPATH;
                 if (a->rta_type == RTA_OIF)
                         r = report_route(*(unsigned *)RTA_DATA(a), route->rtm_family, f, userdata);
                 else if (a->rta_type == RTA_MULTIPATH)
                         r = report_multipath(a, route->rtm_family, f, userdata);
-        return r;
+        }
+
+        /* A bare nexthop object (net.ipv4.nexthop_compat_mode=0): we cannot say which interface it needs. */
+        return r == 0 && !leads_somewhere ? -EOPNOTSUPP : r;
 }
 
 /* A dump of all tables, so that policy routing is seen too; libc has no call for it. */
@@ -106,10 +111,10 @@ static int each_default_route(network_use_t f, void *userdata) {
                         return -EMSGSIZE;
 
                 for (m = (void *)buf; NLMSG_OK(m, (size_t)n); m = NLMSG_NEXT(m, n)) {
-                        if (m->nlmsg_type == NLMSG_DONE)
-                                return 0;
                         if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_flags & NLM_F_DUMP_INTR)
                                 return -EAGAIN;
+                        if (m->nlmsg_type == NLMSG_DONE)
+                                return 0;
                         if (m->nlmsg_type != RTM_NEWROUTE)
                                 continue;
                         r = take_route(m, f, userdata);
@@ -125,5 +130,14 @@ int host_network_each(network_use_t f, void *userdata) {
         assert(f);
 
         r = each_address(f, userdata);
-        return r != 0 ? r : each_default_route(f, userdata);
+        if (r != 0)
+                return r;
+
+        /* Routes that change while they are dumped: once more. What was reported already does no harm. */
+        for (int tries = 0; tries < 5; tries++) {
+                r = each_default_route(f, userdata);
+                if (r != -EAGAIN)
+                        break;
+        }
+        return r;
 }

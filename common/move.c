@@ -3,6 +3,7 @@
 
 #include "move.h"
 #include "sysfs.h"
+#include "text.h"
 
 static const char *const move_verb_table[MOVE_VERB_MAX] = {
                 [MOVE_BIND] = "bind",
@@ -31,7 +32,7 @@ static int parse_line(const char *line, Move *m, unsigned *seen) {
         }
         if (startswith(line, "stuck=")) {
                 line += strlen("stuck=");
-                pci_text_sanitize(m->stuck, sizeof m->stuck, line, strlen(line));
+                text_sanitize(m->stuck, sizeof m->stuck, line, strlen(line));
                 return 0;
         }
         return -EBADMSG;
@@ -75,7 +76,7 @@ int move_format(const Move *m, char *buf, size_t size) {
                 used += (size_t)snprintf(buf + used, size - used, "device=%s\n",
                                          pci_address_format(&m->set.members[i], address));
         /* It may name a process, which names itself: it must not be able to add lines. */
-        pci_text_sanitize(stuck, sizeof stuck, m->stuck, strlen(m->stuck));
+        text_sanitize(stuck, sizeof stuck, m->stuck, strlen(m->stuck));
         if (stuck[0] && used < size)
                 used += (size_t)snprintf(buf + used, size - used, "stuck=%s\n", stuck);
 

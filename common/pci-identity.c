@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 
 #include "pci-identity.h"
 #include "sysfs.h"
+#include "text.h"
 
 static int read_id(int device_fd, const char *attribute, uint64_t max, uint64_t *ret) {
         uint64_t v;
@@ -47,24 +47,6 @@ int pci_identity_read(int device_fd, const PciAddress *a, PciIdentity *ret) {
         return 0;
 }
 
-void pci_text_sanitize(char *ret, size_t size, const char *text, size_t length) {
-        size_t n = 0;
-
-        assert(ret);
-        assert(size > 0);
-        assert(text);
-
-        while (length > 0 && isspace((unsigned char)text[0])) {
-                text++;
-                length--;
-        }
-        for (; n < length && n + 1 < size && text[n] != '\0'; n++)
-                ret[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-        while (n > 0 && ret[n - 1] == ' ')
-                n--;
-        ret[n] = '\0';
-}
-
 /* PCI 3.0 appendix I: large resources 0x82 (identifier string) and 0x90 (VPD-R), with a 16-bit length; a small
  * resource 0x78 ends it. VPD-R holds fields of a two-letter keyword, a length byte and data. */
 int pci_vpd_serial(const uint8_t *vpd, size_t size, char *ret, size_t ret_size) {
@@ -86,8 +68,7 @@ int pci_vpd_serial(const uint8_t *vpd, size_t size, char *ret, size_t ret_size) 
                                 if (f + 3 + vpd[f + 2] > end)
                                         return -EBADMSG;
                                 if (vpd[f] == 'S' && vpd[f + 1] == 'N') {
-                                        pci_text_sanitize(ret, ret_size, (const char *)vpd + f + 3,
-                                                          vpd[f + 2]);
+                                        text_sanitize(ret, ret_size, (const char *)vpd + f + 3, vpd[f + 2]);
                                         return ret[0] ? 0 : -ENODATA;
                                 }
                         }
@@ -139,7 +120,7 @@ void pci_identity_read_serial(int device_fd, PciIdentity *identity) {
         (void)snprintf(path, sizeof path, "nvme/%s/serial", identity->serial);
         identity->serial[0] = '\0';
         if (sysfs_read(device_fd, path, text, sizeof text) > 0)
-                pci_text_sanitize(identity->serial, sizeof identity->serial, text, strlen(text));
+                text_sanitize(identity->serial, sizeof identity->serial, text, strlen(text));
 }
 
 typedef struct SlotSearch {
@@ -163,7 +144,7 @@ static int match_slot(const char *name, void *userdata) {
         if (!streq(address, text))
                 return 0;
 
-        pci_text_sanitize(s->identity->slot, sizeof s->identity->slot, name, strlen(name));
+        text_sanitize(s->identity->slot, sizeof s->identity->slot, name, strlen(name));
         return 1;
 }
 

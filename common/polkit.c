@@ -161,8 +161,12 @@ static void on_who(int r, uid_t uid, void *userdata) {
         }
 
         q->uid = uid;
-        if (q->third_party && (uid == 0 || uid == q->refuse_uid)) {
+        if (q->third_party && uid == 0) {
                 deny(q, FAILURE_NOT_AUTHORIZED, "root asks the helper itself, not through the service");
+                return;
+        }
+        if (q->third_party && uid == q->refuse_uid) {
+                deny(q, FAILURE_NOT_AUTHORIZED, "the service cannot consent for itself");
                 return;
         }
         if (uid == 0) {
@@ -256,7 +260,14 @@ static int start(PolkitQuery *q) {
         return bus_query_uid(q->polkit->bus, q->subject, on_who, q, &q->who);
 }
 
-int polkit_ask(Polkit *p, const PolkitQuestion *question, polkit_done_t done, void *userdata) {
+PolkitQuery *polkit_cancel(PolkitQuery *q) {
+        if (q)
+                cancel_prompt(q);
+        return query_free(q);
+}
+
+int polkit_ask(Polkit *p, const PolkitQuestion *question, polkit_done_t done, void *userdata,
+               PolkitQuery **ret) {
         _cleanup_(query_freep) PolkitQuery *q = NULL;
         int r;
 
@@ -290,6 +301,8 @@ int polkit_ask(Polkit *p, const PolkitQuestion *question, polkit_done_t done, vo
         if ((r = prepare_call(q, question)) < 0 || (r = start(q)) < 0)
                 return r;
 
+        if (ret)
+                *ret = q;
         (void)STEAL(q);
         return 0;
 }

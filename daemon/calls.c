@@ -140,7 +140,7 @@ static void ask_polkit(Call *c) {
                         .details = details,
                         .interactive = sd_bus_message_get_allow_interactive_authorization(c->message) > 0,
         };
-        r = polkit_ask(c->manager->polkit, &q, on_authorised, c);
+        r = polkit_ask(c->manager->polkit, &q, on_authorised, c, NULL);
         if (r == -EDQUOT) {
                 (void)failure_set(&f, FAILURE_LIMITS_EXCEEDED,
                                   "Too many requests wait for an authorization already; try again later.");

@@ -107,5 +107,5 @@ int daemon_run(const DaemonConfig *config) {
         }
 
         r = manager_start(m, config->uevent_fd);
-        return r < 0 ? r : bus_run(bus, event, BUS_NAME, UINT64_MAX, NULL, NULL);
+        return r < 0 ? r : sd_event_loop(event);
 }

@@ -120,7 +120,7 @@ static inline const PciAddress *device_address(const Device *d) {
 }
 
 static inline bool device_is_bridge(const Device *d) {
-        return pci_class_is_bridge(d->facts.identity.class_code);
+        return pci_class_is_forwarding_bridge(d->facts.identity.class_code);
 }
 
 static inline bool device_in_set(const Device *d, uint32_t number) {

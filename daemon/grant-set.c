@@ -13,6 +13,19 @@ static int check_there(const DeviceTable *t, const IommuSet *set, Failure *f) {
         return 0;
 }
 
+/* A bridge need not move with its set, and nothing that is named beside it would change that it cannot. */
+static int check_no_bridge(const DeviceTable *t, const IommuSet *devices, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+
+        for (size_t i = 0; i < devices->n_members; i++)
+                if (device_is_bridge(device_table_find(t, &devices->members[i])))
+                        return failure_set(f, FAILURE_CRITICAL,
+                                           "Device %s is a bridge and must stay with the host; pass the devices "
+                                           "behind it instead.",
+                                           pci_address_format(&devices->members[i], address));
+        return 0;
+}
+
 /* All that move along with the devices. The members come sorted, so the result is. */
 static int make_closure(const DeviceTable *t, const IommuSet *devices, IommuSet *ret) {
         const Device *d, *p;
@@ -82,6 +95,8 @@ int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, co
         if (!whole_sets)
                 return 0;
 
+        if ((r = check_no_bridge(t, devices, f)) < 0)
+                return r;
         if (make_closure(t, devices, &closure) < 0)
                 return failure_set(
                                 f, FAILURE_LIMITS_EXCEEDED,

@@ -9,18 +9,18 @@
 #define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
 
 static const char *const helper_verb_table[HELPER_VERB_MAX] = {
-                [HELPER_CHECK] = "Check", [HELPER_GRANT] = "Grant",     [HELPER_REVOKE] = "Revoke",
-                [HELPER_BIND] = "Bind",   [HELPER_RELEASE] = "Release", [HELPER_RESET] = "Reset",
+                [HELPER_CHECK] = "Check",     [HELPER_GRANT] = "Grant",     [HELPER_REVOKE] = "Revoke",
+                [HELPER_BIND] = "Bind",       [HELPER_RELEASE] = "Release", [HELPER_RESET] = "Reset",
+                [HELPER_RECOVER] = "Recover",
 };
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
 
 struct HelperClient {
         sd_bus *bus;
-        sd_bus_slot *watch, *question;
+        sd_bus_slot *watch;
         helper_left_t left;
         void *userdata;
-        bool there;
 };
 
 struct HelperCall {
@@ -36,19 +36,9 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0 || !streq(name, HELPER_NAME))
                 return 0;
 
-        c->there = !isempty(to);
-        if (!c->there)
+        if (isempty(to))
                 c->left(c->userdata);
         return 0;
-}
-
-static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        HelperClient *c = userdata;
-
-        c->there = !sd_bus_message_is_method_error(m, NULL);
-        if (!c->there)
-                c->left(c->userdata);
-        return 1;
 }
 
 HelperClient *helper_client_free(HelperClient *c) {
@@ -56,7 +46,6 @@ HelperClient *helper_client_free(HelperClient *c) {
                 return NULL;
 
         sd_bus_slot_unref(c->watch);
-        sd_bus_slot_unref(c->question);
         sd_bus_unref(c->bus);
         free(c);
         return NULL;
@@ -81,7 +70,6 @@ int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperCli
         c->bus = sd_bus_ref(bus);
         c->left = left;
         c->userdata = userdata;
-        c->there = true;
 
         r = sd_bus_add_match_async(bus, &c->watch,
                                    "type='signal',sender='org.freedesktop.DBus',"
@@ -90,18 +78,8 @@ int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperCli
                                    on_owner_changed, on_watch_installed, c);
         if (r < 0)
                 return r;
-        /* Asking for the owner does not start it. */
-        r = sd_bus_call_method_async(bus, &c->question, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                     "org.freedesktop.DBus", "GetNameOwner", on_owner, c, "s", HELPER_NAME);
-        if (r < 0)
-                return r;
-
         *ret = STEAL(c);
         return 0;
-}
-
-bool helper_client_is_there(const HelperClient *c) {
-        return c->there;
 }
 
 HelperCall *helper_call_free(HelperCall *call) {

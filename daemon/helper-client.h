@@ -14,6 +14,7 @@ typedef enum HelperVerb {
         HELPER_BIND,
         HELPER_RELEASE,
         HELPER_RESET,
+        HELPER_RECOVER,
         HELPER_VERB_MAX,
         HELPER_VERB_INVALID = -EINVAL,
 } HelperVerb;
@@ -29,12 +30,9 @@ typedef void (*helper_left_t)(void *userdata);
 int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret);
 HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
-/* Whether somebody owns the helper's name. True until the bus has said otherwise. */
-bool helper_client_is_there(const HelperClient *c);
-
 typedef struct HelperRequest {
         HelperVerb verb;
-        const PciAddress *device; /* Check, Bind, Release, Reset */
+        const PciAddress *device; /* Check, Bind, Release, Reset, Recover */
         const IommuSet *devices;  /* Grant, Revoke: the addresses */
         uint32_t consent;         /* Grant: bits of CriticalReason */
         const char *subject;      /* Grant, Revoke: unique bus name of the one who asks */

@@ -3,6 +3,7 @@
 
 #include "inventory.h"
 #include "sysfs.h"
+#include "text.h"
 
 static void read_driver(int device_fd, DeviceFacts *facts) {
         char name[NAME_MAX + 1];
@@ -10,11 +11,11 @@ static void read_driver(int device_fd, DeviceFacts *facts) {
         facts->driver[0] = facts->module[0] = '\0';
         if (sysfs_read_link_name(device_fd, "driver", name, sizeof name) < 0)
                 return;
-        pci_text_sanitize(facts->driver, sizeof facts->driver, name, strlen(name));
+        text_sanitize(facts->driver, sizeof facts->driver, name, strlen(name));
 
         /* A driver that is built in has no module. */
         if (sysfs_read_link_name(device_fd, "driver/module", name, sizeof name) >= 0)
-                pci_text_sanitize(facts->module, sizeof facts->module, name, strlen(name));
+                text_sanitize(facts->module, sizeof facts->module, name, strlen(name));
 }
 
 static void read_set(int device_fd, DeviceFacts *facts) {
@@ -59,7 +60,7 @@ static void read_nvme_serial(int device_fd, PciIdentity *identity) {
 
         (void)snprintf(path, sizeof path, "nvme/%s/serial", controller);
         if (sysfs_read(device_fd, path, text, sizeof text) > 0)
-                pci_text_sanitize(identity->serial, sizeof identity->serial, text, strlen(text));
+                text_sanitize(identity->serial, sizeof identity->serial, text, strlen(text));
 }
 
 /* "8.0 GT/s PCIe"; "Unknown" and no PCI Express at all are 0. */
@@ -129,7 +130,7 @@ int inventory_read(int root, const PciAddress *a, DeviceFacts *ret) {
         f.link_width_max = read_width(fd, "max_link_width");
 
         if (sysfs_read(fd, "reset_method", text, sizeof text) > 0)
-                pci_text_sanitize(f.reset_methods, sizeof f.reset_methods, text, strlen(text));
+                text_sanitize(f.reset_methods, sizeof f.reset_methods, text, strlen(text));
         if (sysfs_read_u64(fd, "sriov_totalvfs", 10, &v) >= 0 && v <= UINT16_MAX)
                 f.sriov_total_vfs = (uint32_t)v;
 

@@ -123,7 +123,7 @@ void manager_read_moves(Manager *m) {
         int r;
 
         r = root_files_read_moves(m->root, &moves, &n);
-        if (r < 0 || (r = move_table_replace(&m->moves, moves, n, manager_now(m))) < 0) {
+        if (r < 0 || (r = move_table_replace(&m->moves, moves, n)) < 0) {
                 log_error("Cannot read the journal of moves in /" MOVES_DIR ": %s.", strerror(-r));
                 return;
         }
@@ -145,18 +145,17 @@ void manager_reconcile(Manager *m) {
                 return;
 
         for (;;) {
-                ReconcileState state = {&m->moves, &m->devices, helper_client_is_there(m->helper),
-                                        manager_now(m)};
+                ReconcileState state = {&m->moves, &m->devices, manager_now(m)};
                 Failure failure = {0};
 
                 step = reconcile_next(&state);
                 if (!step.entry)
                         break;
 
-                log_debug("The move of %s was interrupted: asking the helper to release its set.",
+                log_debug("The move of %s was interrupted: asking the helper to bring it home.",
                           pci_address_format(&step.device, address));
                 step.entry->wanted = false;
-                if (operation_start(m, &step.device, HELPER_RELEASE, on_brought_home, m, &failure) < 0)
+                if (operation_start(m, &step.device, HELPER_RECOVER, on_brought_home, m, &failure) < 0)
                         log_warning("An interrupted move cannot be undone: %s", failure.sentence);
         }
 

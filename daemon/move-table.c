@@ -12,17 +12,16 @@ static const MoveEntry *find_number(const MoveTable *t, unsigned number) {
         return NULL;
 }
 
-static MoveEntry take_move(const MoveTable *t, const Move *move, uint64_t now) {
+static MoveEntry take_move(const MoveTable *t, const Move *move) {
         const MoveEntry *old = find_number(t, move->set.number);
         MoveEntry e;
 
         if (!old)
-                return (MoveEntry){.move = *move, .since = now, .wanted = true};
+                return (MoveEntry){.move = *move, .wanted = true};
 
         e = *old;
         if (!same_move(&old->move, move)) {
                 e.move = *move;
-                e.since = now;
                 e.busy = false;
                 e.answer[0] = '\0';
                 /* "It is stuck" is no news to act on: only the device can tell that it has come back. */
@@ -31,7 +30,7 @@ static MoveEntry take_move(const MoveTable *t, const Move *move, uint64_t now) {
         return e;
 }
 
-int move_table_replace(MoveTable *t, const Move *moves, size_t n, uint64_t now) {
+int move_table_replace(MoveTable *t, const Move *moves, size_t n) {
         MoveEntry *entries = NULL;
 
         assert(t);
@@ -43,7 +42,7 @@ int move_table_replace(MoveTable *t, const Move *moves, size_t n, uint64_t now) 
                         return -ENOMEM;
         }
         for (size_t i = 0; i < n; i++)
-                entries[i] = take_move(t, &moves[i], now);
+                entries[i] = take_move(t, &moves[i]);
 
         free(t->entries);
         *t = (MoveTable){entries, n};

@@ -9,9 +9,7 @@
 typedef struct MoveEntry {
         Move move;
         char answer[512];  /* "" or the helper's answer Stuck, where the file does not say it */
-        uint64_t since;    /* when it was first seen */
         bool wanted;       /* something happened that makes a try worth while */
-        bool ours;         /* left behind by a call of ours that has ended */
         bool busy;         /* the helper said that somebody works on it: wait for the file to change */
         unsigned failures; /* tries of ours that did not end it */
         uint64_t tried;    /* when the last one ended */
@@ -23,7 +21,7 @@ typedef struct MoveTable {
 } MoveTable;
 
 /* Takes what was read now; what is known about entries that are still there stays. */
-int move_table_replace(MoveTable *t, const Move *moves, size_t n, uint64_t now);
+int move_table_replace(MoveTable *t, const Move *moves, size_t n);
 void move_table_clear(MoveTable *t);
 
 /* What the kernel is waiting for; NULL: it is not stuck. */

@@ -71,7 +71,7 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
                 manager_apply_moves(m);
         }
         /* An interrupted move is brought home at once; only a Release that failed has to wait. */
-        if (o->verb != HELPER_RELEASE && !e->busy && !move_entry_stuck(e)) {
+        if (o->verb != HELPER_RELEASE && o->verb != HELPER_RECOVER && !e->busy && !move_entry_stuck(e)) {
                 e->wanted = true;
                 e->failures = 0;
         }

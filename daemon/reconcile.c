@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "reconcile.h"
 
-/* A journal entry that is not ours while the helper lives is most likely the helper's present work for root,
- * who calls it directly. Our Release would get Busy; one that came just as the work ended would undo it. */
-#define GRACE_USEC (1000ULL * 1000)
-
 #define BACKOFF_FIRST_USEC (1000ULL * 1000)
 #define BACKOFF_DOUBLINGS_MAX 6U /* about a minute */
 
@@ -30,15 +26,13 @@ static bool has_operation(const ReconcileState *s, const MoveEntry *e) {
         return false;
 }
 
-static uint64_t due(const ReconcileState *s, const MoveEntry *e) {
+static uint64_t due(const MoveEntry *e) {
         unsigned doublings;
 
-        if (e->failures > 0) {
-                doublings = e->failures - 1 < BACKOFF_DOUBLINGS_MAX ? e->failures - 1
-                                                                    : BACKOFF_DOUBLINGS_MAX;
-                return e->tried + (BACKOFF_FIRST_USEC << doublings);
-        }
-        return e->ours || !s->helper_is_there ? 0 : e->since + GRACE_USEC;
+        if (e->failures == 0)
+                return 0;
+        doublings = e->failures - 1 < BACKOFF_DOUBLINGS_MAX ? e->failures - 1 : BACKOFF_DOUBLINGS_MAX;
+        return e->tried + (BACKOFF_FIRST_USEC << doublings);
 }
 
 ReconcileStep reconcile_next(const ReconcileState *s) {
@@ -57,7 +51,7 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
                 if (!d) /* all are gone, and their overrides with them */
                         continue;
 
-                at = due(s, e);
+                at = due(e);
                 if (at <= s->now)
                         return (ReconcileStep){e, *device_address(d), UINT64_MAX};
                 if (at < step.again_at)
@@ -75,7 +69,6 @@ void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         if (left->busy)
                 return;
 
-        left->ours = true;
         left->tried = now;
         left->failures++;
         /* A helper that was killed or could not start leaves no event behind that would tell us to go on. */

@@ -3,8 +3,9 @@
 
 /*
  * Bringing home what an interrupted move left half-way. A journal entry that nobody works on has one next
- * step, whatever (driver, override) state it stands for: the helper's Release of its set. This decides when
- * that is due; it is pure, so running it once more never harms.
+ * step, whatever (driver, override) state it stands for: the helper's Recover, which releases its set. That
+ * looks at the journal again under the lock of the set, so an entry that was somebody's present work is no
+ * mistake. This decides when a try is due; it is pure, so running it once more never harms.
  *
  * It runs at start, after each uevent, after each reply of the helper and after each change of the journal.
  * A try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to
@@ -18,7 +19,6 @@
 typedef struct ReconcileState {
         const MoveTable *moves;
         const DeviceTable *devices;
-        bool helper_is_there; /* then the entry may be its work of this moment, for somebody else */
         uint64_t now;
 } ReconcileState;
 

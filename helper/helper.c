@@ -11,7 +11,7 @@
 #include "sysfs.h"
 
 #define DEADLINE_DEFAULT 30U
-#define DEADLINE_MAX 600U
+#define DEADLINE_MAX 120U
 
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         return operation_start(userdata, m);
@@ -30,6 +30,8 @@ static const sd_bus_vtable helper_vtable[] = {
                 SD_BUS_METHOD_WITH_NAMES("Bind", "s", SD_BUS_PARAM(device), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Release", "s", SD_BUS_PARAM(device), "", , on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Recover", "s", SD_BUS_PARAM(device), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Reset", "s", SD_BUS_PARAM(device), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
@@ -108,6 +110,14 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
         return sd_notify(false, "READY=1") < 0 ? 0 : 1;
 }
 
+static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *name, *from, *to;
+
+        if (sd_bus_message_read(m, "sss", &name, &from, &to) >= 0 && isempty(to))
+                operations_caller_left(userdata, name);
+        return 0;
+}
+
 static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
         Operations *all = userdata;
 
@@ -125,10 +135,7 @@ static int set_up(Operations *all) {
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
 
-        if ((r = sd_event_new(&all->event)) < 0 ||
-            (r = sd_event_add_signal(all->event, NULL, SIGTERM, NULL, NULL)) < 0 ||
-            (r = sd_event_add_signal(all->event, NULL, SIGINT, NULL, NULL)) < 0 ||
-            (r = sd_bus_open_system(&all->bus)) < 0 ||
+        if ((r = sd_event_new(&all->event)) < 0 || (r = sd_bus_open_system(&all->bus)) < 0 ||
             (r = sd_bus_attach_event(all->bus, all->event, 0)) < 0 ||
             (r = polkit_new(all->bus, &all->polkit)) < 0)
                 return r;
@@ -136,6 +143,9 @@ static int set_up(Operations *all) {
         if ((r = sd_bus_match_signal_async(all->bus, NULL, "org.freedesktop.DBus.Local",
                                            "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
                                            "Disconnected", on_disconnected, NULL, all)) < 0 ||
+            (r = sd_bus_match_signal_async(all->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                           "org.freedesktop.DBus", "NameOwnerChanged", on_name_owner_changed,
+                                           NULL, all)) < 0 ||
             (r = sd_bus_add_object_vtable(all->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable,
                                           all)) < 0)
                 return r;

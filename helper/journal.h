@@ -8,7 +8,7 @@
 /* Before the first write of a move; replaces an entry that a crash left. Atomic. */
 int journal_begin(int root, MoveVerb verb, const IommuSet *set);
 
-/* Says why the move does not end. Only while the entry is there. */
+/* Says why the move does not end, or did not end well. Only while the entry is there. */
 int journal_mark_stuck(int root, unsigned set, const char *sentence);
 
 /* After the last write. */

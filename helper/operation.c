@@ -4,9 +4,9 @@
 #include "operation.h"
 #include "sysfs.h"
 
+#define OPERATIONS_OF_DAEMON_MAX 48U
 #define OPERATIONS_MAX 64U /* at once; each may be a process */
 #define MARK_STUCK_USEC (2ULL * 1000 * 1000)
-#define SET_UNKNOWN 0U
 
 struct Operation {
         Operations *all;
@@ -16,8 +16,9 @@ struct Operation {
         Request request, mark;
         char *subject;
         char set[16]; /* of a move: the IOMMU set's number, or "" */
-        bool preparing, asking;
+        bool preparing, for_daemon;
         Authorisation *authorisation;
+        PolkitQuery *question;
         Worker *worker, *marker;
 };
 
@@ -33,6 +34,7 @@ static Operation *operation_free(Operation *o) {
                 }
 
         authorisation_free(o->authorisation);
+        polkit_cancel(o->question);
         worker_free(o->worker);
         worker_free(o->marker);
         sd_bus_message_unref(o->call);
@@ -48,7 +50,7 @@ void operations_free_all(Operations *all) {
 
 /* Ends with the last thing that could still call back. */
 static void release_if_done(Operation *o) {
-        if (!o->call && !o->worker && !o->marker && !o->asking)
+        if (!o->call && !o->worker && !o->marker && !o->question)
                 operation_free(o);
 }
 
@@ -77,8 +79,12 @@ static void answer(Operation *o, const Failure *f, const WorkerResult *result) {
                 return;
 
         r = f ? bus_reply_failure(o->call, f) : verb_reply(o->verb, o->call, result);
-        if (r < 0)
+        if (r < 0) {
                 log_warning("Cannot answer a call of %s: %s", o->verb->name, strerror(-r));
+                (void)sd_bus_reply_method_errorf(o->call, SD_BUS_ERROR_FAILED,
+                                                 "The answer of %s cannot be sent; see the journal.",
+                                                 o->verb->name);
+        }
         o->call = sd_bus_message_unref(o->call);
 }
 
@@ -142,7 +148,7 @@ static void start_work(Operation *o) {
 static void on_polkit(const Failure *f, uid_t uid, void *userdata) {
         Operation *o = userdata;
 
-        o->asking = false;
+        o->question = NULL;
         if (f) {
                 answer(o, f, NULL);
                 release_if_done(o);
@@ -172,12 +178,14 @@ static void ask(Operation *o, const WorkerResult *result) {
         /* The consent asked for is for what is critical now, not for a list that somebody made long ago. */
         o->request.consent &= result->critical;
 
-        r = polkit_ask(o->all->polkit, &question, on_polkit, o);
+        /* Whoever sits at these addresses when the answer comes must be whom the prompt named. */
+        o->request.n_identities = result->n_identities;
+        memcpy(o->request.identities, result->identities, sizeof o->request.identities);
+
+        r = polkit_ask(o->all->polkit, &question, on_polkit, o, &o->question);
         if (r < 0)
                 answer_failure(o, FAILURE_LIMITS_EXCEEDED,
                                "Too many requests wait for authorization; try again when some have ended.");
-        else
-                o->asking = true;
 }
 
 static void on_marker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
@@ -236,9 +244,10 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
                                o->verb->name, first_device(o, address));
         else if (result->failure.kind != FAILURE_NONE)
                 answer(o, &result->failure, NULL);
-        else if (o->preparing && o->call)
-                ask(o, result);
-        else {
+        else if (o->preparing) {
+                if (o->call)
+                        ask(o, result);
+        } else {
                 log_success(o);
                 answer(o, NULL, result);
         }
@@ -247,12 +256,43 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
         release_if_done(o);
 }
 
+/* Some places stay free for root, whatever the daemon asks for. */
+static bool daemon_has_too_many(const Operations *all) {
+        size_t n = 0;
+
+        for (const Operation *o = all->list; o; o = o->next)
+                n += o->for_daemon;
+        return n > OPERATIONS_OF_DAEMON_MAX;
+}
+
+/* Nobody waits for the answer any more, so nothing new is begun for them; what is under way comes to its end. */
+void operations_caller_left(Operations *all, const char *name) {
+        Operation *next;
+
+        for (Operation *o = all->list; o; o = next) {
+                next = o->next;
+                if (!o->call || !streq(strempty(sd_bus_message_get_sender(o->call)), name))
+                        continue;
+                o->call = sd_bus_message_unref(o->call);
+                o->question = polkit_cancel(o->question);
+                o->authorisation = authorisation_free(o->authorisation);
+                release_if_done(o);
+        }
+}
+
 static void on_authorised(CallerKind kind, void *userdata) {
         Operation *o = userdata;
 
         o->authorisation = authorisation_free(o->authorisation);
+        o->for_daemon = kind == CALLER_DAEMON;
 
-        if (kind == CALLER_STRANGER)
+        if (o->for_daemon && daemon_has_too_many(o->all))
+                answer_failure(o, FAILURE_LIMITS_EXCEEDED,
+                               "The helper has %u operations of the service under way; try again when some "
+                               "have "
+                               "ended.",
+                               OPERATIONS_OF_DAEMON_MAX);
+        else if (kind == CALLER_STRANGER)
                 answer_failure(o, FAILURE_NOT_AUTHORIZED,
                                "The helper serves only verge-passthroughd and root; call "
                                "org.verge.Passthrough.");

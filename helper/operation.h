@@ -27,5 +27,8 @@ typedef struct Operations {
 /* Takes a method call; answers it now or later, whatever happens. Returns what a sd-bus handler returns. */
 int operation_start(Operations *all, sd_bus_message *call);
 
+/* A connection is gone: its prompts go away. */
+void operations_caller_left(Operations *all, const char *name);
+
 /* At the end of the process. */
 void operations_free_all(Operations *all);

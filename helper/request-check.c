@@ -76,7 +76,8 @@ void request_check(int root, const void *request, WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE];
 
         if (request_confine(root, q, NULL, result) < 0 ||
-            target_open(root, &q->devices[0], result, &t) < 0 || target_load_facts(root, result, &facts) < 0)
+            target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
+            target_load_facts(root, result, &facts) < 0)
                 return;
 
         add_set(t, pci_address_format(&q->devices[0], address));

@@ -6,11 +6,13 @@
 
 #include "atomic-file.h"
 #include "request.h"
+#include "steps.h"
 #include "sysfs.h"
 #include "target.h"
+#include "text.h"
 
-/* All that a Grant or Revoke is about: the targets of its devices, each IOMMU set once, all locked. Their order is
- * that of addresses, the same in every worker, so two of them cannot wait for each other. */
+/* All that a Grant or Revoke is about: the targets of its devices, each IOMMU set once. To change them all are locked,
+ * in the order of addresses; should two workers wait for each other all the same, the deadline ends it. */
 typedef struct Scope {
         size_t n_targets;
         Target *targets[DEVICES_PER_CALL_MAX];
@@ -52,13 +54,35 @@ static int check_complete(const Request *q, Target *t) {
                            iommu_set_format(&missing, text, sizeof text));
 }
 
-static int scope_open(Scope *s, int root, const Request *q, bool or_missing, WorkerResult *result) {
+/* A function of a set that is open already, but not one that moves: opening it again would wait for our own lock. */
+static int refuse_bridge(const Scope *s, int root, const PciAddress *a, WorkerResult *result) {
+        char number[16], address[PCI_ADDRESS_SIZE];
+        _cleanup_close_ int fd = -1;
+
+        fd = sysfs_open_device(root, a);
+        if (fd < 0 || sysfs_read_link_name(fd, "iommu_group", number, sizeof number) < 0)
+                return 0;
+        for (size_t i = 0; i < s->n_targets; i++)
+                if (strtoul(number, NULL, 10) == s->targets[i]->movers.number)
+                        return failure_set(&result->failure, FAILURE_CRITICAL,
+                                           "Device %s is a bridge and stays with the host; leave it out.",
+                                           pci_address_format(a, address));
+        return 0;
+}
+
+static int scope_open(Scope *s, int root, const Request *q, TargetAccess access, bool or_missing,
+                      WorkerResult *result) {
         int r;
 
         for (size_t i = 0; i < q->n_devices; i++) {
-                if (scope_contains(s, &q->devices[i]))
+                const PciAddress *a = &q->devices[i];
+
+                if (scope_contains(s, a))
                         continue;
-                r = target_open(root, &q->devices[i], result, &s->targets[s->n_targets]);
+                r = refuse_bridge(s, root, a, result);
+                if (r < 0)
+                        return r;
+                r = target_open(root, a, access, result, &s->targets[s->n_targets]);
                 if (r < 0 && or_missing && result->failure.kind == FAILURE_NO_SUCH_DEVICE) {
                         result->failure = (Failure){0};
                         continue;
@@ -67,15 +91,42 @@ static int scope_open(Scope *s, int root, const Request *q, bool or_missing, Wor
                         return r;
                 s->n_targets++;
         }
+
+        if (access == TARGET_CHANGE && worker_past_deadline(result))
+                return failure_set(&result->failure, FAILURE_STUCK,
+                                   "An earlier operation did not end in time; nothing was changed.");
         return 0;
 }
 
-static int open_for_grant(Scope *s, int root, const Request *q, WorkerResult *result) {
+/* The prompt said who they are. Whoever sits at these addresses now must be the same, in the same sets. */
+static int check_prompted(const Request *q, const Scope *s, WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE];
+        size_t n = 0;
+
+        if (q->n_identities == 0)
+                return 0;
+
+        for (size_t i = 0; i < s->n_targets; i++)
+                for (size_t k = 0; k < s->targets[i]->n_members; k++, n++) {
+                        const PciIdentity *now = &s->targets[i]->members[k].identity;
+
+                        if (n < q->n_identities && pci_identity_same(now, &q->identities[n]))
+                                continue;
+                        return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
+                                           "Device %s or its IOMMU set is another than the prompt named; "
+                                           "nothing was "
+                                           "granted. Look at what is in the machine and call Grant again.",
+                                           pci_address_format(&now->address, address));
+                }
+        return 0;
+}
+
+static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
 
-        if ((r = scope_open(s, root, q, false, result)) < 0 ||
-            (r = target_load_facts(root, result, &facts)) < 0)
+        if ((r = scope_open(s, root, q, access, false, result)) < 0 ||
+            (r = check_prompted(q, s, result)) < 0 || (r = target_load_facts(root, result, &facts)) < 0)
                 return r;
 
         for (size_t i = 0; i < s->n_targets; i++)
@@ -85,36 +136,34 @@ static int open_for_grant(Scope *s, int root, const Request *q, WorkerResult *re
         return 0;
 }
 
-static int open_for_revoke(Scope *s, int root, const Request *q, WorkerResult *result) {
+/* Without its grant a device could not come home: so it must be there, with no move of ours left unfinished. */
+static int check_at_home(Target *t) {
         char address[PCI_ADDRESS_SIZE];
+        Move left;
         int r;
 
-        /* A grant outlives its device; taking it back must not need the device. */
-        r = scope_open(s, root, q, true, result);
+        r = steps_check_override(t);
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < s->n_targets; i++)
-                for (size_t k = 0; k < s->targets[i]->n_members; k++) {
-                        const Member *m = &s->targets[i]->members[k];
-
-                        if (member_on_vfio(m))
-                                return failure_set(&result->failure, FAILURE_NOT_BOUND,
-                                                   "Device %s is not at the host; Release it before its "
-                                                   "grant is "
-                                                   "taken back.",
-                                                   pci_address_format(&m->identity.address, address));
-                }
+        for (size_t i = 0; i < t->n_members; i++)
+                if (member_on_vfio(&t->members[i]) || t->members[i].overridden ||
+                    target_is_interrupted(t, &left))
+                        return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+                                           "Device %s is not at the host; Release it before its grant is "
+                                           "taken back.",
+                                           pci_address_format(&t->members[i].identity.address, address));
         return 0;
 }
 
-/* Appends ", text" where it fits; a text that stands there already is not repeated. */
-static void append(char *list, size_t size, const char *text) {
-        size_t used = strlen(list);
+/* A grant outlives its device; taking it back must not need the device. */
+static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
+        int r;
 
-        if (!text[0] || strstr(list, text))
-                return;
-        (void)snprintf(list + used, size - used, "%s%s", used > 0 ? ", " : "", text);
+        r = scope_open(s, root, q, access, true, result);
+        for (size_t i = 0; i < s->n_targets && r >= 0; i++)
+                r = check_at_home(s->targets[i]);
+        return r;
 }
 
 /* The prompt must not be written by whom it is about: words come from the system's hardware database, by the ids
@@ -130,7 +179,7 @@ static void append_model(sd_hwdb *hwdb, const Member *m, char *list, size_t size
 
         (void)snprintf(words, sizeof words, "%.80s%s%.80s [%04x:%04x]", strempty(vendor), vendor ? " " : "",
                        model ? model : "PCI device", m->identity.vendor, m->identity.device);
-        append(list, size, words);
+        text_append_item(list, size, words);
 }
 
 static void describe(const Scope *s, const Request *q, WorkerResult *result) {
@@ -140,17 +189,19 @@ static void describe(const Scope *s, const Request *q, WorkerResult *result) {
         (void)sd_hwdb_new(&hwdb);
 
         for (size_t i = 0; i < q->n_devices; i++)
-                append(result->prompt.device, sizeof result->prompt.device,
-                       pci_address_format(&q->devices[i], address));
+                text_append_item(result->prompt.device, sizeof result->prompt.device,
+                                 pci_address_format(&q->devices[i], address));
 
         for (size_t i = 0; i < s->n_targets; i++)
                 for (size_t k = 0; k < s->targets[i]->n_members; k++) {
                         const Member *m = &s->targets[i]->members[k];
 
-                        append(result->prompt.iommu_set, sizeof result->prompt.iommu_set,
-                               pci_address_format(&m->identity.address, address));
-                        append(result->prompt.driver, sizeof result->prompt.driver,
-                               m->driver[0] ? m->driver : "none");
+                        if (result->n_identities < DEVICES_PER_CALL_MAX)
+                                result->identities[result->n_identities++] = m->identity;
+                        text_append_item(result->prompt.iommu_set, sizeof result->prompt.iommu_set,
+                                         pci_address_format(&m->identity.address, address));
+                        text_append_item(result->prompt.driver, sizeof result->prompt.driver,
+                                         m->driver[0] ? m->driver : "none");
                         append_model(hwdb, m, result->prompt.model, sizeof result->prompt.model);
                 }
 
@@ -161,7 +212,7 @@ void request_prepare_grant(int root, const void *request, WorkerResult *result) 
         _cleanup_(scope_close) Scope s = {0};
 
         if (request_confine(root, request, NULL, result) >= 0 &&
-            open_for_grant(&s, root, request, result) >= 0)
+            open_for_grant(&s, root, request, TARGET_READ, result) >= 0)
                 describe(&s, request, result);
 }
 
@@ -169,7 +220,7 @@ void request_prepare_revoke(int root, const void *request, WorkerResult *result)
         _cleanup_(scope_close) Scope s = {0};
 
         if (request_confine(root, request, NULL, result) >= 0 &&
-            open_for_revoke(&s, root, request, result) >= 0)
+            open_for_revoke(&s, root, request, TARGET_READ, result) >= 0)
                 describe(&s, request, result);
 }
 
@@ -196,7 +247,7 @@ static int remove_grant(int root, const PciAddress *a) {
 static int grant_member(Target *t, Member *m, const Request *q) {
         Grant g = {
                         .set = t->movers,
-                        .consent = q->consent & t->result->critical & CRITICAL_OVERRIDABLE,
+                        .consent = q->consent & m->critical & CRITICAL_OVERRIDABLE,
                         .granted_by = q->uid,
                         .granted_at = (uint64_t)time(NULL),
         };
@@ -204,8 +255,7 @@ static int grant_member(Target *t, Member *m, const Request *q) {
 
         /* What was there comes back if a later one fails. */
         m->touched = true;
-        if (grant_read(t->root, &m->identity.address, geteuid(), &m->grant) < 0)
-                m->grant = (Grant){0};
+        m->had_grant = grant_read(t->root, &m->identity.address, geteuid(), &m->grant) >= 0;
 
         pci_identity_read_serial(m->fd, &m->identity);
         r = target_prove(t, m);
@@ -213,7 +263,11 @@ static int grant_member(Target *t, Member *m, const Request *q) {
                 return r;
 
         g.identity = m->identity;
-        strcpy(g.host_driver, member_on_vfio(m) ? m->grant.host_driver : m->driver);
+        /* On vfio-pci, or half-way after a crash: where it belongs is what the old grant knew. */
+        if (m->driver[0] && !member_on_vfio(m))
+                strcpy(g.host_driver, m->driver);
+        else if (m->had_grant)
+                strcpy(g.host_driver, m->grant.host_driver);
         r = write_grant(t->root, &g);
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
@@ -223,17 +277,23 @@ static int grant_member(Target *t, Member *m, const Request *q) {
         return 0;
 }
 
-static void take_back(Scope *s) {
+static void take_back(Scope *s, WorkerResult *result) {
+        size_t n = strlen(result->failure.sentence);
+        int r;
+
         for (size_t i = 0; i < s->n_targets; i++)
                 for (size_t k = 0; k < s->targets[i]->n_members; k++) {
                         Member *m = &s->targets[i]->members[k];
 
                         if (!m->touched)
                                 continue;
-                        if (m->grant.granted_at > 0)
-                                (void)write_grant(s->targets[i]->root, &m->grant);
-                        else
-                                (void)remove_grant(s->targets[i]->root, &m->identity.address);
+                        r = m->had_grant ? write_grant(s->targets[i]->root, &m->grant)
+                                         : remove_grant(s->targets[i]->root, &m->identity.address);
+                        if (r < 0 && r != -ENOENT)
+                                (void)snprintf(result->failure.sentence + n,
+                                               sizeof result->failure.sentence - n,
+                                               " Not all could be put back (%s): look into /" GRANTS_DIR ".",
+                                               strerror(-r));
                 }
 }
 
@@ -241,13 +301,13 @@ void request_grant(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
 
         if (request_confine(root, request, GRANTS_DIR, result) < 0 ||
-            open_for_grant(&s, root, request, result) < 0)
+            open_for_grant(&s, root, request, TARGET_CHANGE, result) < 0)
                 return;
 
         for (size_t i = 0; i < s.n_targets; i++)
                 for (size_t k = 0; k < s.targets[i]->n_members; k++)
                         if (grant_member(s.targets[i], &s.targets[i]->members[k], request) < 0) {
-                                take_back(&s);
+                                take_back(&s, result);
                                 return;
                         }
 }
@@ -273,7 +333,8 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
         const Request *q = request;
         bool any = false;
 
-        if (request_confine(root, q, GRANTS_DIR, result) < 0 || open_for_revoke(&s, root, q, result) < 0)
+        if (request_confine(root, q, GRANTS_DIR, result) < 0 ||
+            open_for_revoke(&s, root, q, TARGET_CHANGE, result) < 0)
                 return;
 
         for (size_t i = 0; i < s.n_targets; i++)

@@ -95,16 +95,30 @@ static int check_bind(Target *t) {
         return target_check_critical(t, facts, 0);
 }
 
+static bool any_on_vfio(const Target *t) {
+        for (size_t i = 0; i < t->n_members; i++)
+                if (member_on_vfio(&t->members[i]))
+                        return true;
+        return false;
+}
+
+/* Refused at once rather than left to the kernel, which would wait for the holder with the device locked. A kernel with
+ * VFIO's cdev alone has no group node to ask; there the deadline has to do. */
 static int check_in_use(Target *t) {
         char holder[256], members[256];
         int r;
 
+        if (!any_on_vfio(t))
+                return 0;
+
         r = vfio_in_use(t->root, t->movers.number);
-        if (r == 0)
+        if (r == 0 || (r == -ENOENT && faccessat(t->root, "dev/vfio/devices", F_OK, 0) == 0))
                 return 0;
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                   "Cannot tell whether /dev/vfio/%u is in use (%s); see 'ls -l /dev/vfio'.",
+                                   "Cannot tell whether /dev/vfio/%u is in use (%s); see 'ls -l /dev/vfio', "
+                                   "then "
+                                   "'systemctl restart verge-passthrough-helper' and try again.",
                                    t->movers.number, strerror(-r));
 
         vfio_describe_holder(t->root, &t->movers, holder, sizeof holder);
@@ -113,9 +127,9 @@ static int check_in_use(Target *t) {
                            iommu_set_format(&t->movers, members, sizeof members), t->movers.number, holder);
 }
 
-static bool all_on_vfio(const Target *t) {
+static bool all_bound(const Target *t) {
         for (size_t i = 0; i < t->n_members; i++)
-                if (!member_on_vfio(&t->members[i]))
+                if (!member_on_vfio(&t->members[i]) || !t->members[i].overridden)
                         return false;
         return true;
 }
@@ -124,24 +138,36 @@ static bool all_on_vfio(const Target *t) {
 static int check_move(Target *t, MoveVerb verb) {
         int r;
 
+        if (verb == MOVE_RELEASE)
+                return (r = target_check_home(t)) < 0 ? r : check_in_use(t);
         if ((r = target_check_grants(t)) < 0)
                 return r;
-        if (verb == MOVE_BIND && all_on_vfio(t))
+        if (verb == MOVE_RESET)
+                return check_in_use(t);
+
+        if ((r = steps_check_override(t)) < 0)
+                return r;
+        if (all_bound(t))
                 return 1;
-        if ((r = check_in_use(t)) < 0)
-                return r;
-        if (verb != MOVE_BIND)
-                return 0;
-        if ((r = check_bind(t)) < 0)
-                return r;
-        return steps_check_override(t);
+        return (r = check_in_use(t)) < 0 ? r : check_bind(t);
+}
+
+/* What could not be brought to an end stays in the journal, with the reason: it is to be seen, and tried again. */
+static void close_journal(Target *t) {
+        int r;
+
+        r = t->left_behind ? journal_mark_stuck(t->root, t->movers.number, t->result->failure.sentence)
+                           : journal_end(t->root, t->movers.number);
+        if (r < 0)
+                log_warning("Cannot close the journal entry of IOMMU set %u: %s", t->movers.number,
+                            strerror(-r));
 }
 
 static void move(Target *t, const Request *q) {
         int r;
 
         /* A worker of ours that waited for the lock until nobody waits for it any more must not surprise them. */
-        if (q->verb != MOVE_RELEASE && worker_past_deadline(t->result)) {
+        if (worker_past_deadline(t->result)) {
                 (void)failure_set(&t->result->failure, FAILURE_STUCK,
                                   "An earlier operation did not end in time; nothing was begun.");
                 return;
@@ -163,32 +189,39 @@ static void move(Target *t, const Request *q) {
                 (void)steps_release(t);
         else
                 (void)steps_reset(t, &q->devices[0]);
+        close_journal(t);
+}
 
-        r = journal_end(t->root, t->movers.number);
-        if (r < 0)
-                log_warning("Cannot remove the journal entry of IOMMU set %u: %s", t->movers.number,
-                            strerror(-r));
+static void run(int root, const Request *q, bool only_interrupted, WorkerResult *result) {
+        _cleanup_(target_closep) Target *t = NULL;
+        Move left;
+        int r;
+
+        if (target_open(root, &q->devices[0], TARGET_CHANGE, result, &t) < 0)
+                return;
+        /* Asked under the lock: an entry that is still there has nobody who works on it. */
+        if (only_interrupted && !target_is_interrupted(t, &left))
+                return;
+
+        r = check_move(t, q->verb);
+        if (r > 0)
+                (void)journal_end(root,
+                                  t->movers.number); /* a crash may have left one behind a finished bind */
+        else if (r == 0 && (!q->confine || confine(t) >= 0))
+                move(t, q);
 }
 
 void request_move(int root, const void *request, WorkerResult *result) {
-        _cleanup_(target_closep) Target *t = NULL;
-        const Request *q = request;
-        int r;
+        run(root, request, false, result);
+}
 
-        if (target_open(root, &q->devices[0], result, &t) < 0 || (r = check_move(t, q->verb)) < 0)
-                return;
-        if (r > 0) {
-                (void)journal_end(root,
-                                  t->movers.number); /* a crash may have left one behind a finished bind */
-                return;
-        }
-
-        if (!q->confine || confine(t) >= 0)
-                move(t, q);
+void request_recover(int root, const void *request, WorkerResult *result) {
+        run(root, request, true, result);
 }
 
 void request_mark_stuck(int root, const void *request, WorkerResult *result) {
         const Request *q = request;
+        _cleanup_close_ int lock = -1;
         char holder[256];
         int r;
 
@@ -201,4 +234,9 @@ void request_mark_stuck(int root, const void *request, WorkerResult *result) {
         r = journal_mark_stuck(root, q->set.number, result->failure.sentence);
         if (r < 0 && r != -ENOENT)
                 log_warning("Cannot mark IOMMU set %u as stuck: %s", q->set.number, strerror(-r));
+
+        /* If the move ended just now, this entry came back from the dead. */
+        lock = target_try_lock(root, q->set.number);
+        if (lock >= 0)
+                (void)journal_end(root, q->set.number);
 }

@@ -15,18 +15,23 @@
 typedef struct Request {
         size_t n_devices; /* 1..DEVICES_PER_CALL_MAX, sorted, no duplicates */
         PciAddress devices[DEVICES_PER_CALL_MAX];
-        uint32_t consent; /* of Grant: critical reasons overridden by name */
-        uid_t uid;        /* of Grant: who consents, as polkit knows him */
-        MoveVerb verb;    /* of request_move */
-        bool confine;     /* use Landlock where the kernel has it; false only in tests */
-        Failure stuck;    /* of request_mark_stuck: the sentence begun by the main loop */
-        IommuSet set;     /* of request_mark_stuck */
+        uint32_t consent;    /* of Grant: critical reasons overridden by name */
+        uid_t uid;           /* of Grant: who consents, as polkit knows him */
+        size_t n_identities; /* of Grant after a prompt: whom he has seen there; 0: there was no prompt */
+        PciIdentity identities[DEVICES_PER_CALL_MAX];
+        MoveVerb verb; /* of request_move */
+        bool confine;  /* use Landlock where the kernel has it; false only in tests */
+        Failure stuck; /* of request_mark_stuck: the sentence begun by the main loop */
+        IommuSet set;  /* of request_mark_stuck */
 } Request;
 
 /* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in
  * result->failure and has changed nothing, or says what. */
 void request_check(int root, const void *request, WorkerResult *result);
 void request_move(int root, const void *request, WorkerResult *result);
+
+/* Release, if the journal says that a move of this set was interrupted; else nothing. */
+void request_recover(int root, const void *request, WorkerResult *result);
 
 /* Checks a Grant or Revoke as if it were done now and says what the prompt has to show. */
 void request_prepare_grant(int root, const void *request, WorkerResult *result);

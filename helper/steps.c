@@ -36,7 +36,7 @@ static int read_override(const Member *m, char *buf, size_t size) {
 
 int steps_check_override(Target *t) {
         char address[PCI_ADDRESS_SIZE], override[PCI_DRIVER_SIZE];
-        const Member *m;
+        Member *m;
         int r;
 
         for (size_t i = 0; i < t->n_members; i++) {
@@ -47,7 +47,8 @@ int steps_check_override(Target *t) {
                 r = read_override(m, override, sizeof override);
                 if (r < 0)
                         return fail_step(t, strerror(-r), "see 'dmesg'");
-                if (override[0] && !streq(override, VFIO_DRIVER))
+                m->overridden = streq(override, VFIO_DRIVER);
+                if (override[0] && !m->overridden)
                         return failure_set(&t->result->failure, FAILURE_DRIVER,
                                            "Device %s has the driver_override '%s', which is not ours; "
                                            "clear it "
@@ -118,11 +119,15 @@ static int release_member(Target *t, Member *m) {
 }
 
 static int clear_override(Target *t, Member *m) {
-        char override[PCI_DRIVER_SIZE];
+        char address[PCI_ADDRESS_SIZE], override[PCI_DRIVER_SIZE];
         int r;
 
+        worker_doing(t->result, "reading the driver_override of %s",
+                     pci_address_format(&m->identity.address, address));
         r = read_override(m, override, sizeof override);
-        if (r >= 0 && !streq(override, VFIO_DRIVER))
+        if (r < 0) /* most likely it is gone: then say that */
+                return target_prove(t, m) < 0 ? -EREMOTEIO : fail_step(t, strerror(-r), "see 'dmesg'");
+        if (!streq(override, VFIO_DRIVER))
                 return 0; /* none, or somebody else's */
         return set_override(t, m, OVERRIDE_NONE);
 }
@@ -141,6 +146,7 @@ static void unwind(Target *t) {
                         (void)failure_set(&worse, FAILURE_DRIVER, "%s", t->result->failure.sentence);
         }
 
+        t->left_behind = worse.kind != FAILURE_NONE;
         n = strlen(cause.sentence);
         (void)snprintf(cause.sentence + n, sizeof cause.sentence - n, " %s %.400s",
                        worse.kind == FAILURE_NONE ? "All that was done before has been undone."
@@ -167,8 +173,8 @@ static int bind_all(Target *t) {
                 m = &t->members[i];
                 if ((r = check_time(t)) < 0)
                         return r;
-                m->touched = true;
-                if ((r = set_override(t, m, OVERRIDE_VFIO)) < 0)
+                m->touched = !(m->overridden && member_on_vfio(m)); /* what was there before stays there */
+                if (m->touched && (r = set_override(t, m, OVERRIDE_VFIO)) < 0)
                         return r;
         }
 
@@ -213,6 +219,7 @@ int steps_release(Target *t) {
         }
 
         t->result->failure = first;
+        t->left_behind = first.kind != FAILURE_NONE;
         return first.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
 
@@ -228,8 +235,10 @@ int steps_reset(Target *t, const PciAddress *a) {
         (void)pci_address_format(a, address);
         if (!member_on_vfio(m))
                 return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
-                                   "Device %s is in use by the host's driver %s; Bind it before a reset.",
-                                   address, m->driver[0] ? m->driver : "(none)");
+                                   "Device %s is not on vfio-pci but with the host (driver: %s); Bind it "
+                                   "before a "
+                                   "reset.",
+                                   address, m->driver[0] ? m->driver : "none");
         if (sysfs_read(m->fd, "reset_method", methods, sizeof methods) <= 0)
                 return failure_set(&t->result->failure, FAILURE_NO_RESET,
                                    "Device %s has no way to be reset; only a power cycle of the host does "

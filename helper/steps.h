@@ -12,15 +12,16 @@
 
 /* Host -> vfio-pci: the overrides of all members first, so that no probe can hand one back to the host; then for
  * each unbind, probe, and a look at the driver link, since a probe that bound nothing reports success. When a step
- * fails, or the deadline passes, all that was done is undone in reverse. */
+ * fails, or the deadline passes, all that was done is undone in reverse. When even that fails, the target is
+ * left_behind. */
 int steps_bind(Target *t);
 
 /* vfio-pci -> host, also from any state that a crash left. Never unwound: each step brings a device closer to the
- * host. A member that fails does not keep the others; the first failure is told. */
+ * host. A member that fails does not keep the others; the first failure is told, and the target is left_behind. */
 int steps_release(Target *t);
 
 /* Resets the one member with this address by its best method. */
 int steps_reset(Target *t, const PciAddress *a);
 
-/* A driver_override that somebody else has set is not ours to replace. */
+/* Reads the overrides into Member.overridden. One that somebody else has set is not ours to replace. */
 int steps_check_override(Target *t);

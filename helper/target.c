@@ -62,7 +62,7 @@ static int open_member(Target *t, const PciAddress *a) {
         r = pci_identity_read(fd, a, &identity);
         if (r < 0)
                 return fail_reading(t, a, r);
-        if (pci_class_is_bridge(identity.class_code))
+        if (pci_class_is_forwarding_bridge(identity.class_code))
                 return 0;
 
         m = &t->members[t->n_members];
@@ -74,18 +74,42 @@ static int open_member(Target *t, const PciAddress *a) {
         return target_refresh_driver(t, m);
 }
 
-/* Open file description locks end with the process, even with one that dies inside the kernel: then not before. */
-static int lock_set(Target *t) {
+static int open_lock(int root, unsigned set) {
         char path[sizeof LOCKS_DIR + 16];
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd;
 
-        (void)snprintf(path, sizeof path, LOCKS_DIR "/%u", t->movers.number);
-        t->lock = openat(t->root, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (t->lock < 0 || fcntl(t->lock, F_OFD_SETLKW, &lock) < 0)
+        (void)snprintf(path, sizeof path, LOCKS_DIR "/%u", set);
+        fd = openat(root, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+int target_try_lock(int root, unsigned set) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        _cleanup_close_ int fd = -1;
+
+        fd = open_lock(root, set);
+        if (fd < 0)
+                return STEAL_FD(fd);
+        return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : STEAL_FD(fd);
+}
+
+/* Open file description locks end with the process, even with one that dies inside the kernel: then not before. The
+ * default action of SIGALRM ends a wait that has become pointless, a second after the answer has gone out. */
+static int lock_set(Target *t) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int r;
+
+        r = t->lock = open_lock(t->root, t->movers.number);
+        if (r >= 0) {
+                (void)alarm(worker_seconds_left(t->result) + 1);
+                r = fcntl(t->lock, F_OFD_SETLKW, &lock) < 0 ? -errno : 0;
+                (void)alarm(0);
+        }
+        if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
                                    "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run "
                                    "'systemd-tmpfiles --create' and try again.",
-                                   t->movers.number, strerror(errno));
+                                   t->movers.number, strerror(-r));
         return 0;
 }
 
@@ -113,7 +137,32 @@ static int read_set(Target *t, const PciAddress *a, IommuSet *ret) {
         return r < 0 ? fail_reading(t, a, r) : 0;
 }
 
-int target_open(int root, const PciAddress *a, WorkerResult *result, Target **ret) {
+/* Finds the set and locks it. While it waited the set may have become another: then once more. */
+static int settle_set(Target *t, const PciAddress *a, TargetAccess access, IommuSet *ret) {
+        char address[PCI_ADDRESS_SIZE];
+        IommuSet set;
+        int r;
+
+        worker_doing(t->result, "waiting for an earlier operation on %s", pci_address_format(a, address));
+        for (;;) {
+                if ((r = read_set(t, a, &set)) < 0)
+                        return r;
+                if (access == TARGET_READ || set.number == SET_NONE ||
+                    (t->lock >= 0 && set.number == t->movers.number))
+                        break;
+
+                closep(&t->lock);
+                t->movers.number = set.number;
+                if ((r = lock_set(t)) < 0)
+                        return r;
+        }
+
+        t->movers.number = set.number;
+        *ret = set;
+        return 0;
+}
+
+int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult *result, Target **ret) {
         _cleanup_(target_closep) Target *t = NULL;
         char address[PCI_ADDRESS_SIZE];
         IommuSet set;
@@ -130,14 +179,10 @@ int target_open(int root, const PciAddress *a, WorkerResult *result, Target **re
         t->result = result;
         t->lock = -1;
 
-        worker_doing(result, "waiting for an earlier operation on %s", pci_address_format(a, address));
-        if ((r = read_set(t, a, &set)) < 0)
-                return r;
-        t->movers.number = set.number;
-        if (set.number != SET_NONE && (r = lock_set(t)) < 0)
+        if ((r = settle_set(t, a, access, &set)) < 0)
                 return r;
 
-        worker_doing(result, "reading %s", address);
+        worker_doing(result, "reading %s", pci_address_format(a, address));
         for (size_t i = 0; i < set.n_members; i++)
                 if ((r = open_member(t, &set.members[i])) < 0)
                         return r;
@@ -218,6 +263,33 @@ int target_check_grants(Target *t) {
         return 0;
 }
 
+bool target_is_interrupted(const Target *t, Move *ret) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "%u", t->movers.number);
+        return move_read(t->root, name, ret) >= 0;
+}
+
+int target_check_home(Target *t) {
+        char address[PCI_ADDRESS_SIZE];
+        Move move = {0};
+
+        (void)target_is_interrupted(t, &move);
+        for (size_t i = 0; i < t->n_members; i++) {
+                Member *m = &t->members[i];
+                const PciAddress *a = &m->identity.address;
+
+                if (grant_read(t->root, a, geteuid(), &m->grant) >= 0 || iommu_set_contains(&move.set, a))
+                        continue;
+                return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
+                                   "Device %s has no valid grant; call Grant for it and its IOMMU set "
+                                   "again, then "
+                                   "Release.",
+                                   pci_address_format(a, address));
+        }
+        return 0;
+}
+
 int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {
         int r;
 
@@ -246,6 +318,7 @@ int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
                 if (r < 0)
                         return r;
 
+                t->members[i].critical = c.reasons;
                 t->result->critical |= c.reasons;
                 refused = c.reasons & ~((consent | t->members[i].grant.consent) & CRITICAL_OVERRIDABLE);
                 for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)

@@ -11,14 +11,18 @@
 
 #include "critical.h"
 #include "grant.h"
+#include "move.h"
 #include "worker.h"
 
 typedef struct Member {
         int fd;
         PciIdentity identity;
-        Grant grant;                  /* valid after target_check_grants() */
+        Grant grant;                  /* valid after target_check_grants(), or with had_grant */
+        bool had_grant;               /* a Grant found an older one */
         char driver[PCI_DRIVER_SIZE]; /* now; "" when none */
-        bool touched;                 /* a step of ours has changed it */
+        bool overridden;   /* its driver_override was vfio-pci at the start; see steps_check_override() */
+        bool touched;      /* a step of ours has changed it */
+        uint32_t critical; /* reasons that target_check_critical() found */
 } Member;
 
 typedef struct Target {
@@ -28,16 +32,33 @@ typedef struct Target {
         size_t n_members;
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
+        bool left_behind;                     /* a move failed and could not be undone: the journal stays */
 } Target;
 
-/* Opens the device and its set and waits for the lock of that set, so that no two workers, of this or an earlier
- * helper, work on one set. Without an IOMMU the set is the device alone, with number UINT_MAX. */
-int target_open(int root, const PciAddress *a, WorkerResult *result, Target **ret);
+typedef enum TargetAccess {
+        TARGET_READ,   /* no lock: what is only looked at may change at any time */
+        TARGET_CHANGE, /* with the lock */
+} TargetAccess;
+
+/* Opens the device and its set; to change it, first waits for the lock of that set, so that no two workers, of this
+ * or an earlier helper, work on one set. Past its deadline a waiting worker dies: nobody waits for it any more.
+ * Without an IOMMU the set is the device alone, with number UINT_MAX. */
+int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult *result, Target **ret);
 Target *target_close(Target *t);
 DEFINE_CLEANUP(Target *, target_close);
 
+/* The lock of a set: an fd, or a negative errno; -EAGAIN: a worker has it. */
+int target_try_lock(int root, unsigned set);
+
 /* Each member has a grant, of exactly this device and this set. */
 int target_check_grants(Target *t);
+
+/* May it go home? Each member has a grant for its address, or stands in the journal. That it is not what was granted
+ * any more (a guest may rewrite a serial number, a sibling may have joined) must not keep it from the host. */
+int target_check_home(Target *t);
+
+/* Is a move of this set in the journal? */
+bool target_is_interrupted(const Target *t, Move *ret);
 
 /* No member is critical, but for reasons that its grant (or `consent`) overrides. */
 int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent);

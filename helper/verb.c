@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus-util.h"
 #include "critical.h"
+#include "text.h"
 #include "verb.h"
 
 static const Verb verbs[] = {
@@ -11,6 +12,7 @@ static const Verb verbs[] = {
                  POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
                 {"Bind", "s", "", MOVE_BIND, request_move, NULL, NULL, NULL},
                 {"Release", "s", "", MOVE_RELEASE, request_move, NULL, NULL, NULL},
+                {"Recover", "s", "", MOVE_RELEASE, request_recover, NULL, NULL, NULL},
                 {"Reset", "s", "", MOVE_RESET, request_move, NULL, NULL, NULL},
 };
 
@@ -37,7 +39,7 @@ static int take_address(const char *s, Request *q, Failure *f) {
         size_t i;
 
         if (pci_address_parse(s, &a) < 0) {
-                pci_text_sanitize(shown, sizeof shown, s, strlen(s));
+                text_sanitize(shown, sizeof shown, s, strlen(s));
                 return failure_set(
                                 f, FAILURE_INVALID_ARGUMENT,
                                 "'%s' is not a PCI address; write it as '0000:3b:00.0', as 'lspci -D' does.",
@@ -64,7 +66,7 @@ static int take_consent(const char *s, Request *q, Failure *f) {
 
         reason = (int)critical_reason_from_string(s);
         if (reason < 0 || !(CRITICAL_OVERRIDABLE & 1U << reason)) {
-                pci_text_sanitize(shown, sizeof shown, s, strlen(s));
+                text_sanitize(shown, sizeof shown, s, strlen(s));
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "'%s' is not a critical reason that can be overridden; Device.Critical "
                                    "lists the "

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "sysfs.h"
+#include "text.h"
 #include "vfio.h"
 
 int vfio_in_use(int root, unsigned iommu_set) {
@@ -11,7 +12,7 @@ int vfio_in_use(int root, unsigned iommu_set) {
 
         (void)snprintf(path, sizeof path, "dev/vfio/%u", iommu_set);
         fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd >= 0 || errno == ENOENT || errno == ENODEV || errno == ENXIO)
+        if (fd >= 0)
                 return 0;
         return errno == EBUSY ? 1 : -errno;
 }
@@ -55,7 +56,7 @@ static int match_process(const char *name, void *userdata) {
                 return 0;
 
         /* A process chooses its own name: keep it from writing our sentence. */
-        pci_text_sanitize(shown, sizeof shown, comm, strlen(comm));
+        text_sanitize(shown, sizeof shown, comm, strlen(comm));
         s->used += (size_t)snprintf(s->buf + s->used, s->size - s->used, "%s process %.10s (%s)",
                                     s->found++ > 0 ? "," : "probably held by", name, shown);
         return s->found == 4 || s->used >= s->size;

@@ -3,7 +3,7 @@
 
 #include "pci-identity.h"
 
-/* Does a process hold the VFIO group open? 1, 0 (free, or not on VFIO at all) or a negative errno. It opens the
+/* Does a process hold the VFIO group open? 1, 0, or a negative errno: -ENOENT where the group has no node. It opens the
  * group for an instant, so a VM that starts just then would see it busy: ask only before a move. */
 int vfio_in_use(int root, unsigned iommu_set);
 

@@ -41,6 +41,12 @@ bool worker_past_deadline(const WorkerResult *result) {
         return now_usec() > result->deadline;
 }
 
+unsigned worker_seconds_left(const WorkerResult *result) {
+        uint64_t now = now_usec();
+
+        return now >= result->deadline ? 0 : (unsigned)((result->deadline - now + 999999) / 1000000);
+}
+
 void worker_doing(WorkerResult *result, const char *format, ...) {
         va_list ap;
 
@@ -123,8 +129,9 @@ int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_wor
 
         r = sd_event_add_child(event, &w->child, pid, WEXITED, on_exit_of_child, w);
         if (r < 0) {
-                /* Nobody would reap it or know its end: then it must not work. */
+                /* Nobody would know its end: then it must not work. It has not got to anything that blocks. */
                 (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, NULL, 0);
                 return r;
         }
 

@@ -39,6 +39,8 @@ typedef struct WorkerResult {
                 char driver[512];
                 char consent[256];
         } prompt;
+        size_t n_identities; /* whom the prompt speaks of: the work that follows it must find the same */
+        PciIdentity identities[DEVICES_PER_CALL_MAX];
         uint32_t critical; /* reasons that hold for the devices of Grant, all consented to */
 } WorkerResult;
 
@@ -63,4 +65,5 @@ bool worker_is_late(const Worker *w);
 
 /* For the inside of a worker. */
 bool worker_past_deadline(const WorkerResult *result);
+unsigned worker_seconds_left(const WorkerResult *result); /* rounded up */
 void worker_doing(WorkerResult *result, const char *format, ...) _printf_(2, 3);

@@ -46,9 +46,6 @@ void pci_identity_read_slot(int root, PciIdentity *identity);
 /* Same ids, and same serial and slot where both sides know one. */
 bool pci_identity_same(const PciIdentity *a, const PciIdentity *b) _pure_;
 
-/* Copies printable ASCII without spaces at either end; anything else in the text becomes '?'. */
-void pci_text_sanitize(char *ret, size_t size, const char *text, size_t length);
-
 /* The serial number (keyword SN) out of Vital Product Data. -ENODATA: none; -EBADMSG: not VPD. */
 int pci_vpd_serial(const uint8_t *vpd, size_t size, char *ret, size_t ret_size);
 
@@ -64,7 +61,15 @@ int iommu_set_add(IommuSet *set, const PciAddress *a);
 /* "0000:05:01.0, 0000:05:02.0"; cut with "..." when it does not fit. Returns buf. */
 const char *iommu_set_format(const IommuSet *set, char *buf, size_t size);
 
-/* Base class 06 (PCI Code and ID Assignment): bridges stay with the host and need not move with their set. */
+/* Base class 06 (PCI Code and ID Assignment Specification). All stay with the host. */
 static inline bool pci_class_is_bridge(uint32_t class_code) {
         return class_code >> 16 == 0x06;
+}
+
+/* PCI-to-PCI, CardBus and semi-transparent bridges, the classes with a header of their own (type 1 or 2): for
+ * VFIO these do not count in a set. An ISA or host bridge has a header like any device, and counts. */
+static inline bool pci_class_is_forwarding_bridge(uint32_t class_code) {
+        uint32_t c = class_code >> 8;
+
+        return c == 0x0604 || c == 0x0607 || c == 0x0609;
 }

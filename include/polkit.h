@@ -34,6 +34,9 @@ DEFINE_CLEANUP(Polkit *, polkit_free);
 
 /* Calls done exactly once, later (never from inside). Returns a negative errno when that cannot be promised;
  * -EDQUOT: too many questions pending in all (too many of one user comes as a Failure, LimitsExceeded). */
-int polkit_ask(Polkit *p, const PolkitQuestion *q, polkit_done_t done, void *userdata);
+int polkit_ask(Polkit *p, const PolkitQuestion *q, polkit_done_t done, void *userdata, PolkitQuery **ret);
+
+/* Takes a question back: the prompt goes away and done is not called. ret above may be NULL for who never does. */
+PolkitQuery *polkit_cancel(PolkitQuery *q);
 
 size_t polkit_pending(const Polkit *p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -65,6 +65,7 @@ static void start_bus(Bench *b) {
         assert_true(b->bus >= 0);
         if (b->bus == 0) {
                 (void)close(ready[0]);
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives the test, however that ends */
                 (void)dup2(open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
                 (void)dup2(ready[1], 3);
                 execlp("dbus-daemon", "dbus-daemon", config, "--nofork", "--nopidfile", "--print-address=3", NULL);
@@ -251,7 +252,6 @@ static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Bench *b = userdata;
         PolkitAsked *a;
 
-        assert_true(b->n_asked < POLKIT_ASKED_MAX);
         a = &b->asked[b->n_asked];
         record(b, a, m);
 
@@ -368,8 +368,16 @@ pid_t bench_helper_pid(Bench *b) {
         return pid;
 }
 
-void bench_expect_no_line_twice(Bench *b) {
-        _cleanup_free_ char *log = fake_host_read(b->host, "fake/helper.log");
+void bench_kill_helper(Bench *b) {
+        pid_t pid = bench_helper_pid(b);
+
+        if (pid <= 0)
+                return;
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        bench_until_gone(b, HELPER_NAME);
+}
+
+static void expect_no_line_twice(char *log) {
         char *save = NULL, *lines[256];
         size_t n = 0;
 
@@ -380,6 +388,204 @@ void bench_expect_no_line_twice(Bench *b) {
                 assert_true(n < ELEMENTSOF(lines));
                 lines[n++] = line;
         }
+}
+
+/* the daemon */
+
+const char *bench_device_path(const char *address) {
+        static char path[128];
+        char *encoded = NULL;
+
+        OK(sd_bus_path_encode(BUS_PATH_DEVICES, address, &encoded));
+        (void)snprintf(path, sizeof path, "%s", encoded);
+        free(encoded);
+        return path;
+}
+
+/* "0000:01:00.0" of a device's path, else the path. */
+static void show_path(const char *path, char *ret, size_t size) {
+        char *address = NULL;
+
+        if (sd_bus_path_decode(path, BUS_PATH_DEVICES, &address) > 0)
+                (void)snprintf(ret, size, "%s", address);
+        else
+                (void)snprintf(ret, size, "%s", path);
+        free(address);
+}
+
+static void show_properties(sd_bus_message *m, char *text, size_t size) {
+        const char *key, *type, *value;
+        size_t n;
+
+        OK(sd_bus_message_skip(m, "s"));
+        OK(sd_bus_message_enter_container(m, 'a', "{sv}"));
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                OK(sd_bus_message_read(m, "s", &key));
+                OK(sd_bus_message_peek_type(m, NULL, &type));
+                n = strlen(text);
+                if (streq(type, "s")) {
+                        OK(sd_bus_message_read(m, "v", "s", &value));
+                        (void)snprintf(text + n, size - n, " %s=%.64s", key, value);
+                } else {
+                        OK(sd_bus_message_skip(m, "v"));
+                        (void)snprintf(text + n, size - n, " %s", key);
+                }
+                OK(sd_bus_message_exit_container(m));
+        }
+}
+
+static int on_daemon_signal(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *member = sd_bus_message_get_member(m), *path = sd_bus_message_get_path(m);
+        Bench *b = userdata;
+        char shown[128], *text;
+
+        assert_true(b->n_signals < SIGNALS_MAX);
+        text = b->signals[b->n_signals++].text;
+        if (startswith(member, "Interfaces") || streq(member, "DeviceStuck"))
+                OK(sd_bus_message_read(m, "o", &path));
+        show_path(path, shown, sizeof shown);
+        (void)snprintf(text, sizeof b->signals[0].text, "%s %s", member, shown);
+        if (streq(member, "PropertiesChanged"))
+                show_properties(m, text, sizeof b->signals[0].text);
+        return 0;
+}
+
+typedef struct SignalWait {
+        Bench *b;
+        const char *text;
+        size_t from;
+} SignalWait;
+
+size_t bench_count_signals(Bench *b, const char *text) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < b->n_signals; i++)
+                n += startswith(b->signals[i].text, text);
+        return n;
+}
+
+static bool signal_came(void *userdata) {
+        const SignalWait *w = userdata;
+
+        return bench_count_signals(w->b, w->text) > 0;
+}
+
+void bench_until_signal(Bench *b, const char *text) {
+        bench_until(b, signal_came, &(SignalWait){.b = b, .text = text});
+}
+
+static bool any_signal_came(void *userdata) {
+        const SignalWait *w = userdata;
+
+        return w->b->n_signals > w->from;
+}
+
+const char *bench_get(Bench *b, const char *address, const char *property) {
+        static char value[1024];
+        sd_bus_message *reply;
+        const char *s;
+
+        reply = bench_finish(b, bench_start(b, b->root, BUS_NAME, bench_device_path(address),
+                                            "org.freedesktop.DBus.Properties", "Get", false, "ss",
+                                            BUS_INTERFACE_DEVICE, property));
+        if (sd_bus_message_read(reply, "v", "s", &s) < 0)
+                fail_msg("no property %s of %s", property, address);
+        (void)snprintf(value, sizeof value, "%s", s);
+        sd_bus_message_unref(reply);
+        return value;
+}
+
+void bench_until_property(Bench *b, const char *address, const char *property, const char *value) {
+        size_t from;
+
+        for (;;) {
+                from = b->n_signals;
+                if (streq(bench_get(b, address, property), value))
+                        return;
+                bench_until(b, any_signal_came, &(SignalWait){.b = b, .from = from});
+        }
+}
+
+sd_bus_message *bench_call_device(Bench *b, sd_bus *from, const char *address, const char *member) {
+        return bench_finish(b, bench_start(b, from, BUS_NAME, bench_device_path(address), BUS_INTERFACE_DEVICE,
+                                           member, true, ""));
+}
+
+sd_bus_message *bench_call_manager(Bench *b, sd_bus *from, const char *member, const char *types, ...) {
+        va_list ap;
+        Pending *p;
+
+        va_start(ap, types);
+        p = start(from, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER, member, true, types, ap);
+        va_end(ap);
+        return bench_finish(b, p);
+}
+
+static bool daemon_is_there(void *userdata) {
+        return sd_bus_get_name_creds(((Bench *)userdata)->root, BUS_NAME, 0, NULL) >= 0;
+}
+
+/* Any NameOwnerChanged wakes the loop, which then asks. */
+static int on_names(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_error *error _unused_) {
+        return 0;
+}
+
+_Noreturn static void exec_daemon(Bench *b) {
+        char root[256], uevents[300], address[512], log[300];
+        char *argv[] = {(char[]){"fake-daemon"}, (char[]){"--root"},    root,
+                        (char[]){"--root-uid"},  (char[]){"0"},         (char[]){"--uevents"},
+                        uevents,                 NULL};
+        char *envp[] = {address, NULL};
+        int fd;
+
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)snprintf(root, sizeof root, "%s", b->host->root);
+        (void)snprintf(uevents, sizeof uevents, "%s/fake/uevents", root);
+        (void)snprintf(address, sizeof address, "DBUS_SYSTEM_BUS_ADDRESS=%s", b->bus_address);
+        (void)snprintf(log, sizeof log, "%s/fake/daemon.log", root);
+        (void)dup2(open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
+
+        /* By descriptor: its user need not be able to reach the build directory. */
+        fd = open(FAKE_DAEMON, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && setresgid(NOBODY_UID, NOBODY_UID, NOBODY_UID) == 0 &&
+            setresuid(DAEMON_UID, DAEMON_UID, DAEMON_UID) == 0)
+                (void)fexecve(fd, argv, envp);
+        _exit(EXIT_FAILURE);
+}
+
+void bench_start_daemon(Bench *b) {
+        sd_bus_slot *slot = NULL;
+
+        OK(sd_bus_add_match(b->root, &slot,
+                            "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+                            "arg0='" BUS_NAME "'",
+                            on_names, NULL));
+        if (!b->watching)
+                OK(sd_bus_add_match(b->root, NULL, "type='signal',sender='" BUS_NAME "'", on_daemon_signal, b));
+        b->watching = true;
+
+        b->daemon = fork();
+        assert_true(b->daemon >= 0);
+        if (b->daemon == 0)
+                exec_daemon(b);
+        bench_until(b, daemon_is_there, b);
+        sd_bus_slot_unref(slot);
+}
+
+void bench_kill_daemon(Bench *b) {
+        assert_true(b->daemon > 0);
+        assert_int_equal(kill(b->daemon, SIGKILL), 0);
+        assert_int_equal(waitpid(b->daemon, NULL, 0), b->daemon);
+        b->daemon = 0;
+        bench_until_gone(b, BUS_NAME);
+}
+
+void bench_expect_no_line_twice(Bench *b) {
+        _cleanup_free_ char *helper = fake_host_read(b->host, "fake/helper.log"),
+                            *daemon = fake_host_read(b->host, "fake/daemon.log");
+
+        expect_no_line_twice(helper);
+        expect_no_line_twice(daemon);
 }
 
 static void add_devices(FakeHost *h) {

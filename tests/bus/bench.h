@@ -43,6 +43,14 @@ typedef struct PolkitAsked {
         sd_bus_message *call; /* while it hangs */
 } PolkitAsked;
 
+#define SIGNALS_MAX 256
+
+/* A signal of the daemon: "PropertiesChanged 0000:01:00.0 Driver=vfio-pci State=pool", "InterfacesAdded 0000:...".
+ * Of the properties only strings are shown. */
+typedef struct Signal {
+        char text[512];
+} Signal;
+
 typedef struct Bench {
         FakeHost *host;
         sd_event *event;
@@ -53,7 +61,9 @@ typedef struct Bench {
         PolkitMode polkit_mode;
         size_t n_asked, n_cancelled;
         PolkitAsked asked[POLKIT_ASKED_MAX];
-        bool failed_wait;
+        size_t n_signals;
+        Signal signals[SIGNALS_MAX];
+        bool failed_wait, watching;
 } Bench;
 
 typedef struct Pending {
@@ -100,8 +110,22 @@ void bench_until_gone(Bench *b, const char *name); /* nobody owns it any more */
 const char *polkit_detail(Bench *b, size_t i, const char *key);
 
 pid_t bench_helper_pid(Bench *b); /* 0: none runs */
+void bench_kill_helper(Bench *b);         /* by -9; none need run */
 /* Each line that was logged stands there once. */
 void bench_expect_no_line_twice(Bench *b);
+
+/* The daemon under test, until the end or bench_kill_daemon(); returns when it owns its name. */
+void bench_start_daemon(Bench *b);
+void bench_kill_daemon(Bench *b);
+const char *bench_device_path(const char *address);
+sd_bus_message *bench_call_device(Bench *b, sd_bus *from, const char *address, const char *member);
+sd_bus_message *bench_call_manager(Bench *b, sd_bus *from, const char *member, const char *types, ...);
+/* A property of a device, in a static buffer; fails the test when there is none. */
+const char *bench_get(Bench *b, const char *address, const char *property);
+void bench_until_property(Bench *b, const char *address, const char *property, const char *value);
+/* A signal that begins with this text; how many there were. */
+void bench_until_signal(Bench *b, const char *text);
+size_t bench_count_signals(Bench *b, const char *text);
 
 /* Compares an interface of an introspection with the one of a file below dbus/. */
 void bench_expect_introspection(Bench *b, const char *to, const char *path, const char *interface);

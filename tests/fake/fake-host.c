@@ -388,7 +388,8 @@ void fake_host_mount(FakeHost *h, const char *number, const char *where, const c
 }
 
 void fake_host_swap(FakeHost *h, const char *device) {
-        fake_host_append(h, "proc/swaps", "%s                             partition\t8388604\t0\t-2\n", device);
+        fake_host_append(h, "proc/swaps", "%s                             %s\t8388604\t0\t-2\n", device,
+                         startswith(device, "/dev/") ? "partition" : "file");
 }
 
 void fake_host_add_net(FakeHost *h, const char *path) {

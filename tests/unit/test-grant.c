@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "critical.h"
+#include "text.h"
 #include "fake-host.h"
 #include "grant.h"
 
@@ -65,7 +66,7 @@ static void draw_text(char *ret, size_t size, const char *without) {
                 do
                         raw[i] = (char)draw();
                 while (without && strchr(without, raw[i]));
-        pci_text_sanitize(ret, size, raw, n);
+        text_sanitize(ret, size, raw, n);
 }
 
 static PciAddress draw_address(void) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake-host.h"
 #include "pci-identity.h"
+#include "text.h"
 #include "sysfs.h"
 
 /* Identifier string "NIC", then VPD-R with PN "A1" and SN "S123 ", then the end tag. */
@@ -146,7 +147,7 @@ static void test_sanitize(void **state _unused_) {
         char buf[16];
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                pci_text_sanitize(buf, table[i].size, table[i].text, table[i].length);
+                text_sanitize(buf, table[i].size, table[i].text, table[i].length);
                 assert_string_equal(buf, table[i].result);
         }
 }

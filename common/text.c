@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+
+#include "text.h"
+
+#define SEPARATOR ", "
+#define ELLIPSIS "..."
+
+static char printable(char c) {
+        return c >= ' ' && c <= '~' ? c : '?';
+}
+
+void text_make_printable(char *text) {
+        assert(text);
+
+        for (; *text; text++)
+                *text = printable(*text);
+}
+
+void text_sanitize(char *ret, size_t size, const char *text, size_t length) {
+        size_t n = 0;
+
+        assert(ret);
+        assert(size > 0);
+        assert(text);
+
+        while (length > 0 && isspace((unsigned char)text[0])) {
+                text++;
+                length--;
+        }
+        for (; n < length && n + 1 < size && text[n] != '\0'; n++)
+                ret[n] = printable(text[n]);
+        while (n > 0 && ret[n - 1] == ' ')
+                n--;
+        ret[n] = '\0';
+}
+
+static bool has_item(const char *list, const char *item) {
+        size_t n = strlen(item), k;
+
+        for (; *list; list += k + (list[k] ? strlen(SEPARATOR) : 0)) {
+                const char *end = strstr(list, SEPARATOR);
+
+                k = end ? (size_t)(end - list) : strlen(list);
+                if (k == n && memcmp(list, item, n) == 0)
+                        return true;
+        }
+        return false;
+}
+
+void text_append_item(char *list, size_t size, const char *item) {
+        size_t used, room;
+
+        assert(list);
+        assert(size > sizeof ELLIPSIS);
+        assert(item);
+
+        used = strlen(list);
+        room = size - sizeof ELLIPSIS; /* what may be used and still leave room for the dots */
+        if (!item[0] || has_item(list, item) ||
+            (used >= strlen(ELLIPSIS) && streq(list + used - strlen(ELLIPSIS), ELLIPSIS)))
+                return;
+        if (used + strlen(SEPARATOR) + strlen(item) <= room)
+                (void)snprintf(list + used, size - used, "%s%s", used > 0 ? SEPARATOR : "", item);
+        else
+                (void)snprintf(list + used, size - used, ELLIPSIS);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Text that comes from devices, mount tables, processes and callers: none of it may forge a log line, break out of a
+ * file format, or be refused by D-Bus as invalid UTF-8. */
+
+#include "macro.h"
+
+/* Copies printable ASCII without spaces at either end; anything else in the text becomes '?'. */
+void text_sanitize(char *ret, size_t size, const char *text, size_t length);
+
+/* Makes every byte that is not printable ASCII a '?', in place. */
+void text_make_printable(char *text);
+
+/* Appends ", item" to a list that ends in "..." once it is full. An item that stands there already is not repeated. */
+void text_append_item(char *list, size_t size, const char *item);

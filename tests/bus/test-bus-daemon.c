@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <time.h>
+
+#include "bench.h"
+#include "fake-kernel.h"
+#include "suite.h"
+
+static int setup(void **state) {
+        Bench *b;
+
+        *state = b = bench_new(0);
+        bench_start_daemon(b);
+        return 0;
+}
+
+/* The helper itself asks for the grants, as root's tool does. */
+static int setup_granted(void **state) {
+        Bench *b;
+
+        *state = b = bench_new(0);
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 3, NIC, PAIR_NIC, PAIR_NVME, 0, ""));
+        fake_host_clear(b->host);
+        bench_start_daemon(b);
+        return 0;
+}
+
+static void expect_log(Bench *b, const char *expected) {
+        _cleanup_free_ char *log = fake_host_log(b->host);
+
+        assert_string_equal(log, expected);
+}
+
+static sd_bus_message *grant(Bench *b, sd_bus *from, const char *first, const char *second) {
+        char one[128], two[128];
+
+        (void)snprintf(one, sizeof one, "%s", bench_device_path(first));
+        (void)snprintf(two, sizeof two, "%s", bench_device_path(second ?: first));
+        return second ? bench_call_manager(b, from, "Grant", "aoa{sv}", 2, one, two, 0)
+                      : bench_call_manager(b, from, "Grant", "aoa{sv}", 1, one, 0);
+}
+
+static sd_bus_message *take_back(Bench *b, sd_bus *from, const char *address) {
+        return bench_call_manager(b, from, "Revoke", "ao", 1, bench_device_path(address));
+}
+
+static void expect_home(Bench *b) {
+        bench_until_property(b, PAIR_NIC, "State", "host");
+        bench_until_property(b, PAIR_NVME, "State", "host");
+        assert_string_equal(fake_host_driver(b->host, PAIR_NIC), "e1000e");
+        assert_string_equal(fake_host_driver(b->host, PAIR_NVME), "nvme");
+        assert_string_equal(fake_host_override(b->host, PAIR_NIC), "(null)");
+        assert_string_equal(fake_host_override(b->host, PAIR_NVME), "(null)");
+}
+
+static void test_introspection_of_manager(void **state) {
+        bench_expect_introspection(*state, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER);
+}
+
+static void test_introspection_of_device(void **state) {
+        bench_expect_introspection(*state, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE);
+}
+
+static sd_bus_message *list(Bench *b, sd_bus *from) {
+        return bench_finish(b, bench_start(b, from, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.ObjectManager",
+                                           "GetManagedObjects", false, ""));
+}
+
+static unsigned count_objects(Bench *b, sd_bus *from) {
+        sd_bus_message *m = list(b, from);
+        unsigned n = 0;
+
+        assert_null(sd_bus_message_get_error(m));
+        assert_true(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") >= 0);
+        while (sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}") > 0) {
+                assert_true(sd_bus_message_skip(m, "oa{sa{sv}}") >= 0);
+                assert_true(sd_bus_message_exit_container(m) >= 0);
+                n++;
+        }
+        sd_bus_message_unref(m);
+        return n;
+}
+
+static void test_objects_are_listed_to_everybody(void **state) {
+        Bench *b = *state;
+        sd_bus *nobody = bench_connect(b, NOBODY_UID);
+        unsigned n = count_objects(b, nobody);
+
+        assert_true(n == 4 || n == 5); /* with or without the manager's own object */
+        bench_disconnect(nobody);
+}
+
+static void test_properties_of_a_device(void **state) {
+        Bench *b = *state;
+
+        assert_string_equal(bench_get(b, NIC, "Address"), NIC);
+        assert_string_equal(bench_get(b, NIC, "Node"), "test-node");
+        assert_string_equal(bench_get(b, NIC, "Driver"), "e1000e");
+        assert_string_equal(bench_get(b, NIC, "HostDriver"), "e1000e");
+        assert_string_equal(bench_get(b, NIC, "State"), "host");
+        assert_string_equal(bench_get(b, NIC, "Slot"), "1");
+}
+
+static void test_hotplug(void **state) {
+        const FakeDevice card = {.address = "0000:66:00.0", .vendor = 0x1af4, .class_code = 0x020000,
+                                 .driver = "virtio-pci", .iommu_set = 66};
+        Bench *b = *state;
+        unsigned before = count_objects(b, b->root);
+
+        fake_host_add_device(b->host, &card);
+        bench_until_signal(b, "InterfacesAdded 0000:66:00.0");
+        bench_until_property(b, "0000:66:00.0", "Driver", "virtio-pci");
+        assert_int_equal(count_objects(b, b->root), before + 1);
+        fake_host_remove_device(b->host, "0000:66:00.0");
+        bench_until_signal(b, "InterfacesRemoved 0000:66:00.0");
+        assert_int_equal(count_objects(b, b->root), before);
+        assert_int_equal(bench_count_signals(b, "InterfacesAdded"), 1);
+        assert_int_equal(bench_count_signals(b, "InterfacesRemoved"), 1);
+}
+
+static void test_rebinding_by_hand_is_one_change(void **state) {
+        Bench *b = *state;
+
+        fake_kernel_unbind_address(NIC);
+        bench_until_property(b, NIC, "Driver", "");
+        assert_int_equal(bench_count_signals(b, "PropertiesChanged " NIC), 1);
+}
+
+static void test_story_of_an_admin(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_error(bench_call_device(b, admin, PAIR_NIC, "Bind"), "NotGranted", PAIR_NIC);
+        bench_expect_success(grant(b, admin, PAIR_NIC, PAIR_NVME));
+        assert_true(b->n_asked >= 1);
+        PolkitAsked *a = &b->asked[b->n_asked - 1];
+        assert_string_equal(a->action, POLKIT_ACTION_GRANT);
+        assert_string_equal(a->subject, bench_name(admin));
+        assert_string_equal(polkit_detail(b, b->n_asked - 1, "device"), PAIR_NIC ", " PAIR_NVME);
+        expect_log(b, "");
+
+        bench_expect_success(bench_call_device(b, admin, PAIR_NIC, "Bind"));
+        assert_string_equal(b->asked[b->n_asked - 1].action, POLKIT_ACTION_MANAGE);
+        bench_until_property(b, PAIR_NVME, "State", "pool");
+        assert_string_equal(bench_get(b, PAIR_NVME, "Driver"), "vfio-pci");
+        assert_string_equal(bench_get(b, PAIR_NVME, "HostDriver"), "nvme");
+        bench_expect_error(take_back(b, admin, PAIR_NIC), "NotBound", PAIR_NIC);
+
+        bench_expect_success(bench_call_device(b, admin, PAIR_NVME, "Release"));
+        expect_home(b);
+        bench_expect_success(take_back(b, admin, PAIR_NIC));
+        assert_string_equal(b->asked[b->n_asked - 1].action, POLKIT_ACTION_REVOKE);
+        bench_expect_error(bench_call_device(b, admin, PAIR_NIC, "Bind"), "NotGranted", PAIR_NIC);
+        bench_disconnect(admin);
+        bench_expect_no_line_twice(b);
+}
+
+static void test_half_a_set_is_refused_with_the_list(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_error(grant(b, admin, PAIR_NIC, NULL), "IncompleteIommuSet", PAIR_NVME);
+        assert_int_equal(b->n_asked, 0);
+        bench_disconnect(admin);
+}
+
+static void test_critical_is_refused(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
+        fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
+        bench_expect_error(grant(b, admin, NIC, NULL), "Critical", "192.0.2.7");
+        bench_expect_error(grant(b, admin, BRIDGE, NULL), "Critical", BRIDGE);
+        bench_disconnect(admin);
+}
+
+/* polkit says yes to whatever root asks: so root's consent cannot come through us. */
+static void test_root_consents_at_the_helper(void **state) {
+        Bench *b = *state;
+
+        bench_expect_error(grant(b, b->root, NIC, NULL), "NotAuthorized", "helper");
+        assert_int_equal(b->n_asked, 0);
+        assert_false(fake_host_exists(b->host, GRANTS_DIR "/" NIC ".grant"));
+}
+
+static void denied(Bench *b, PolkitMode mode, const char *error) {
+        static const char *const verbs[] = {"Bind", "Release", "Reset"};
+        sd_bus *user = bench_connect(b, OTHER_UID);
+
+        polkit_set_mode(b, mode);
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                bench_expect_error(bench_finish(b, bench_start(b, user, BUS_NAME, bench_device_path(NIC),
+                                                               BUS_INTERFACE_DEVICE, verbs[i],
+                                                               mode != POLKIT_CHALLENGE, "")),
+                                   error, "");
+        expect_log(b, "");
+        assert_string_equal(bench_get(b, NIC, "State"), "host");
+        bench_disconnect(user);
+}
+
+static void test_polkit_says_no(void **state) {
+        denied(*state, POLKIT_NO, "NotAuthorized");
+}
+
+static void test_polkit_would_prompt(void **state) {
+        denied(*state, POLKIT_CHALLENGE, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED);
+}
+
+static void test_polkit_fails(void **state) {
+        denied(*state, POLKIT_ERROR, "NotAuthorized");
+}
+
+static void test_polkit_is_gone(void **state) {
+        denied(*state, POLKIT_GONE, "NotAuthorized");
+}
+
+static void test_the_caller_vanishes_while_polkit_asks(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Pending *call;
+
+        polkit_set_mode(b, POLKIT_HANG);
+        call = bench_start(b, admin, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE, "Bind", true, "");
+        bench_until_asked(b, 1);
+        bench_drop(call);
+        bench_disconnect(admin);
+        bench_until_cancelled(b, 1);
+        polkit_settle(b, 0, true);
+        assert_string_equal(bench_get(b, NIC, "State"), "host");
+        expect_log(b, "");
+}
+
+static void test_bad_arguments(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "%s", bench_device_path(NIC));
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 0, 0), "InvalidArgument", "");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, "/somewhere", 0), "NoSuchDevice",
+                           "/somewhere");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "nonsense", "b", 1),
+                           "InvalidArgument", "nonsense");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "as", 1,
+                                              "no-iommu"),
+                           "InvalidArgument", "no-iommu");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "s", "x"),
+                           "InvalidArgument", "consent");
+        bench_expect_error(grant(b, admin, "0000:66:00.0", NULL), "NoSuchDevice", "list the devices");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "ao", 1, path), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_finish(b, bench_start(b, admin, BUS_NAME, path, BUS_INTERFACE_DEVICE, "Bind", true,
+                                                       "s", "x")),
+                           SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_device(b, admin, "0000:66:00.0", "Bind"), SD_BUS_ERROR_UNKNOWN_OBJECT, "");
+        assert_int_equal(b->n_asked, 0);
+        expect_log(b, "");
+        bench_disconnect(admin);
+}
+
+static void test_check_is_open_to_everybody(void **state) {
+        Bench *b = *state;
+        sd_bus *nobody = bench_connect(b, NOBODY_UID);
+
+        bench_expect_success(bench_call_device(b, nobody, NIC, "Check"));
+        assert_int_equal(b->n_asked, 0);
+        bench_disconnect(nobody);
+}
+
+static Pending *start_bind(Bench *b, sd_bus *from, const char *address) {
+        return bench_start(b, from, BUS_NAME, bench_device_path(address), BUS_INTERFACE_DEVICE, "Bind", true, "");
+}
+
+static void test_seventeen_checks_of_one_user(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
+        Pending *calls[CALLS_PENDING_PER_UID], *bind;
+
+        /* A move that hangs has the lock of the set, and the checks wait for it. */
+        fake_host_fail(b->host, "override " PAIR_NIC " hang 1");
+        bind = start_bind(b, admin, PAIR_NIC);
+        bench_until_property(b, PAIR_NIC, "State", "moving");
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = bench_start(b, user, BUS_NAME, bench_device_path(PAIR_NVME), BUS_INTERFACE_DEVICE,
+                                       "Check", false, "");
+        bench_expect_error(bench_call_device(b, user, PAIR_NVME, "Check"), "LimitsExceeded", "");
+        bench_expect_success(bench_call_device(b, admin, NIC, "Check"));
+
+        fake_host_let_go(b->host);
+        bench_expect_success(bench_finish(b, bind));
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                bench_expect_success(bench_finish(b, calls[i]));
+        bench_disconnect(user);
+        bench_disconnect(admin);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void test_a_stuck_kernel(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        uint64_t began;
+
+        fake_host_write(b->host, HELPER_CONF, "deadline-seconds=1\n");
+        bench_kill_helper(b); /* the next one reads it */
+
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+        bench_expect_error(bench_finish(b, start_bind(b, admin, PAIR_NIC)), "Stuck", PAIR_NIC);
+        bench_until_property(b, PAIR_NIC, "State", "stuck");
+        bench_until_signal(b, "DeviceStuck " PAIR_NIC);
+        assert_true(strlen(bench_get(b, PAIR_NIC, "Reason")) > 20);
+
+        /* The list and all other devices do not wait for it. */
+        began = now_usec();
+        assert_true(count_objects(b, admin) >= 4);
+        assert_true(now_usec() - began < 2 * 1000 * 1000);
+        bench_expect_success(bench_finish(b, start_bind(b, admin, NIC)));
+        bench_until_property(b, NIC, "State", "pool");
+
+        fake_host_let_go(b->host);
+        expect_home(b);
+        assert_int_equal(bench_count_signals(b, "DeviceStuck " PAIR_NIC), 1);
+        bench_disconnect(admin);
+        bench_expect_no_line_twice(b);
+}
+
+/* Helper and worker die by kill -9 at each write: nobody has to do anything, the set comes home. */
+static void test_the_daemon_heals_a_crash(void **state) {
+        static const char *const ways[] = {"crash", "crash-after"};
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        sd_bus_message *reply;
+        char rule[64];
+
+        for (unsigned step = 1; step <= 6; step++)
+                for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                        fake_host_clear(b->host);
+                        b->n_signals = 0;
+                        b->n_asked = 0;
+                        (void)snprintf(rule, sizeof rule, "* * %s %u", ways[i], step);
+                        fake_host_fail(b->host, rule);
+                        reply = bench_finish(b, start_bind(b, admin, PAIR_NIC));
+                        assert_non_null(sd_bus_message_get_error(reply));
+                        sd_bus_message_unref(reply);
+                        expect_home(b);
+                        assert_false(fake_host_exists(b->host, MOVES_DIR "/9"));
+                }
+        bench_disconnect(admin);
+}
+
+static void test_the_daemon_dies_during_a_move(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Pending *call;
+
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+        call = start_bind(b, admin, PAIR_NIC);
+        bench_until_property(b, PAIR_NIC, "State", "moving");
+        bench_kill_daemon(b);
+        bench_expect_error(bench_finish(b, call), SD_BUS_ERROR_NO_REPLY, "");
+
+        /* The next one sees the move from the files alone, and its end from the kernel. */
+        bench_start_daemon(b);
+        assert_string_equal(bench_get(b, PAIR_NIC, "State"), "moving");
+        fake_host_let_go(b->host);
+        bench_until_property(b, PAIR_NIC, "State", "pool");
+        bench_until_property(b, PAIR_NVME, "State", "pool");
+        bench_disconnect(admin);
+}
+
+static void test_a_crash_while_the_daemon_is_away(void **state) {
+        Bench *b = *state;
+        sd_bus_message *reply;
+
+        bench_kill_daemon(b);
+        fake_host_fail(b->host, "* * crash 4");
+        reply = bench_call_helper(b, b->root, "Bind", "s", PAIR_NIC);
+        assert_non_null(sd_bus_message_get_error(reply));
+        sd_bus_message_unref(reply);
+        fake_host_clear(b->host);
+        bench_start_daemon(b);
+        expect_home(b);
+}
+
+int main(void) {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
+#define CASE_GRANTED(name) cmocka_unit_test_setup_teardown(name, setup_granted, bench_teardown)
+        const struct CMUnitTest tests[] = {
+                        CASE(test_introspection_of_manager),
+                        CASE(test_introspection_of_device),
+                        CASE(test_objects_are_listed_to_everybody),
+                        CASE(test_properties_of_a_device),
+                        CASE(test_hotplug),
+                        CASE(test_rebinding_by_hand_is_one_change),
+                        CASE(test_story_of_an_admin),
+                        CASE(test_half_a_set_is_refused_with_the_list),
+                        CASE(test_critical_is_refused),
+                        CASE(test_root_consents_at_the_helper),
+                        CASE_GRANTED(test_polkit_says_no),
+                        CASE_GRANTED(test_polkit_would_prompt),
+                        CASE_GRANTED(test_polkit_fails),
+                        CASE_GRANTED(test_polkit_is_gone),
+                        CASE_GRANTED(test_the_caller_vanishes_while_polkit_asks),
+                        CASE(test_bad_arguments),
+                        CASE(test_check_is_open_to_everybody),
+                        CASE_GRANTED(test_seventeen_checks_of_one_user),
+                        CASE_GRANTED(test_a_stuck_kernel),
+                        CASE_GRANTED(test_the_daemon_heals_a_crash),
+                        CASE_GRANTED(test_the_daemon_dies_during_a_move),
+                        CASE_GRANTED(test_a_crash_while_the_daemon_is_away),
+        };
+
+        return suite_run("bus-daemon", tests);
+}
