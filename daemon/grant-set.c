@@ -20,7 +20,8 @@ static int check_no_bridge(const DeviceTable *t, const IommuSet *devices, Failur
         for (size_t i = 0; i < devices->n_members; i++)
                 if (device_is_bridge(device_table_find(t, &devices->members[i])))
                         return failure_set(f, FAILURE_CRITICAL,
-                                           "Device %s is a bridge and must stay with the host; pass the devices "
+                                           "Device %s is a bridge and must stay with the host; pass the "
+                                           "devices "
                                            "behind it instead.",
                                            pci_address_format(&devices->members[i], address));
         return 0;

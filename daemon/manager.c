@@ -172,6 +172,11 @@ static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
 static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) {
         Manager *m = userdata;
 
+        if (action == UEVENT_DRIVERS) { /* vfio-pci was loaded, perhaps */
+                m->platform_stale = true;
+                changes_touch(&m->changes);
+                return;
+        }
         if (action == UEVENT_LOST) {
                 log_warning("Device events were lost; reading all devices again.");
                 (void)hotplug_scan(m);

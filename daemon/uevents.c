@@ -9,7 +9,8 @@
 
 static const char *const uevent_action_table[UEVENT_ACTION_MAX] = {
                 [UEVENT_ADD] = "add",       [UEVENT_REMOVE] = "remove", [UEVENT_BIND] = "bind",
-                [UEVENT_UNBIND] = "unbind", [UEVENT_CHANGE] = "change", [UEVENT_LOST] = "lost",
+                [UEVENT_UNBIND] = "unbind", [UEVENT_CHANGE] = "change", [UEVENT_DRIVERS] = "drivers",
+                [UEVENT_LOST] = "lost",
 };
 
 DEFINE_STRING_TABLE(uevent_action, UeventAction, UEVENT_ACTION_MAX);
@@ -43,7 +44,7 @@ static void report(Uevents *u, const char *action, const char *address) {
         if (pci_address_parse(address, &a) < 0)
                 return;
         /* "move" and whatever comes: the device is worth a look. */
-        u->f(verb < 0 || verb == UEVENT_LOST ? UEVENT_CHANGE : (UeventAction)verb, &a, u->userdata);
+        u->f(verb < 0 || verb >= UEVENT_DRIVERS ? UEVENT_CHANGE : (UeventAction)verb, &a, u->userdata);
 }
 
 static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_,
@@ -54,7 +55,10 @@ static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t eve
         errno = 0;
         device = udev_monitor_receive_device(u->monitor);
         if (device) {
-                report(u, udev_device_get_action(device), udev_device_get_sysname(device));
+                if (!streq(strempty(udev_device_get_subsystem(device)), "pci"))
+                        u->f(UEVENT_DRIVERS, NULL, u->userdata);
+                else
+                        report(u, udev_device_get_action(device), udev_device_get_sysname(device));
                 udev_device_unref(device);
         } else if (errno == ENOBUFS)
                 u->f(UEVENT_LOST, NULL, u->userdata);
@@ -102,8 +106,9 @@ static int open_monitor(Uevents *u) {
 
         /* Without privilege it is what net.core.rmem_max allows; a lost event is noticed anyway. */
         (void)udev_monitor_set_receive_buffer_size(u->monitor, RECEIVE_BUFFER_SIZE);
-        r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "pci", NULL);
-        if (r < 0)
+        if ((r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "pci", NULL)) < 0 ||
+            (r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "drivers", NULL)) < 0 ||
+            (r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "module", NULL)) < 0)
                 return r;
         return udev_monitor_enable_receiving(u->monitor);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Hotplug: the udev monitor for subsystem "pci" (after udev's rules have run), or a pipe with lines of
- * "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
+ * Hotplug: the udev monitor for subsystem "pci" and for drivers (after udev's rules have run), or a pipe with
+ * lines of "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
  */
 
 #include <systemd/sd-event.h>
@@ -17,7 +17,8 @@ typedef enum UeventAction {
         UEVENT_BIND,
         UEVENT_UNBIND,
         UEVENT_CHANGE,
-        UEVENT_LOST, /* events were lost: look at everything again; there is no address */
+        UEVENT_DRIVERS, /* a driver or module has come or gone; there is no address */
+        UEVENT_LOST,    /* events were lost: look at everything again; there is no address */
         UEVENT_ACTION_MAX,
         UEVENT_ACTION_INVALID = -EINVAL,
 } UeventAction;

@@ -16,7 +16,7 @@
 
 typedef struct CheckRow {
         char check[32];
-        char severity[8]; /* "info", "warning", "error" */
+        char severity[8]; /* "info" or "error" */
         bool passed;
         char sentence[512];
 } CheckRow;

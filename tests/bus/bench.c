@@ -68,7 +68,8 @@ static void start_bus(Bench *b) {
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives the test, however that ends */
                 (void)dup2(open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
                 (void)dup2(ready[1], 3);
-                execlp("dbus-daemon", "dbus-daemon", config, "--nofork", "--nopidfile", "--print-address=3", NULL);
+                execlp("dbus-daemon", "dbus-daemon", config, "--nofork", "--nopidfile", "--print-address=3",
+                       NULL);
                 _exit(EXIT_FAILURE);
         }
         close(ready[1]);
@@ -132,8 +133,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         return 1;
 }
 
-static Pending *start(sd_bus *from, const char *to, const char *path, const char *interface, const char *member,
-                      bool interactive, const char *types, va_list ap) {
+static Pending *start(sd_bus *from, const char *to, const char *path, const char *interface,
+                      const char *member, bool interactive, const char *types, va_list ap) {
         sd_bus_message *m;
         Pending *p;
 
@@ -148,8 +149,8 @@ static Pending *start(sd_bus *from, const char *to, const char *path, const char
         return p;
 }
 
-Pending *bench_start(Bench *b _unused_, sd_bus *from, const char *to, const char *path, const char *interface,
-                     const char *member, bool interactive, const char *types, ...) {
+Pending *bench_start(Bench *b _unused_, sd_bus *from, const char *to, const char *path,
+                     const char *interface, const char *member, bool interactive, const char *types, ...) {
         va_list ap;
         Pending *p;
 
@@ -213,7 +214,8 @@ void bench_expect_error(sd_bus_message *reply, const char *name, const char *tex
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         char full[128];
 
-        (void)snprintf(full, sizeof full, "%s%s", strchr(name, '.') ? "" : "org.verge.Passthrough.Error.", name);
+        (void)snprintf(full, sizeof full, "%s%s", strchr(name, '.') ? "" : "org.verge.Passthrough.Error.",
+                       name);
         if (!e)
                 fail_msg("no error, wanted %s", full);
         else if (!streq(e->name, full) || !strstr(e->message, text))
@@ -260,7 +262,8 @@ static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return 1;
         }
         if (b->polkit_mode == POLKIT_ERROR)
-                return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed", "scripted to fail");
+                return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed",
+                                        "scripted to fail");
         return answer_polkit(m, b->polkit_mode == POLKIT_YES, b->polkit_mode == POLKIT_CHALLENGE);
 }
 
@@ -306,7 +309,8 @@ const char *polkit_detail(Bench *b, size_t i, const char *key) {
 
         for (; at && *at; at = strchr(at, '\n') + 1)
                 if (strncmp(at, key, n) == 0 && at[n] == '=') {
-                        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, "\n"), at + n + 1);
+                        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, "\n"),
+                                       at + n + 1);
                         return value;
                 }
         return NULL;
@@ -350,7 +354,8 @@ void bench_until_gone(Bench *b, const char *name) {
         char match[256];
 
         (void)snprintf(match, sizeof match,
-                       "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", name);
+                       "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
+                       name);
         OK(sd_bus_add_match(b->root, &slot, match, on_owner_changed, &gone));
         if (sd_bus_get_name_creds(b->root, name, 0, NULL) < 0)
                 gone = true;
@@ -381,7 +386,8 @@ static void expect_no_line_twice(char *log) {
         char *save = NULL, *lines[256];
         size_t n = 0;
 
-        for (char *line = log ? strtok_r(log, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+        for (char *line = log ? strtok_r(log, "\n", &save) : NULL; line;
+             line = strtok_r(NULL, "\n", &save)) {
                 for (size_t i = 0; i < n; i++)
                         if (streq(lines[i], line))
                                 fail_msg("logged twice: %s", line);
@@ -507,8 +513,8 @@ void bench_until_property(Bench *b, const char *address, const char *property, c
 }
 
 sd_bus_message *bench_call_device(Bench *b, sd_bus *from, const char *address, const char *member) {
-        return bench_finish(b, bench_start(b, from, BUS_NAME, bench_device_path(address), BUS_INTERFACE_DEVICE,
-                                           member, true, ""));
+        return bench_finish(b, bench_start(b, from, BUS_NAME, bench_device_path(address),
+                                           BUS_INTERFACE_DEVICE, member, true, ""));
 }
 
 sd_bus_message *bench_call_manager(Bench *b, sd_bus *from, const char *member, const char *types, ...) {
@@ -532,9 +538,8 @@ static int on_names(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_
 
 _Noreturn static void exec_daemon(Bench *b) {
         char root[256], uevents[300], address[512], log[300];
-        char *argv[] = {(char[]){"fake-daemon"}, (char[]){"--root"},    root,
-                        (char[]){"--root-uid"},  (char[]){"0"},         (char[]){"--uevents"},
-                        uevents,                 NULL};
+        char *argv[] = {(char[]){"fake-daemon"}, (char[]){"--root"},    root,    (char[]){"--root-uid"},
+                        (char[]){"0"},           (char[]){"--uevents"}, uevents, NULL};
         char *envp[] = {address, NULL};
         int fd;
 
@@ -561,7 +566,8 @@ void bench_start_daemon(Bench *b) {
                             "arg0='" BUS_NAME "'",
                             on_names, NULL));
         if (!b->watching)
-                OK(sd_bus_add_match(b->root, NULL, "type='signal',sender='" BUS_NAME "'", on_daemon_signal, b));
+                OK(sd_bus_add_match(b->root, NULL, "type='signal',sender='" BUS_NAME "'", on_daemon_signal,
+                                    b));
         b->watching = true;
 
         b->daemon = fork();
@@ -589,16 +595,32 @@ void bench_expect_no_line_twice(Bench *b) {
 }
 
 static void add_devices(FakeHost *h) {
-        fake_host_add_device(h, &(FakeDevice){.address = NIC, .vendor = 0x8086, .device = 0x10d3,
-                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 7,
-                                              .reset_methods = "flr bus", .slot = "1"});
-        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE, .vendor = 0x1b36, .device = 0x000e,
-                                              .class_code = 0x060400, .iommu_set = 9});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC, .vendor = 0x8086, .device = 0x10d3,
-                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 9,
+        fake_host_add_device(h, &(FakeDevice){.address = NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 7,
+                                              .reset_methods = "flr bus",
+                                              .slot = "1"});
+        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE,
+                                              .vendor = 0x1b36,
+                                              .device = 0x000e,
+                                              .class_code = 0x060400,
+                                              .iommu_set = 9});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 9,
                                               .below = BRIDGE});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME, .vendor = 0x1b36, .device = 0x0010,
-                                              .class_code = 0x010802, .driver = "nvme", .iommu_set = 9,
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME,
+                                              .vendor = 0x1b36,
+                                              .device = 0x0010,
+                                              .class_code = 0x010802,
+                                              .driver = "nvme",
+                                              .iommu_set = 9,
                                               .below = BRIDGE});
 }
 
@@ -657,7 +679,30 @@ int bench_setup(void **state) {
         return 0;
 }
 
+/* A sanitizer or an assertion that spoke in one of the processes. */
+static bool has_complaint(Bench *b, const char *path) {
+        static const char *const words[] = {"Sanitizer", "runtime error", "Assertion"};
+        _cleanup_free_ char *log = fake_host_read(b->host, path);
+
+        for (size_t i = 0; log && i < ELEMENTSOF(words); i++)
+                if (strstr(log, words[i])) {
+                        fprintf(stderr, "%s", log);
+                        return true;
+                }
+        return false;
+}
+
+/* A daemon that still runs has to end well when it is told to. */
 int bench_teardown(void **state) {
-        bench_free(*state);
-        return 0;
+        Bench *b = *state;
+        bool failed = false;
+        int status;
+
+        if (b->daemon > 0) {
+                failed = kill(b->daemon, SIGTERM) < 0 || waitpid(b->daemon, &status, 0) < 0 || status != 0;
+                b->daemon = 0;
+        }
+        failed |= has_complaint(b, "fake/daemon.log") || has_complaint(b, "fake/helper.log");
+        bench_free(b);
+        return failed ? -1 : 0;
 }

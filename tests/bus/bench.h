@@ -110,7 +110,7 @@ void bench_until_gone(Bench *b, const char *name); /* nobody owns it any more */
 const char *polkit_detail(Bench *b, size_t i, const char *key);
 
 pid_t bench_helper_pid(Bench *b); /* 0: none runs */
-void bench_kill_helper(Bench *b);         /* by -9; none need run */
+void bench_kill_helper(Bench *b); /* by -9; none need run */
 /* Each line that was logged stands there once. */
 void bench_expect_no_line_twice(Bench *b);
 

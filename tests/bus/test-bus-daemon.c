@@ -19,7 +19,8 @@ static int setup_granted(void **state) {
         Bench *b;
 
         *state = b = bench_new(0);
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 3, NIC, PAIR_NIC, PAIR_NVME, 0, ""));
+        bench_expect_success(
+                        bench_call_helper(b, b->root, "Grant", "asass", 3, NIC, PAIR_NIC, PAIR_NVME, 0, ""));
         fake_host_clear(b->host);
         bench_start_daemon(b);
         return 0;
@@ -102,8 +103,11 @@ static void test_properties_of_a_device(void **state) {
 }
 
 static void test_hotplug(void **state) {
-        const FakeDevice card = {.address = "0000:66:00.0", .vendor = 0x1af4, .class_code = 0x020000,
-                                 .driver = "virtio-pci", .iommu_set = 66};
+        const FakeDevice card = {.address = "0000:66:00.0",
+                                 .vendor = 0x1af4,
+                                 .class_code = 0x020000,
+                                 .driver = "virtio-pci",
+                                 .iommu_set = 66};
         Bench *b = *state;
         unsigned before = count_objects(b, b->root);
 
@@ -221,7 +225,8 @@ static void test_the_caller_vanishes_while_polkit_asks(void **state) {
         Pending *call;
 
         polkit_set_mode(b, POLKIT_HANG);
-        call = bench_start(b, admin, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE, "Bind", true, "");
+        call = bench_start(b, admin, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE, "Bind", true,
+                           "");
         bench_until_asked(b, 1);
         bench_drop(call);
         bench_disconnect(admin);
@@ -238,8 +243,8 @@ static void test_bad_arguments(void **state) {
 
         (void)snprintf(path, sizeof path, "%s", bench_device_path(NIC));
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 0, 0), "InvalidArgument", "");
-        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, "/somewhere", 0), "NoSuchDevice",
-                           "/somewhere");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, "/somewhere", 0),
+                           "NoSuchDevice", "/somewhere");
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "nonsense", "b", 1),
                            "InvalidArgument", "nonsense");
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "as", 1,
@@ -248,11 +253,13 @@ static void test_bad_arguments(void **state) {
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "s", "x"),
                            "InvalidArgument", "consent");
         bench_expect_error(grant(b, admin, "0000:66:00.0", NULL), "NoSuchDevice", "list the devices");
-        bench_expect_error(bench_call_manager(b, admin, "Grant", "ao", 1, path), SD_BUS_ERROR_INVALID_ARGS, "");
-        bench_expect_error(bench_finish(b, bench_start(b, admin, BUS_NAME, path, BUS_INTERFACE_DEVICE, "Bind", true,
-                                                       "s", "x")),
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "ao", 1, path), SD_BUS_ERROR_INVALID_ARGS,
+                           "");
+        bench_expect_error(bench_finish(b, bench_start(b, admin, BUS_NAME, path, BUS_INTERFACE_DEVICE,
+                                                       "Bind", true, "s", "x")),
                            SD_BUS_ERROR_INVALID_ARGS, "");
-        bench_expect_error(bench_call_device(b, admin, "0000:66:00.0", "Bind"), SD_BUS_ERROR_UNKNOWN_OBJECT, "");
+        bench_expect_error(bench_call_device(b, admin, "0000:66:00.0", "Bind"), SD_BUS_ERROR_UNKNOWN_OBJECT,
+                           "");
         assert_int_equal(b->n_asked, 0);
         expect_log(b, "");
         bench_disconnect(admin);
@@ -268,7 +275,8 @@ static void test_check_is_open_to_everybody(void **state) {
 }
 
 static Pending *start_bind(Bench *b, sd_bus *from, const char *address) {
-        return bench_start(b, from, BUS_NAME, bench_device_path(address), BUS_INTERFACE_DEVICE, "Bind", true, "");
+        return bench_start(b, from, BUS_NAME, bench_device_path(address), BUS_INTERFACE_DEVICE, "Bind", true,
+                           "");
 }
 
 static void test_seventeen_checks_of_one_user(void **state) {

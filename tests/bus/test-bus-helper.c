@@ -44,7 +44,8 @@ static void test_story_of_root(void **state) {
         bind_by(b, b->root, PAIR_NIC);
         expect_driver(b, PAIR_NIC, "vfio-pci");
         expect_driver(b, PAIR_NVME, "vfio-pci");
-        bench_expect_error(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""), "NotBound", PAIR_NIC);
+        bench_expect_error(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""), "NotBound",
+                           PAIR_NIC);
         bench_expect_success(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME));
         expect_driver(b, PAIR_NIC, "e1000e");
         expect_driver(b, PAIR_NVME, "nvme");
@@ -134,9 +135,10 @@ static void test_a_stranger_may_start_it_and_that_is_all(void **state) {
         sd_bus *stranger = bench_connect(*state, NOBODY_UID);
         Bench *b = *state;
 
-        bench_expect_success(bench_finish(b, bench_start(b, stranger, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                                         "org.freedesktop.DBus", "StartServiceByName", false, "su",
-                                                         HELPER_NAME, 0)));
+        bench_expect_success(
+                        bench_finish(b, bench_start(b, stranger, "org.freedesktop.DBus",
+                                                    "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                    "StartServiceByName", false, "su", HELPER_NAME, 0)));
         refused_all(b, stranger);
         bench_disconnect(stranger);
 }
@@ -155,8 +157,8 @@ static void part(People p) {
 }
 
 static Pending *ask_for_pair(Bench *b, People p, bool interactive) {
-        return bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", interactive, "asass", 2,
-                           PAIR_NIC, PAIR_NVME, 0, bench_name(p.admin));
+        return bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", interactive,
+                           "asass", 2, PAIR_NIC, PAIR_NVME, 0, bench_name(p.admin));
 }
 
 static void test_story_of_the_daemon(void **state) {
@@ -182,7 +184,8 @@ static void test_story_of_the_daemon(void **state) {
         bench_expect_success(bench_call_helper(b, p.daemon, "Release", "s", PAIR_NVME));
         assert_int_equal(b->n_asked, 1);
 
-        bench_expect_success(bench_call_helper(b, p.daemon, "Revoke", "ass", 1, PAIR_NIC, bench_name(p.admin)));
+        bench_expect_success(
+                        bench_call_helper(b, p.daemon, "Revoke", "ass", 1, PAIR_NIC, bench_name(p.admin)));
         assert_int_equal(b->n_asked, 2);
         assert_string_equal(b->asked[1].action, POLKIT_ACTION_REVOKE);
         part(p);
@@ -294,7 +297,7 @@ static void test_subjects_that_prove_nothing(void **state) {
 
         (void)snprintf(gone, sizeof gone, "%s", bench_name(left));
         bench_disconnect(left);
-        const char *subjects[] = {bench_name(b->root), bench_name(p.daemon), gone, "",
+        const char *subjects[] = {bench_name(b->root),    bench_name(p.daemon),         gone,     "",
                                   "org.freedesktop.DBus", "org.freedesktop.PolicyKit1", BUS_NAME, ":1.x'y"};
 
         for (size_t i = 0; i < ELEMENTSOF(subjects); i++) {
@@ -313,8 +316,14 @@ static void test_subjects_that_prove_nothing(void **state) {
 }
 
 static void test_bad_addresses(void **state) {
-        static const char *const bad[] = {"",           "nonsense",      "01:00.0",       "0000:01:00.8",
-                                          "0000:01:00", "0000:01:00.0 ", "../0000:01:00.0", "0000:01:00.0/..",
+        static const char *const bad[] = {"",
+                                          "nonsense",
+                                          "01:00.0",
+                                          "0000:01:00.8",
+                                          "0000:01:00",
+                                          "0000:01:00.0 ",
+                                          "../0000:01:00.0",
+                                          "0000:01:00.0/..",
                                           "0000:3B:00.0"};
         static const char *const verbs[] = {"Check", "Bind", "Release", "Reset"};
         Bench *b = *state;
@@ -344,8 +353,8 @@ static void test_bad_arrays(void **state) {
                            "InvalidArgument", "everything");
 
         for (unsigned n = 64; n <= 65; n++) {
-                assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
-                                                           "Revoke") >= 0);
+                assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH,
+                                                           HELPER_INTERFACE, "Revoke") >= 0);
                 assert_true(sd_bus_message_open_container(m, 'a', "s") >= 0);
                 for (unsigned i = 0; i < n; i++) {
                         (void)snprintf(address, sizeof address, "0000:70:%02x.%u", i / 8 + 1, i % 8);
@@ -362,10 +371,13 @@ static void test_wrong_signatures(void **state) {
         Bench *b = *state;
 
         bench_expect_error(bench_call_helper(b, b->root, "Bind", ""), SD_BUS_ERROR_INVALID_ARGS, "");
-        bench_expect_error(bench_call_helper(b, b->root, "Bind", "ss", NIC, NIC), SD_BUS_ERROR_INVALID_ARGS, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Bind", "ss", NIC, NIC), SD_BUS_ERROR_INVALID_ARGS,
+                           "");
         bench_expect_error(bench_call_helper(b, b->root, "Bind", "u", 1U), SD_BUS_ERROR_INVALID_ARGS, "");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "as", 1, NIC), SD_BUS_ERROR_INVALID_ARGS, "");
-        bench_expect_error(bench_call_helper(b, b->root, "Unplug", "s", NIC), SD_BUS_ERROR_UNKNOWN_METHOD, "");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "as", 1, NIC), SD_BUS_ERROR_INVALID_ARGS,
+                           "");
+        bench_expect_error(bench_call_helper(b, b->root, "Unplug", "s", NIC), SD_BUS_ERROR_UNKNOWN_METHOD,
+                           "");
         expect_untouched(b);
 }
 
@@ -376,16 +388,16 @@ static void test_nine_prompts_of_one_user(void **state) {
 
         polkit_set_mode(b, POLKIT_HANG);
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
-                calls[i] = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true,
-                                       "asass", 1, NIC, 0, bench_name(p.admin));
+                calls[i] = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant",
+                                       true, "asass", 1, NIC, 0, bench_name(p.admin));
         bench_until_asked(b, ELEMENTSOF(calls));
         bench_expect_error(bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 0, bench_name(p.admin)),
                            "LimitsExceeded", "");
 
         /* That is no other user's trouble. */
         sd_bus *other = bench_connect(b, OTHER_UID);
-        Pending *call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true, "asass",
-                                    1, NIC, 0, bench_name(other));
+        Pending *call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true,
+                                    "asass", 1, NIC, 0, bench_name(other));
         bench_until_asked(b, ELEMENTSOF(calls) + 1);
         polkit_settle(b, ELEMENTSOF(calls), false);
         bench_expect_error(bench_finish(b, call), "NotAuthorized", "");
@@ -410,7 +422,8 @@ static void test_a_stuck_kernel(void **state) {
         fake_host_clear(b->host);
         fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
 
-        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s", PAIR_NIC);
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s",
+                           PAIR_NIC);
         bench_expect_error(bench_finish(b, call), "Stuck", "unbinding " PAIR_NIC " from e1000e");
         _cleanup_free_ char *journal = fake_host_read(b->host, MOVES_DIR "/9");
         assert_non_null(journal);
@@ -438,7 +451,8 @@ static void test_busy_while_a_move_is_under_way(void **state) {
 
         grant_pair(b);
         fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
-        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s", PAIR_NIC);
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s",
+                           PAIR_NIC);
         bench_expect_error(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME), "Busy", PAIR_NVME);
         fake_host_let_go(b->host);
         bench_expect_success(bench_finish(b, call));
@@ -497,8 +511,8 @@ static void test_no_call_is_lost_at_the_edge_of_idleness(void **state) {
         for (int round = 0; round < 20; round++) {
                 bench_until_gone(b, HELPER_NAME);
                 for (size_t i = 0; i < ELEMENTSOF(calls); i++)
-                        calls[i] = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check", true,
-                                               "s", NIC);
+                        calls[i] = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
+                                               "Check", true, "s", NIC);
                 for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                         bench_expect_success(bench_finish(b, calls[i]));
         }

@@ -121,15 +121,24 @@ char *fake_host_read(FakeHost *h, const char *path) {
 /* What every host has. */
 static void furnish(FakeHost *h) {
         static const char *const directories[] = {
-                        "dev/vfio",           GRANTS_DIR,
-                        MOVES_DIR,            LOCKS_DIR,
-                        "fake/held",          "fake/lock",
-                        "fake/natural",       "sys/bus/pci/devices",
-                        "sys/bus/pci/slots",  "sys/bus/pci/drivers/" VFIO_DRIVER,
-                        "sys/class/block",    "sys/class/net",
-                        "sys/class/graphics", "sys/class/tty",
-                        "sys/class/iommu",    "sys/dev/block",
-                        "sys/devices",        "sys/fs",
+                        "dev/vfio",
+                        GRANTS_DIR,
+                        MOVES_DIR,
+                        LOCKS_DIR,
+                        "fake/held",
+                        "fake/lock",
+                        "fake/natural",
+                        "sys/bus/pci/devices",
+                        "sys/bus/pci/slots",
+                        ("sys/bus/pci/drivers/" VFIO_DRIVER),
+                        "sys/class/block",
+                        "sys/class/net",
+                        "sys/class/graphics",
+                        "sys/class/tty",
+                        "sys/class/iommu",
+                        "sys/dev/block",
+                        "sys/devices",
+                        "sys/fs",
                         "sys/kernel/iommu_groups",
         };
 
@@ -142,7 +151,8 @@ static void furnish(FakeHost *h) {
         fake_host_write(h, "sys/bus/pci/drivers_probe", "%s", "");
         fake_host_write(h, "dev/vfio/vfio", "%s", "");
         fake_host_write(h, "proc/cmdline", "root=/dev/vda1 quiet\n");
-        fake_host_write(h, "proc/interrupts", "           CPU0\n  0:         12   IO-APIC   2-edge      timer\n");
+        fake_host_write(h, "proc/interrupts",
+                        "           CPU0\n  0:         12   IO-APIC   2-edge      timer\n");
         fake_host_write(h, "proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
         fake_host_write(h, "proc/self/mountinfo",
                         "22 1 0:21 / /proc rw,relatime shared:5 - proc proc rw\n"
@@ -207,7 +217,8 @@ static void write_ids(FakeHost *h, const char *dir, const FakeDevice *d) {
         };
         char path[PATH_MAX];
 
-#define ATTRIBUTE(name, ...) (snprintf(path, sizeof path, "%s/" name, dir), fake_host_write(h, path, __VA_ARGS__))
+#define ATTRIBUTE(name, ...)                                                                                \
+        (snprintf(path, sizeof path, "%s/" name, dir), fake_host_write(h, path, __VA_ARGS__))
         ATTRIBUTE("vendor", "0x%04x\n", d->vendor);
         ATTRIBUTE("device", "0x%04x\n", d->device);
         ATTRIBUTE("subsystem_vendor", "0x%04x\n", d->subsystem_vendor);

@@ -134,7 +134,8 @@ static void mind_vfio_node(const char *device_dir) {
 
         if (set_of(device_dir, set) < 0)
                 return;
-        (void)sysfs_each(AT_FDCWD, at_root(path, "sys/kernel/iommu_groups/%s/devices", set), count_entry, &c);
+        (void)sysfs_each(AT_FDCWD, at_root(path, "sys/kernel/iommu_groups/%s/devices", set), count_entry,
+                         &c);
         at_root(path, "dev/vfio/%s", set);
         if (c.n > 0)
                 append_line(path, "", O_CREAT);
@@ -166,7 +167,8 @@ int fake_kernel_bind(const char *device_dir, const char *driver) {
                 return -EINVAL;
 
         at_root(path, "sys/bus/pci/drivers/%s/%s", driver, address);
-        (void)snprintf(target, sizeof target, "../../../../%s", device_dir + strlen(fake_root) + strlen("/sys/"));
+        (void)snprintf(target, sizeof target, "../../../../%s",
+                       device_dir + strlen(fake_root) + strlen("/sys/"));
         if (symlink(target, path) < 0 && errno != EEXIST)
                 return -errno;
 
@@ -356,7 +358,8 @@ static void die(const char *action, const Request *q) {
         uint64_t pid;
 
         log_write("%s %s = KILL\n", q->what, q->address);
-        if (startswith(action, "crash") && sysfs_read_u64(AT_FDCWD, at_root(path, "fake/helper.pid"), 10, &pid) >= 0)
+        if (startswith(action, "crash") &&
+            sysfs_read_u64(AT_FDCWD, at_root(path, "fake/helper.pid"), 10, &pid) >= 0)
                 (void)kill((pid_t)pid, SIGKILL);
         (void)kill(getpid(), SIGKILL);
 }

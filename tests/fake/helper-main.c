@@ -23,9 +23,12 @@ static void write_pid(const char *root) {
 
 int main(int argc, char *argv[]) {
         static const struct option options[] = {
-                        {"root", required_argument, NULL, 'r'},       {"root-uid", required_argument, NULL, 'u'},
-                        {"daemon-uid", required_argument, NULL, 'd'}, {"idle-ms", required_argument, NULL, 'i'},
-                        {"log", required_argument, NULL, 'l'},        {0},
+                        {"root", required_argument, NULL, 'r'},
+                        {"root-uid", required_argument, NULL, 'u'},
+                        {"daemon-uid", required_argument, NULL, 'd'},
+                        {"idle-ms", required_argument, NULL, 'i'},
+                        {"log", required_argument, NULL, 'l'},
+                        {0},
         };
         HelperConfig config = {.idle_usec = UINT64_MAX};
         int c, fd, r;

@@ -26,16 +26,32 @@ static inline int fixture_setup(void **state) {
         FakeHost *h;
 
         *state = h = fake_host_new();
-        fake_host_add_device(h, &(FakeDevice){.address = NIC, .vendor = 0x8086, .device = 0x10d3,
-                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 7,
-                                              .reset_methods = "flr bus", .slot = "1"});
-        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE, .vendor = 0x1b36, .device = 0x000e,
-                                              .class_code = 0x060400, .iommu_set = 9});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC, .vendor = 0x8086, .device = 0x10d3,
-                                              .class_code = 0x020000, .driver = "e1000e", .iommu_set = 9,
+        fake_host_add_device(h, &(FakeDevice){.address = NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 7,
+                                              .reset_methods = "flr bus",
+                                              .slot = "1"});
+        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE,
+                                              .vendor = 0x1b36,
+                                              .device = 0x000e,
+                                              .class_code = 0x060400,
+                                              .iommu_set = 9});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 9,
                                               .below = BRIDGE});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME, .vendor = 0x1b36, .device = 0x0010,
-                                              .class_code = 0x010802, .driver = "nvme", .iommu_set = 9,
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME,
+                                              .vendor = 0x1b36,
+                                              .device = 0x0010,
+                                              .class_code = 0x010802,
+                                              .driver = "nvme",
+                                              .iommu_set = 9,
                                               .below = BRIDGE});
         return 0;
 }

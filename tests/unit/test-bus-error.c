@@ -68,9 +68,9 @@ static void test_names_are_those_of_the_interface(void **state _unused_) {
 }
 
 static void test_strange_errors_are_the_helper_failing(void **state _unused_) {
-        static const char *const names[] = {SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NO_REPLY,
-                                            "org.verge.Passthrough.Error.", "org.verge.Passthrough.Error.None",
-                                            "org.verge.Passthrough.ErrorBusy"};
+        static const char *const names[] = {
+                        SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NO_REPLY, "org.verge.Passthrough.Error.",
+                        "org.verge.Passthrough.Error.None", "org.verge.Passthrough.ErrorBusy"};
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
@@ -84,8 +84,16 @@ static void test_strange_errors_are_the_helper_failing(void **state _unused_) {
 }
 
 static void test_unique_names(void **state _unused_) {
-        static const char *const bad[] = {"",    ":",     ":1",  "org.verge.Passthrough", "1.42",
-                                          ":1.4'2", ":1.42,arg0='x'", ":1 .2", ":1..2", ":1.42\n"};
+        static const char *const bad[] = {"",
+                                          ":",
+                                          ":1",
+                                          "org.verge.Passthrough",
+                                          "1.42",
+                                          ":1.4'2",
+                                          ":1.42,arg0='x'",
+                                          ":1 .2",
+                                          ":1..2",
+                                          ":1.42\n"};
 
         assert_true(bus_name_is_unique(":1.42"));
         assert_false(bus_name_is_unique(NULL));

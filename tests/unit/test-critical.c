@@ -11,7 +11,8 @@
 static void add(FakeHost *h, const char *address, uint32_t class_code) {
         static unsigned set = 20;
 
-        fake_host_add_device(h, &(FakeDevice){.address = address, .class_code = class_code, .iommu_set = set++});
+        fake_host_add_device(
+                        h, &(FakeDevice){.address = address, .class_code = class_code, .iommu_set = set++});
 }
 
 /* A host with two NICs, two NVMe and a SATA controller, of which it uses nothing. */
@@ -157,8 +158,10 @@ static void test_btrfs_over_two_disks(void **state) {
 
         /* mountinfo has a number that is no device, and names only one of the two. */
         fake_host_mount(h, "0:42", "/pool", "btrfs", "/dev/nvme0n1");
-        fake_host_link(h, "sys/fs/btrfs/8e0d8a4d-0000-4000-8000-000000000000/devices/nvme0n1", "../../../../x");
-        fake_host_link(h, "sys/fs/btrfs/8e0d8a4d-0000-4000-8000-000000000000/devices/nvme1n1", "../../../../x");
+        fake_host_link(h, "sys/fs/btrfs/8e0d8a4d-0000-4000-8000-000000000000/devices/nvme0n1",
+                       "../../../../x");
+        fake_host_link(h, "sys/fs/btrfs/8e0d8a4d-0000-4000-8000-000000000000/devices/nvme1n1",
+                       "../../../../x");
         fake_host_write(h, "sys/fs/btrfs/features/raid56", "1\n");
         expect(h, "0000:00:04.0", BIT(MOUNTED));
         expect(h, "0000:00:05.0", BIT(MOUNTED));
@@ -212,8 +215,9 @@ static void test_a_disk_behind_vmd_holds_both(void **state) {
 
         add(h, "0000:00:0e.0", 0x010400);
         add(h, "10000:e1:00.0", 0x010802);
-        fake_host_add_block(h, "devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/"
-                               "nvme/nvme5/nvme5n1",
+        fake_host_add_block(h,
+                            "devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/"
+                            "nvme/nvme5/nvme5n1",
                             "259:20");
         fake_host_mount(h, "259:20", "/", "ext4", "/dev/nvme5n1");
         expect(h, "0000:00:0e.0", BIT(MOUNTED));
@@ -290,9 +294,13 @@ static void test_console_on_a_pci_uart(void **state) {
 static void test_boot_vga_and_framebuffers(void **state) {
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:08.0", .class_code = 0x030000,
-                                              .iommu_set = 40, .boot_vga = true});
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:09.0", .class_code = 0x030000, .iommu_set = 41});
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:08.0",
+                                              .class_code = 0x030000,
+                                              .iommu_set = 40,
+                                              .boot_vga = true});
+        fake_host_add_device(
+                        h,
+                        &(FakeDevice){.address = "0000:00:09.0", .class_code = 0x030000, .iommu_set = 41});
         expect(h, "0000:00:08.0", BIT(CONSOLE));
         expect(h, "0000:00:09.0", 0);
 
@@ -315,8 +323,10 @@ static void test_functions_virtual_and_physical(void **state) {
 
         add(h, "0000:00:0a.0", 0x020000);
         expect(h, "0000:00:0a.0", 0);
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0a.1", .class_code = 0x020000,
-                                              .iommu_set = 50, .physfn = "0000:00:0a.0"});
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0a.1",
+                                              .class_code = 0x020000,
+                                              .iommu_set = 50,
+                                              .physfn = "0000:00:0a.0"});
         expect(h, "0000:00:0a.0", BIT(PF_WITH_VFS));
         expect(h, "0000:00:0a.1", 0);
 }
@@ -324,10 +334,12 @@ static void test_functions_virtual_and_physical(void **state) {
 static void test_firmware_mappings(void **state) {
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0b.0", .iommu_set = 60,
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0b.0",
+                                              .iommu_set = 60,
                                               .reserved = "0x00000000bdf6f000 0x00000000bdf7dfff direct\n"
                                                           "0x00000000fee00000 0x00000000feefffff msi\n"});
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0c.0", .iommu_set = 61,
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:00:0c.0",
+                                              .iommu_set = 61,
                                               .reserved = "0x00000000bdf6f000 0x00000000bdf7dfff "
                                                           "direct-relaxable\n"
                                                           "0x00000000fee00000 0x00000000feefffff msi\n"});
@@ -414,7 +426,8 @@ static void test_words(void **state _unused_) {
         char buf[256];
 
         for (int i = 0; i < CRITICAL_REASON_MAX; i++)
-                assert_int_equal(critical_reason_from_string(critical_reason_to_string((CriticalReason)i)), i);
+                assert_int_equal(critical_reason_from_string(critical_reason_to_string((CriticalReason)i)),
+                                 i);
         assert_string_equal(critical_format(0, buf, sizeof buf), "");
         assert_string_equal(critical_format(BIT(MOUNTED) | BIT(SWAP), buf, sizeof buf), "mounted, swap");
         for (size_t size = 1; size < sizeof buf; size++)

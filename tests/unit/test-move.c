@@ -107,8 +107,8 @@ static int teardown(void **state) {
 }
 
 static void test_read_by_number(void **state) {
-        static const char *const bad[] = {"",    "-1", "x", "7x", "0x7", "../7", ".7", "4294967296",
-                                          "9999999999", "99999999999", "07", "7.tmp"};
+        static const char *const bad[] = {"",   "-1",         "x",          "7x",          "0x7", "../7",
+                                          ".7", "4294967296", "9999999999", "99999999999", "07",  "7.tmp"};
         FakeHost *h = *state;
         char text[MOVE_TEXT_SIZE], path[64];
         Move m;

@@ -84,8 +84,9 @@ static void test_every_address_round_trips(void **state _unused_) {
 }
 
 static void test_order_is_that_of_the_text(void **state _unused_) {
-        static const char *const sorted[] = {"0000:00:00.0", "0000:00:00.1", "0000:00:01.0", "0000:01:00.0",
-                                             "0000:ff:1f.7", "0001:00:00.0", "ffff:00:00.0", "10000:00:00.0"};
+        static const char *const sorted[] = {"0000:00:00.0", "0000:00:00.1", "0000:00:01.0",
+                                             "0000:01:00.0", "0000:ff:1f.7", "0001:00:00.0",
+                                             "ffff:00:00.0", "10000:00:00.0"};
         PciAddress a, b;
 
         for (size_t i = 0; i < ELEMENTSOF(sorted); i++)

@@ -5,7 +5,7 @@
 #include "sysfs.h"
 
 /* Identifier string "NIC", then VPD-R with PN "A1" and SN "S123 ", then the end tag. */
-static const uint8_t vpd[] = {0x82, 3, 0, 'N', 'I', 'C', 0x90, 13, 0,   'P', 'N', 2,
+static const uint8_t vpd[] = {0x82, 3,   0,   'N', 'I', 'C', 0x90, 13,  0,   'P', 'N', 2,
                               'A',  '1', 'S', 'N', 5,   'S', '1',  '2', '3', ' ', 0x78};
 
 static const FakeDevice nic = {.address = "0000:3b:00.0",
@@ -103,7 +103,8 @@ static void test_nvme_serial_comes_from_its_controller(void **state) {
 }
 
 static void test_same_compares_what_is_known(void **state _unused_) {
-        const PciIdentity a = {.address = {0, 1, 0, 0}, .vendor = 1, .device = 2, .serial = "S", .slot = "5"};
+        const PciIdentity a = {
+                        .address = {0, 1, 0, 0}, .vendor = 1, .device = 2, .serial = "S", .slot = "5"};
         PciIdentity b = a;
 
         assert_true(pci_identity_same(&a, &b));
@@ -137,12 +138,10 @@ static void test_sanitize(void **state _unused_) {
                 size_t length, size;
                 const char *result;
         } table[] = {
-                        {"abc", 3, 16, "abc"},          {"  abc  ", 7, 16, "abc"},
-                        {"a\nb", 3, 16, "a?b"},         {"a\0b", 3, 16, "a"},
-                        {"\xc3\xa4", 2, 16, "??"},      {"abcdef", 6, 4, "abc"},
-                        {"ab   cd", 7, 5, "ab"},        {"", 0, 16, ""},
-                        {"     ", 5, 16, ""},           {"abc", 2, 16, "ab"},
-                        {"x", 1, 1, ""},                {"\x7f", 1, 16, "?"},
+                        {"abc", 3, 16, "abc"},   {"  abc  ", 7, 16, "abc"}, {"a\nb", 3, 16, "a?b"},
+                        {"a\0b", 3, 16, "a"},    {"\xc3\xa4", 2, 16, "??"}, {"abcdef", 6, 4, "abc"},
+                        {"ab   cd", 7, 5, "ab"}, {"", 0, 16, ""},           {"     ", 5, 16, ""},
+                        {"abc", 2, 16, "ab"},    {"x", 1, 1, ""},           {"\x7f", 1, 16, "?"},
         };
         char buf[16];
 
@@ -242,15 +241,16 @@ static void test_iommu_set_errors(void **state) {
 
         for (unsigned i = 0; i < DEVICES_PER_CALL_MAX; i++) {
                 a = (PciAddress){0, 7, (uint8_t)(i / 8), (uint8_t)(i % 8)};
-                fake_host_add_device(
-                                h, &(FakeDevice){.address = pci_address_format(&a, address), .iommu_set = 7});
+                fake_host_add_device(h, &(FakeDevice){.address = pci_address_format(&a, address),
+                                                      .iommu_set = 7});
         }
         assert_int_equal(iommu_set_read(fd, &set), -E2BIG);
         fake_host_remove_device(h, "0000:07:00.0");
         assert_int_equal(iommu_set_read(fd, &set), 0);
         assert_int_equal(set.n_members, DEVICES_PER_CALL_MAX);
 
-        fake_host_link(h, "sys/devices/pci0000:3b/0000:3b:00.0/iommu_group", "../../../kernel/iommu_groups/7x");
+        fake_host_link(h, "sys/devices/pci0000:3b/0000:3b:00.0/iommu_group",
+                       "../../../kernel/iommu_groups/7x");
         assert_int_equal(iommu_set_read(fd, &set), -EBADMSG);
 }
 

@@ -80,8 +80,10 @@ static void test_no_iommu_cannot_be_overridden(void **state) {
 
         fake_host_add_device(h, &(FakeDevice){.address = "0000:66:00.0", .class_code = 0x020000});
         assert_failure(grant(h, UINT32_MAX, LIST("0000:66:00.0")), FAILURE_CRITICAL, "IOMMU");
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:01:10.0", .class_code = 0x020000,
-                                              .iommu_set = 30, .physfn = NIC});
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:01:10.0",
+                                              .class_code = 0x020000,
+                                              .iommu_set = 30,
+                                              .physfn = NIC});
         assert_failure(grant(h, UINT32_MAX, LIST(NIC)), FAILURE_CRITICAL, "virtual functions");
 }
 
@@ -155,7 +157,8 @@ static void test_revoke_outlives_the_device(void **state) {
         assert_failure(take_back(h, LIST(NIC)), FAILURE_NOT_GRANTED, NIC);
 }
 
-static WorkerResult prepare(FakeHost *h, worker_work_t work, uint32_t consent, const char *const *addresses) {
+static WorkerResult prepare(FakeHost *h, worker_work_t work, uint32_t consent,
+                            const char *const *addresses) {
         Request q = {.consent = consent};
         WorkerResult result;
 
@@ -187,8 +190,10 @@ static void test_the_prompt_hides_nothing(void **state) {
         WorkerResult result;
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:66:00.0", .class_code = 0x020000,
-                                              .driver = "e1000", .iommu_set = 66});
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:66:00.0",
+                                              .class_code = 0x020000,
+                                              .driver = "e1000",
+                                              .iommu_set = 66});
         result = prepare(h, request_prepare_grant, 0, LIST(NIC, "0000:66:00.0"));
         assert_success(result.failure);
         assert_string_equal(result.prompt.driver, "e1000e, e1000");
@@ -200,7 +205,8 @@ static void test_the_prompt_names_what_is_overridden(void **state) {
 
         fake_host_add_net(h, "devices/pci0000:01/" NIC "/net/eth1");
         fake_host_add_network_address(h, "eth1", "192.0.2.7");
-        result = prepare(h, request_prepare_grant, 1U << CRITICAL_ADDRESS | 1U << CRITICAL_MOUNTED, LIST(NIC));
+        result = prepare(h, request_prepare_grant, 1U << CRITICAL_ADDRESS | 1U << CRITICAL_MOUNTED,
+                         LIST(NIC));
         assert_success(result.failure);
         assert_string_equal(result.prompt.consent, "address");
         assert_int_equal(result.critical, 1U << CRITICAL_ADDRESS);

@@ -202,7 +202,8 @@ static void test_a_failed_unwinding_is_told_behind_the_cause(void **state) {
 
 /* The first line of the log that this device has after the swap, if any. */
 static const char *line_of(const char *log, unsigned after, const char *address) {
-        for (const char *line = log; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        for (const char *line = log; line && *line;
+             line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
                 if (after > 0)
                         after--;
                 else if (memmem(line, strcspn(line, "\n"), address, strlen(address)))
@@ -292,9 +293,8 @@ static void test_a_bad_grant_is_none(void **state) {
 static void test_the_grant_is_for_this_card(void **state) {
         static const struct {
                 const char *attribute, *value;
-        } table[] = {{"device", "0x10d4\n"},          {"vendor", "0x8087\n"},
-                     {"subsystem_device", "0x1\n"},   {"subsystem_vendor", "0x1\n"},
-                     {"revision", "0x99\n"},          {"class", "0x020001\n"}};
+        } table[] = {{"device", "0x10d4\n"},        {"vendor", "0x8087\n"}, {"subsystem_device", "0x1\n"},
+                     {"subsystem_vendor", "0x1\n"}, {"revision", "0x99\n"}, {"class", "0x020001\n"}};
         FakeHost *h = *state;
         char path[128];
 
@@ -321,7 +321,8 @@ static void test_the_grant_is_for_this_slot(void **state) {
 static void test_the_grant_is_for_this_set(void **state) {
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:02:00.0", .class_code = 0x020000, .iommu_set = 7});
+        fake_host_add_device(
+                        h, &(FakeDevice){.address = "0000:02:00.0", .class_code = 0x020000, .iommu_set = 7});
         fake_host_clear(h);
         refused(h, MOVE_BIND, NIC, FAILURE_IDENTITY_CHANGED, "other devices share its IOMMU set");
         fake_host_remove_device(h, "0000:02:00.0");
@@ -422,8 +423,10 @@ static void test_bridges_and_strangers(void **state) {
 static void test_a_pf_with_vfs_stays(void **state) {
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:01:10.0", .class_code = 0x020000,
-                                              .iommu_set = 30, .physfn = NIC});
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:01:10.0",
+                                              .class_code = 0x020000,
+                                              .iommu_set = 30,
+                                              .physfn = NIC});
         fake_host_clear(h);
         refused(h, MOVE_BIND, NIC, FAILURE_CRITICAL, "virtual functions");
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The main job: an administrator without root takes real devices from the host and gives them back."""
 
+import shlex
+from pathlib import Path
+
 from vmlab.cases import case, until
 
 from product import (BUS, DEVICE, HELPER, HELPER_PATH, MANAGER, PCI, ROOT, device_call, devices, driver_of, get, grant_call,
@@ -227,3 +230,21 @@ def _(vm):
         text = vm.sh(f"systemd-analyze security --no-pager {unit}.service")
         exposure = float(text.splitlines()[-1].split("exposure level for")[1].split(":")[1].split()[0])
         assert exposure <= most, text.splitlines()[-1]
+
+
+@case("tools/prompt lets polkit ask in the terminal that calls", deadline=90)
+def _(vm):
+    nic = vm.pci("nic")
+    vm.write("/tmp/prompt", (Path(__file__).resolve().parents[3] / "tools/prompt").read_text())
+    vm.sh("chmod 755 /tmp/prompt")
+    call = shlex.join(["/tmp/prompt", *grant_call([nic])])
+    terminal = vm.spawn(["script", "-qec", call, "/dev/null"], user="admin")
+    terminal.wait_for("Password:", 40)
+    # What is typed before echo is off is thrown away by the agent.
+    until("for t in /dev/pts/[0-9]*; do stty -a -F $t | grep -q -- '-echo ' && exit; done; false", "echo is off", vm)
+    terminal.write("admin\n")
+    result = terminal.wait(40)
+    assert result.ok, result.describe()
+    assert get(vm, nic, "Granted") is True
+    until("! pgrep -x pkttyagent", "the agent went with the command", vm)
+    restore(vm, [nic])

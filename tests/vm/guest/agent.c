@@ -43,12 +43,12 @@
 
 typedef struct Job {
         uint32_t id;
-        pid_t pid;              /* 0: this slot is free */
-        int in;                 /* -1 when closed */
-        int out[2];             /* stdout, stderr */
-        char *queued;           /* bytes that its stdin has not taken yet */
+        pid_t pid;    /* 0: this slot is free */
+        int in;       /* -1 when closed */
+        int out[2];   /* stdout, stderr */
+        char *queued; /* bytes that its stdin has not taken yet */
         size_t n_queued;
-        bool end_queued;        /* close stdin when the queue is empty */
+        bool end_queued; /* close stdin when the queue is empty */
 } Job;
 
 static Job jobs[JOBS_MAX];
@@ -66,19 +66,19 @@ static void write_all(int fd, const void *data, size_t n) {
                 ssize_t done = write(fd, p, n);
 
                 if (done < 0 && (errno == EINTR || errno == EAGAIN)) {
-                        (void) poll(&(struct pollfd) { .fd = fd, .events = POLLOUT }, 1, -1);
+                        (void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
                         continue;
                 }
                 if (done < 0)
                         die("port");
                 p += done;
-                n -= (size_t) done;
+                n -= (size_t)done;
         }
 }
 
 static void send_frame(uint32_t id, char type, const void *payload, size_t n) {
         char head[9];
-        uint32_t length = (uint32_t) (5 + n);
+        uint32_t length = (uint32_t)(5 + n);
 
         memcpy(head, &length, 4);
         memcpy(head + 4, &id, 4);
@@ -97,18 +97,18 @@ static int open_port(void) {
                 char path[512], name[64] = "";
                 FILE *f;
 
-                (void) snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", entry->d_name);
+                (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", entry->d_name);
                 f = fopen(path, "re");
                 if (!f)
                         continue;
                 if (fgets(name, sizeof(name), f) && strcmp(name, PORT_NAME "\n") == 0) {
-                        (void) snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+                        (void)snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
                         fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
                 }
-                (void) fclose(f);
+                (void)fclose(f);
         }
         if (dir)
-                (void) closedir(dir);
+                (void)closedir(dir);
         return fd;
 }
 
@@ -143,15 +143,15 @@ static int become(const char *user) {
         if (chdir(pw->pw_dir) < 0 && chdir("/") < 0)
                 return -errno;
 
-        (void) clearenv();
-        (void) setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-        (void) setenv("HOME", pw->pw_dir, 1);
-        (void) setenv("USER", user, 1);
-        (void) setenv("LOGNAME", user, 1);
-        (void) setenv("SHELL", "/bin/sh", 1);
-        (void) setenv("LC_ALL", "C.UTF-8", 1);
-        (void) setenv("SYSTEMD_PAGER", "cat", 1);
-        (void) setenv("SYSTEMD_COLORS", "0", 1);
+        (void)clearenv();
+        (void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+        (void)setenv("HOME", pw->pw_dir, 1);
+        (void)setenv("USER", user, 1);
+        (void)setenv("LOGNAME", user, 1);
+        (void)setenv("SHELL", "/bin/sh", 1);
+        (void)setenv("LC_ALL", "C.UTF-8", 1);
+        (void)setenv("SYSTEMD_PAGER", "cat", 1);
+        (void)setenv("SYSTEMD_COLORS", "0", 1);
         return 0;
 }
 
@@ -159,20 +159,20 @@ _Noreturn static void child(const char *user, char **argv, const int *fds) {
         sigset_t none;
         int r;
 
-        (void) setsid();
+        (void)setsid();
         for (int i = 0; i < 3; i++)
                 if (dup2(fds[i], i) < 0)
                         _exit(126);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)signal(SIGPIPE, SIG_DFL);
 
         r = become(user);
         if (r < 0) {
                 fprintf(stderr, "lab agent: user %s: %s\n", user, strerror(-r));
                 _exit(126);
         }
-        (void) execvp(argv[0], argv);
+        (void)execvp(argv[0], argv);
         fprintf(stderr, "lab agent: %s: %s\n", argv[0], strerror(errno));
         _exit(127);
 }
@@ -186,7 +186,7 @@ static Job *find_job(uint32_t id) {
 
 static void close_fd(int *fd) {
         if (*fd >= 0)
-                (void) close(*fd);
+                (void)close(*fd);
         *fd = -1;
 }
 
@@ -209,20 +209,20 @@ static void start_job(uint32_t id, char *payload, size_t n) {
         if (!job || pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
                 die("no room for another command");
 
-        *job = (Job) { .id = id, .in = in[1], .out = { out[0], err[0] } };
+        *job = (Job){.id = id, .in = in[1], .out = {out[0], err[0]}};
         job->pid = fork();
         if (job->pid < 0)
                 die("fork");
         if (job->pid == 0)
-                child(payload, argv, (int[]) { in[0], out[1], err[1] });
+                child(payload, argv, (int[]){in[0], out[1], err[1]});
 
-        (void) close(in[0]);
-        (void) close(out[1]);
-        (void) close(err[1]);
-        (void) fcntl(job->in, F_SETFL, O_NONBLOCK);
-        (void) fcntl(job->out[0], F_SETFL, O_NONBLOCK);
-        (void) fcntl(job->out[1], F_SETFL, O_NONBLOCK);
-        pid = (uint32_t) job->pid;
+        (void)close(in[0]);
+        (void)close(out[1]);
+        (void)close(err[1]);
+        (void)fcntl(job->in, F_SETFL, O_NONBLOCK);
+        (void)fcntl(job->out[0], F_SETFL, O_NONBLOCK);
+        (void)fcntl(job->out[1], F_SETFL, O_NONBLOCK);
+        pid = (uint32_t)job->pid;
         send_frame(id, 'S', &pid, sizeof(pid));
 }
 
@@ -237,7 +237,7 @@ static void feed(Job *job) {
                         close_fd(&job->in);
                         break;
                 }
-                job->n_queued -= (size_t) n;
+                job->n_queued -= (size_t)n;
                 memmove(job->queued, job->queued + n, job->n_queued);
         }
         if (job->end_queued || job->in < 0)
@@ -266,7 +266,7 @@ static void drain(Job *job, int which) {
                                 close_fd(&job->out[which]);
                         return;
                 }
-                send_frame(job->id, which == 0 ? 'O' : 'X', buffer, (size_t) n);
+                send_frame(job->id, which == 0 ? 'O' : 'X', buffer, (size_t)n);
         }
         close_fd(&job->out[which]);
 }
@@ -290,7 +290,7 @@ static void reap(void) {
                         close_fd(&job->out[0]);
                         close_fd(&job->out[1]);
                         free(job->queued);
-                        *job = (Job) {};
+                        *job = (Job){};
                 }
 }
 
@@ -315,7 +315,7 @@ static void dispatch(uint32_t id, char type, char *payload, size_t n) {
         case 'K':
                 assert(n == sizeof(signal_number));
                 memcpy(&signal_number, payload, sizeof(signal_number));
-                (void) kill(-job->pid, (int) signal_number);
+                (void)kill(-job->pid, (int)signal_number);
                 break;
         default:
                 assert(false);
@@ -332,10 +332,10 @@ static void read_port(void) {
         if (n <= 0) {
                 /* Nobody at the other end (yet): the port is readable all the time then. */
                 if (n == 0)
-                        (void) poll(NULL, 0, 100);
+                        (void)poll(NULL, 0, 100);
                 return;
         }
-        filled += (size_t) n;
+        filled += (size_t)n;
         while (filled >= 4) {
                 memcpy(&length, buffer, 4);
                 assert(length >= 5 && length <= FRAME_MAX);
@@ -351,8 +351,8 @@ static void read_port(void) {
 static void loop(int signals) {
         for (;;) {
                 struct pollfd fds[2 + 3 * JOBS_MAX] = {
-                        { .fd = port, .events = POLLIN },
-                        { .fd = signals, .events = POLLIN },
+                                {.fd = port, .events = POLLIN},
+                                {.fd = signals, .events = POLLIN},
                 };
                 struct signalfd_siginfo info;
 
@@ -360,9 +360,9 @@ static void loop(int signals) {
                         const Job *job = &jobs[i];
                         bool used = job->pid > 0, writes = used && job->n_queued > 0;
 
-                        fds[2 + 3 * i] = (struct pollfd) { .fd = writes ? job->in : -1, .events = POLLOUT };
-                        fds[3 + 3 * i] = (struct pollfd) { .fd = used ? job->out[0] : -1, .events = POLLIN };
-                        fds[4 + 3 * i] = (struct pollfd) { .fd = used ? job->out[1] : -1, .events = POLLIN };
+                        fds[2 + 3 * i] = (struct pollfd){.fd = writes ? job->in : -1, .events = POLLOUT};
+                        fds[3 + 3 * i] = (struct pollfd){.fd = used ? job->out[0] : -1, .events = POLLIN};
+                        fds[4 + 3 * i] = (struct pollfd){.fd = used ? job->out[1] : -1, .events = POLLIN};
                 }
                 if (poll(fds, 2 + 3 * JOBS_MAX, -1) < 0 && errno != EINTR)
                         die("poll");
@@ -390,20 +390,20 @@ int main(void) {
         for (int tries = 0; port < 0 && tries < 600; tries++) {
                 port = open_port();
                 if (port < 0)
-                        (void) poll(NULL, 0, 100);
+                        (void)poll(NULL, 0, 100);
         }
         if (port < 0)
                 die("no virtio-serial port " PORT_NAME);
 
-        (void) signal(SIGPIPE, SIG_IGN);
-        (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGCHLD);
-        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)sigemptyset(&mask);
+        (void)sigaddset(&mask, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &mask, NULL);
         signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         if (signals < 0)
                 die("signalfd");
 
-        (void) uname(&kernel);
+        (void)uname(&kernel);
         send_frame(0, 'H', kernel.release, strlen(kernel.release));
         loop(signals);
 }

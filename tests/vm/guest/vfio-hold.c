@@ -70,17 +70,17 @@ static int open_group(const char *address) {
         char link[128], target[512], node[64];
         ssize_t n;
 
-        (void) snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", address);
+        (void)snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", address);
         n = readlink(link, target, sizeof(target) - 1);
         if (n < 0)
                 die(link);
         target[n] = '\0';
-        (void) snprintf(node, sizeof(node), "/dev/vfio/%s", strrchr(target, '/') + 1);
+        (void)snprintf(node, sizeof(node), "/dev/vfio/%s", strrchr(target, '/') + 1);
         return open_node(node);
 }
 
 static int device_by_group(int group, const char *address) {
-        struct vfio_group_status status = { .argsz = sizeof(status) };
+        struct vfio_group_status status = {.argsz = sizeof(status)};
         int container, device;
 
         container = open_node("/dev/vfio/vfio");
@@ -105,13 +105,13 @@ static int open_cdev(const char *address) {
         struct dirent *entry;
         DIR *dir;
 
-        (void) snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", address);
+        (void)snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", address);
         dir = opendir(path);
         if (!dir)
                 die(path);
         while ((entry = readdir(dir)))
                 if (strncmp(entry->d_name, "vfio", 4) == 0) {
-                        (void) snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
+                        (void)snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
                         return open_node(path);
                 }
         errno = ENOENT;
@@ -119,9 +119,9 @@ static int open_cdev(const char *address) {
 }
 
 static void attach_cdev(int device) {
-        struct bind_iommufd bind = { .argsz = sizeof(bind) };
-        struct ioas_alloc alloc = { .size = sizeof(alloc) };
-        struct attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+        struct bind_iommufd bind = {.argsz = sizeof(bind)};
+        struct ioas_alloc alloc = {.size = sizeof(alloc)};
+        struct attach_iommufd_pt attach = {.argsz = sizeof(attach)};
 
         bind.iommufd = open_node("/dev/iommu");
         if (ioctl(device, BIND_IOMMUFD, &bind) < 0)
@@ -134,8 +134,8 @@ static void attach_cdev(int device) {
 }
 
 static const volatile uint32_t *map_bar0(int device, size_t *ret_size) {
-        struct vfio_region_info config = { .argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX };
-        struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
+        struct vfio_region_info config = {.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX};
+        struct vfio_region_info bar = {.argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX};
         uint16_t command;
         void *memory;
 
@@ -146,13 +146,13 @@ static const volatile uint32_t *map_bar0(int device, size_t *ret_size) {
                 return NULL;
 
         /* What the guest's BIOS would do: let the device decode memory. */
-        if (pread(device, &command, 2, (off_t) config.offset + PCI_COMMAND) != 2)
+        if (pread(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
                 die("read command register");
         command |= PCI_COMMAND_MEMORY;
-        if (pwrite(device, &command, 2, (off_t) config.offset + PCI_COMMAND) != 2)
+        if (pwrite(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
                 die("write command register");
 
-        memory = mmap(NULL, bar.size, PROT_READ, MAP_SHARED, device, (off_t) bar.offset);
+        memory = mmap(NULL, bar.size, PROT_READ, MAP_SHARED, device, (off_t)bar.offset);
         if (memory == MAP_FAILED)
                 die("map BAR 0");
         *ret_size = bar.size;
@@ -170,7 +170,7 @@ static void answer_questions(const volatile uint32_t *bar, size_t size) {
                         printf("%lx: out of range\n", offset);
                 else
                         printf("%lx: %x\n", offset, bar[offset / 4]);
-                (void) fflush(stdout);
+                (void)fflush(stdout);
         }
 }
 
@@ -208,7 +208,7 @@ int main(int argc, char **argv) {
                 bar = map_bar0(device, &size);
 
         printf("ready\n");
-        (void) fflush(stdout);
+        (void)fflush(stdout);
         answer_questions(bar, size);
         return 0;
 }

@@ -40,10 +40,10 @@ static struct {
         char password[256];
         const char *as;
         int log;
-} options = { .answer = CANCEL, .log = -1 };
+} options = {.answer = CANCEL, .log = -1};
 
 static struct {
-        char text[8192];        /* shown since the last answer */
+        char text[8192]; /* shown since the last answer */
         size_t n;
 } screen;
 
@@ -58,7 +58,7 @@ static void read_password(const char *path) {
         if (!f || !fgets(options.password, sizeof(options.password), f))
                 die(path);
         options.password[strcspn(options.password, "\n")] = '\0';
-        (void) fclose(f);
+        (void)fclose(f);
         options.answer = PASSWORD;
 }
 
@@ -76,17 +76,17 @@ static pid_t prepare_command(char **argv, int *ret_go) {
         if (pid == 0) {
                 sigset_t none;
 
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) close(go[1]);
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)close(go[1]);
                 if (read(go[0], &c, 1) != 1)
                         _exit(125);
-                (void) sigemptyset(&none);
-                (void) sigprocmask(SIG_SETMASK, &none, NULL);
-                (void) execvp(argv[0], argv);
+                (void)sigemptyset(&none);
+                (void)sigprocmask(SIG_SETMASK, &none, NULL);
+                (void)execvp(argv[0], argv);
                 fprintf(stderr, "with-agent: %s: %s\n", argv[0], strerror(errno));
                 _exit(127);
         }
-        (void) close(go[0]);
+        (void)close(go[0]);
         *ret_go = go[1];
         return pid;
 }
@@ -99,28 +99,28 @@ static pid_t start_agent(pid_t subject, int *ret_terminal) {
 
         if (pipe2(fds, O_CLOEXEC) < 0)
                 die("pipe");
-        pid = forkpty(&terminal, NULL, NULL, &(struct winsize) { .ws_row = 50, .ws_col = 500 });
+        pid = forkpty(&terminal, NULL, NULL, &(struct winsize){.ws_row = 50, .ws_col = 500});
         if (pid < 0)
                 die("forkpty");
         if (pid == 0) {
                 sigset_t none;
 
-                (void) sigemptyset(&none);
-                (void) sigprocmask(SIG_SETMASK, &none, NULL);
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) fcntl(fds[1], F_SETFD, 0);
-                (void) snprintf(process, sizeof(process), "%d", (int) subject);
-                (void) snprintf(notify, sizeof(notify), "%d", fds[1]);
-                (void) execlp("pkttyagent", "pkttyagent", "--process", process, "--notify-fd", notify, NULL);
+                (void)sigemptyset(&none);
+                (void)sigprocmask(SIG_SETMASK, &none, NULL);
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)fcntl(fds[1], F_SETFD, 0);
+                (void)snprintf(process, sizeof(process), "%d", (int)subject);
+                (void)snprintf(notify, sizeof(notify), "%d", fds[1]);
+                (void)execlp("pkttyagent", "pkttyagent", "--process", process, "--notify-fd", notify, NULL);
                 fprintf(stderr, "pkttyagent: %s\n", strerror(errno));
                 _exit(127);
         }
-        (void) close(fds[1]);
+        (void)close(fds[1]);
         while (read(fds[0], &c, 1) < 0 && errno == EINTR)
                 ;
-        (void) close(fds[0]);
+        (void)close(fds[0]);
         /* It says goodbye by closing too: give the dying one the moment to be dead. */
-        if (poll(&(struct pollfd) { .fd = terminal, .events = POLLIN }, 1, 0) > 0 ||
+        if (poll(&(struct pollfd){.fd = terminal, .events = POLLIN}, 1, 0) > 0 ||
             waitpid(pid, &status, WNOHANG) == pid) {
                 char words[512];
                 ssize_t n = read(terminal, words, sizeof(words) - 1);
@@ -143,7 +143,7 @@ static void wait_echo_off(int terminal) {
         for (int tries = 0; tries < 1000; tries++) {
                 if (tcgetattr(terminal, &settings) < 0 || !(settings.c_lflag & ECHO))
                         return;
-                (void) poll(NULL, 0, 10);
+                (void)poll(NULL, 0, 10);
         }
 }
 
@@ -157,9 +157,9 @@ static void choose_identity(int terminal) {
         char needle[128], number[16] = "1";
 
         for (char *line = strtok(screen.text, "\n"); line && options.as; line = strtok(NULL, "\n")) {
-                (void) snprintf(needle, sizeof(needle), "%s", options.as);
+                (void)snprintf(needle, sizeof(needle), "%s", options.as);
                 if (line[0] >= '0' && line[0] <= '9' && strstr(line, needle))
-                        (void) snprintf(number, sizeof(number), "%d", atoi(line));
+                        (void)snprintf(number, sizeof(number), "%d", atoi(line));
         }
         type_line(terminal, number);
 }
@@ -172,9 +172,9 @@ static void look_at_screen(int terminal, pid_t agent) {
         n = read(terminal, screen.text + screen.n, sizeof(screen.text) - 1 - screen.n);
         if (n <= 0)
                 return;
-        if (options.log >= 0 && write(options.log, screen.text + screen.n, (size_t) n) < 0)
+        if (options.log >= 0 && write(options.log, screen.text + screen.n, (size_t)n) < 0)
                 die("log");
-        screen.n += (size_t) n;
+        screen.n += (size_t)n;
         screen.text[screen.n] = '\0';
 
         if (strstr(screen.text, "Choose identity to authenticate as")) {
@@ -189,7 +189,7 @@ static void look_at_screen(int terminal, pid_t agent) {
         else if (options.answer == WRONG)
                 type_line(terminal, "this is not the password");
         else if (options.answer == CANCEL)
-                (void) kill(agent, SIGINT);
+                (void)kill(agent, SIGINT);
         screen.n = 0;
 }
 
@@ -201,8 +201,8 @@ static int play(int terminal, pid_t agent, pid_t command, int signals) {
 
         for (;;) {
                 struct pollfd fds[] = {
-                        { .fd = agent_lives ? terminal : -1, .events = POLLIN },
-                        { .fd = signals, .events = POLLIN },
+                                {.fd = agent_lives ? terminal : -1, .events = POLLIN},
+                                {.fd = signals, .events = POLLIN},
                 };
 
                 if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -228,10 +228,13 @@ static int play(int terminal, pid_t agent, pid_t command, int signals) {
 
 int main(int argc, char **argv) {
         static const struct option long_options[] = {
-                { "password", required_argument, NULL, 'p' }, { "wrong", no_argument, NULL, 'w' },
-                { "cancel", no_argument, NULL, 'c' },         { "hold", no_argument, NULL, 'h' },
-                { "as", required_argument, NULL, 'a' },       { "log", required_argument, NULL, 'l' },
-                {},
+                        {"password", required_argument, NULL, 'p'},
+                        {"wrong", no_argument, NULL, 'w'},
+                        {"cancel", no_argument, NULL, 'c'},
+                        {"hold", no_argument, NULL, 'h'},
+                        {"as", required_argument, NULL, 'a'},
+                        {"log", required_argument, NULL, 'l'},
+                        {},
         };
         int c, go, terminal, signals, code;
         pid_t command, agent;
@@ -267,9 +270,9 @@ int main(int argc, char **argv) {
                 return 125;
         }
 
-        (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGCHLD);
-        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
+        (void)sigemptyset(&mask);
+        (void)sigaddset(&mask, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &mask, NULL);
         signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
         if (signals < 0)
                 die("signalfd");
@@ -279,6 +282,6 @@ int main(int argc, char **argv) {
         if (write(go, "g", 1) != 1)
                 die("go");
         code = play(terminal, agent, command, signals);
-        (void) kill(agent, SIGKILL);
+        (void)kill(agent, SIGKILL);
         return code;
 }
