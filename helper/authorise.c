@@ -36,16 +36,14 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
 }
 
 static void on_uid(int r, uid_t uid, void *userdata) {
+        CallerKind kind = CALLER_STRANGER;
         Authorisation *a = userdata;
 
-        if (r < 0)
-                a->done(CALLER_STRANGER, a->userdata);
-        else if (uid == a->root_uid)
-                a->done(CALLER_ROOT, a->userdata);
-        else if (uid == a->daemon_uid && a->owner_known && a->owns_name)
-                a->done(CALLER_DAEMON, a->userdata);
-        else
-                a->done(CALLER_STRANGER, a->userdata);
+        if (r >= 0 && uid == a->root_uid)
+                kind = CALLER_ROOT;
+        else if (r >= 0 && uid == a->daemon_uid && a->owner_known && a->owns_name)
+                kind = CALLER_DAEMON;
+        a->done(kind, a->userdata);
 }
 
 int authorise(sd_bus_message *call, uid_t root_uid, uid_t daemon_uid, authorise_done_t done, void *userdata,

@@ -118,17 +118,21 @@ def _(vm):
     assert vm.run(f"ls {GRANTS}/*.grant").code != 0, "the grants of a set go together"
 
 
-@case("a denied user changes nothing", deadline=120)
+@case("a denied user changes nothing", deadline=180)
 def _(vm):
-    nic = vm.pci("nic")
-    for command in (grant_call([nic]), revoke_call([nic]), device_call(nic, "Bind"), device_call(nic, "Release"),
-                    device_call(nic, "Reset")):
-        result, log = vm.with_agent(command, user="alice", answer="wrong")
-        assert not result.ok, f"{result.describe()}\n{log}"
-        result = vm.run([w for w in command if "interactive" not in w], user="alice")
-        assert not result.ok, result.describe()
-    assert vm.driver(nic) == "e1000e" and override(vm, nic) == ""
-    assert vm.run(f"ls {GRANTS}/*.grant").code != 0
+    nic, vnet = vm.pci("nic"), vm.pci("vnet")
+    vm.sh(root_grant_call([nic]))
+    try:
+        for command in (grant_call([vnet]), revoke_call([nic]), device_call(nic, "Bind"),
+                        device_call(nic, "Release"), device_call(nic, "Reset")):
+            result, log = vm.with_agent(command, user="alice", answer="wrong")
+            assert not result.ok and "AUTHENTICATION FAILED" in log, f"{result.describe()}\n{log}"
+            result = vm.run([w for w in command if "interactive" not in w], user="alice")
+            assert not result.ok, result.describe()
+        assert vm.driver(nic) == "e1000e" and override(vm, nic) == ""
+        assert vm.sh(f"ls {GRANTS}") == f"{nic}.grant"
+    finally:
+        restore(vm, [nic])
 
 
 @case("the root disk, the console and the addressed NIC are refused, in a sentence", deadline=120)
@@ -214,6 +218,7 @@ def _(vm):
 @case("without polkit nobody but root gets anything", deadline=120)
 def _(vm):
     nic = vm.pci("nic")
+    vm.sh(root_grant_call([nic]))
     vm.sh("systemctl mask --runtime --now polkit")
     try:
         for command in (grant_call([nic]), device_call(nic, "Bind")):
@@ -222,6 +227,7 @@ def _(vm):
         vm.sh(["busctl", "call", BUS, path(nic), DEVICE, "Check"], user="alice")
     finally:
         vm.sh("systemctl unmask --runtime polkit; systemctl start polkit")
+        restore(vm, [nic])
 
 
 @case("both units keep to their sandbox", deadline=120)
