@@ -423,5 +423,5 @@ int main(void) {
                         CASE_GRANTED(test_a_crash_while_the_daemon_is_away),
         };
 
-        return suite_run("bus-daemon", tests);
+        return suite_run("bus-daemon", "runs its parts under several users", tests);
 }

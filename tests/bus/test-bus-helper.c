@@ -553,5 +553,5 @@ int main(void) {
                         CASE_SHORT(test_no_call_is_lost_at_the_edge_of_idleness),
         };
 
-        return suite_run("bus-helper", tests);
+        return suite_run("bus-helper", "runs its parts under several users", tests);
 }

@@ -24,7 +24,7 @@ static const Grant example = {
 };
 
 static bool same(const Grant *a, const Grant *b) {
-        return memcmp(&a->identity.address, &b->identity.address, sizeof(PciAddress)) == 0 &&
+        return pci_address_compare(&a->identity.address, &b->identity.address) == 0 &&
                pci_identity_same(&a->identity, &b->identity) &&
                streq(a->identity.serial, b->identity.serial) && streq(a->identity.slot, b->identity.slot) &&
                iommu_set_same_members(&a->set, &b->set) && streq(a->host_driver, b->host_driver) &&
@@ -173,22 +173,25 @@ static void test_truncated_text_is_no_grant(void **state _unused_) {
 
 /* One changed byte: either refused, or a grant whose text is just what stands there. */
 static void test_damaged_text_never_says_more(void **state _unused_) {
-        char text[GRANT_TEXT_SIZE], again[GRANT_TEXT_SIZE];
+        char whole[GRANT_TEXT_SIZE], text[GRANT_TEXT_SIZE], again[GRANT_TEXT_SIZE];
+        unsigned taken = 0;
         Grant g, back;
 
-        for (size_t n = 0; n == 0 || text[n - 1]; n++)
+        format_example(whole);
+        for (size_t n = 0; whole[n]; n++)
                 for (unsigned v = 1; v < 256; v += 3) {
-                        format_example(text);
+                        strcpy(text, whole);
                         text[n] = (char)v;
-                        text[GRANT_TEXT_SIZE - 1] = '\0';
-                        if (n == strlen(text) || grant_parse(text, &g) < 0)
+                        if (grant_parse(text, &g) < 0)
                                 continue;
+                        taken++;
                         assert_true(iommu_set_contains(&g.set, &g.identity.address));
                         assert_int_equal(g.consent & ~CRITICAL_OVERRIDABLE, 0);
                         assert_true(grant_format(&g, again, sizeof again) > 0);
                         assert_int_equal(grant_parse(again, &back), 0);
                         assert_true(same(&g, &back));
                 }
+        assert_true(taken > 0);
 }
 
 static void replaced(char *text, const char *line, const char *with) {

@@ -254,3 +254,27 @@ def _(vm):
     assert get(vm, nic, "Granted") is True
     until("! pgrep -x pkttyagent", "the agent went with the command", vm)
     restore(vm, [nic])
+
+
+@case("a disk that is mounted later is critical from then on, in whatever mount namespace", deadline=120)
+def _(vm):
+    nvme = vm.pci("nvme")
+    until("ls /dev/nvme*n1", "the namespace is there", vm)
+    disk = vm.sh("ls /dev/nvme*n1")
+    vm.sh(f"busybox mke2fs {disk}; mkdir -p /mnt/disk; modprobe -a ext4")
+    critical = f"busctl get-property {BUS} {path(nvme)} {DEVICE} Critical | grep -q mounted"
+    assert get(vm, nvme, "Critical") == []
+    vm.sh(f"mount {disk} /mnt/disk")
+    until(critical, "the mount is seen", vm)
+    result = vm.run(root_grant_call([nvme]))
+    assert not result.ok and "/mnt/disk" in result.err, result.describe()
+    vm.sh("umount /mnt/disk")
+    until(f"! {critical}", "it is seen to be gone", vm)
+
+    hidden = vm.spawn(f"exec unshare -m sh -c 'mount {disk} /mnt/disk && echo mounted && exec cat'")
+    hidden.wait_for("mounted")
+    result = vm.run(root_grant_call([nvme]))
+    assert not result.ok and "mounted" in result.err, result.describe()
+    hidden.close_stdin()
+    hidden.wait(10)
+    assert vm.run(f"ls {GRANTS}/*.grant").code != 0
