@@ -8,7 +8,7 @@
 #include "sysfs.h"
 
 #define HOST_USES_MAX 8192U
-#define PROC_TABLE_MAX (8U * 1024U * 1024U)
+#define UDEV_RECORD_MAX (64U * 1024U)
 #define OVS_DATAPATH "ovs-system"
 #define STACKING_MAX 12 /* dm on md on dm...: deeper than anybody builds */
 
@@ -215,7 +215,7 @@ static int add_zfs_member(const char *name, void *userdata) {
         if (sysfs_read(l->root, path, number, sizeof number) < 0)
                 return 0;
         (void)snprintf(path, sizeof path, "run/udev/data/b%s", number);
-        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
+        r = sysfs_read_full(l->root, path, UDEV_RECORD_MAX, &text);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         return strstr(text, "\nE:ID_FS_TYPE=zfs_member\n") ? add_named_block(name, l) : 0;
@@ -305,21 +305,27 @@ static int take_swap(Loader *l, char *line) {
         return r == 0 ? -ENODEV : r; /* swap on a device that we cannot find: on which one is it? */
 }
 
+/* Line by line: mounts of ordinary users (FUSE) can make the table as long as they like. */
 static int each_line(Loader *l, const char *path, int (*take)(Loader *l, char *line)) {
-        _cleanup_free_ char *text = NULL;
-        char *save = NULL;
+        _cleanup_free_ char *line = NULL;
+        _cleanup_fclose_ FILE *f = NULL;
+        _cleanup_close_ int fd = -1;
+        size_t size = 0;
         int r;
 
-        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
-        if (r < 0)
-                return r;
+        fd = openat(l->root, path, O_RDONLY | O_CLOEXEC);
+        f = fd < 0 ? NULL : fdopen(fd, "r");
+        if (!f)
+                return -errno;
+        (void)STEAL_FD(fd);
 
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        for (errno = 0; getline(&line, &size, f) >= 0; errno = 0) {
+                line[strcspn(line, "\n")] = '\0';
                 r = take(l, line);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return -errno;
 }
 
 static int add_interface(Loader *l, const char *interface);

@@ -205,14 +205,14 @@ int steps_release(Target *t) {
         Failure first = {0};
 
         for (size_t i = 0; i < t->n_members; i++) {
-                if (clear_override(t, &t->members[i]) < 0)
+                if (t->members[i].ours && clear_override(t, &t->members[i]) < 0)
                         (void)failure_set(&first, t->result->failure.kind, "%s",
                                           t->result->failure.sentence);
                 t->result->failure = (Failure){0};
         }
 
         for (size_t i = 0; i < t->n_members; i++) {
-                if (release_member(t, &t->members[i]) < 0)
+                if (t->members[i].ours && release_member(t, &t->members[i]) < 0)
                         (void)failure_set(&first, t->result->failure.kind, "%s",
                                           t->result->failure.sentence);
                 t->result->failure = (Failure){0};

@@ -272,6 +272,8 @@ bool target_is_interrupted(const Target *t, Move *ret) {
 
 int target_check_home(Target *t) {
         char address[PCI_ADDRESS_SIZE];
+        const Member *stranger = &t->members[0];
+        bool any = false, held = false;
         Move move = {0};
 
         (void)target_is_interrupted(t, &move);
@@ -279,15 +281,21 @@ int target_check_home(Target *t) {
                 Member *m = &t->members[i];
                 const PciAddress *a = &m->identity.address;
 
-                if (grant_read(t->root, a, geteuid(), &m->grant) >= 0 || iommu_set_contains(&move.set, a))
-                        continue;
-                return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
-                                   "Device %s has no valid grant; call Grant for it and its IOMMU set "
-                                   "again, then "
-                                   "Release.",
-                                   pci_address_format(a, address));
+                m->ours = grant_read(t->root, a, geteuid(), &m->grant) >= 0 ||
+                          iommu_set_contains(&move.set, a);
+                any |= m->ours;
+                if (!m->ours && member_on_vfio(m)) {
+                        held = true;
+                        stranger = m;
+                }
         }
-        return 0;
+
+        if (any && !held)
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
+                           "Device %s has no valid grant; call Grant for it and its IOMMU set again, then "
+                           "Release.",
+                           pci_address_format(&stranger->identity.address, address));
 }
 
 int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {

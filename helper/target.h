@@ -20,6 +20,7 @@ typedef struct Member {
         Grant grant;                  /* valid after target_check_grants(), or with had_grant */
         bool had_grant;               /* a Grant found an older one */
         char driver[PCI_DRIVER_SIZE]; /* now; "" when none */
+        bool ours;                    /* target_check_home(): it may be brought home */
         bool overridden;   /* its driver_override was vfio-pci at the start; see steps_check_override() */
         bool touched;      /* a step of ours has changed it */
         uint32_t critical; /* reasons that target_check_critical() found */
@@ -53,8 +54,9 @@ int target_try_lock(int root, unsigned set);
 /* Each member has a grant, of exactly this device and this set. */
 int target_check_grants(Target *t);
 
-/* May it go home? Each member has a grant for its address, or stands in the journal. That it is not what was granted
- * any more (a guest may rewrite a serial number, a sibling may have joined) must not keep it from the host. */
+/* May it go home? Those on vfio-pci have a grant for their address, or stand in the journal; others without are left
+ * alone. That it is not what was granted any more (a guest may rewrite a serial number, a sibling may have joined)
+ * must not keep a device from the host. */
 int target_check_home(Target *t);
 
 /* Is a move of this set in the journal? */
