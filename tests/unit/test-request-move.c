@@ -273,9 +273,25 @@ static void test_without_a_grant_nothing_moves(void **state) {
         fake_host_remove(h, GRANT_OF(PAIR_NVME));
         refused(h, MOVE_BIND, PAIR_NIC, FAILURE_NOT_GRANTED, PAIR_NVME);
         refused(h, MOVE_BIND, PAIR_NVME, FAILURE_NOT_GRANTED, PAIR_NVME);
-        refused(h, MOVE_RELEASE, PAIR_NIC, FAILURE_NOT_GRANTED, PAIR_NVME);
         refused(h, MOVE_RESET, PAIR_NIC, FAILURE_NOT_GRANTED, PAIR_NVME);
+        fake_host_remove(h, GRANT_OF(PAIR_NIC));
+        refused(h, MOVE_RELEASE, PAIR_NIC, FAILURE_NOT_GRANTED, PAIR_NIC);
         assert_pair_home(h);
+}
+
+/* A member without a grant: left alone at the host, and not taken from somebody else's vfio-pci. */
+static void test_a_stranger_in_the_set_does_not_keep_it(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(move(h, MOVE_BIND, PAIR_NIC));
+        fake_host_clear(h);
+        fake_host_remove(h, GRANT_OF(PAIR_NVME));
+        refused(h, MOVE_RELEASE, PAIR_NIC, FAILURE_NOT_GRANTED, PAIR_NVME);
+
+        fake_kernel_unbind_address(PAIR_NVME);
+        assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
+        assert_at(h, PAIR_NIC, "e1000e", "(null)");
+        assert_at(h, PAIR_NVME, "", "vfio-pci");
 }
 
 static void test_a_bad_grant_is_none(void **state) {
@@ -588,6 +604,7 @@ int main(void) {
                         cmocka_unit_test(test_bind_notices_surprise_unplug),
                         cmocka_unit_test(test_release_notices_surprise_unplug),
                         CASE(test_without_a_grant_nothing_moves),
+                        CASE(test_a_stranger_in_the_set_does_not_keep_it),
                         CASE(test_a_bad_grant_is_none),
                         CASE(test_the_grant_is_for_this_card),
                         CASE(test_the_grant_is_for_this_slot),
