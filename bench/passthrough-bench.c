@@ -83,6 +83,13 @@ static void run_command(char *const *argv) {
         }
 }
 
+/* What udev and systemd do about the last step is not part of the next one. */
+static void settle(void) {
+        static char *const command[] = {(char *)"udevadm", (char *)"settle", NULL};
+
+        run_command(command);
+}
+
 /* "virsh nodedev-detach @" -> words; "@" is replaced by the text of `at`. */
 static void split(char *command, char *at, char **words) {
         char *save = NULL;
@@ -116,15 +123,18 @@ static sd_bus *connect_bus(void) {
 }
 
 static void bench_sysfs(const char *address, int n) {
-        double a, b, c;
+        double a, b, c, d;
 
         for (int i = 0; i < n; i++) {
+                settle();
                 a = now_ms();
                 bare(address, true);
                 b = now_ms();
-                bare(address, false);
+                settle();
                 c = now_ms();
-                printf("bind %.3f release %.3f\n", b - a, c - b);
+                bare(address, false);
+                d = now_ms();
+                printf("bind %.3f release %.3f\n", b - a, d - c);
         }
 }
 
@@ -141,11 +151,13 @@ static void bench_dbus(const char *address, int n, char **before) {
         for (int i = 0; i < n; i++) {
                 if (before[0])
                         run_command(before);
+                settle();
                 a = now_ms();
                 call_device(bus, path, "Bind");
                 b = now_ms();
                 if (before[0])
                         run_command(before);
+                settle();
                 c = now_ms();
                 call_device(bus, path, "Release");
                 d = now_ms();
@@ -156,17 +168,20 @@ static void bench_dbus(const char *address, int n, char **before) {
 
 static void bench_command(char *address, int n, char *bind, char *release) {
         char *bind_words[WORDS_MAX], *release_words[WORDS_MAX];
-        double a, b, c;
+        double a, b, c, d;
 
         split(bind, address, bind_words);
         split(release, address, release_words);
         for (int i = 0; i < n; i++) {
+                settle();
                 a = now_ms();
                 run_command(bind_words);
                 b = now_ms();
-                run_command(release_words);
+                settle();
                 c = now_ms();
-                printf("bind %.3f release %.3f\n", b - a, c - b);
+                run_command(release_words);
+                d = now_ms();
+                printf("bind %.3f release %.3f\n", b - a, d - c);
         }
 }
 

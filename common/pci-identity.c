@@ -148,15 +148,20 @@ static int match_slot(const char *name, void *userdata) {
         return 1;
 }
 
-void pci_identity_read_slot(int root, PciIdentity *identity) {
+void pci_identity_read_slot(int root, const char *likely, PciIdentity *identity) {
         _cleanup_close_ int slots = -1;
+        SlotSearch search;
 
         assert(identity);
 
         identity->slot[0] = '\0';
         slots = sysfs_open_dir(root, "sys/bus/pci/slots");
-        if (slots >= 0)
-                (void)sysfs_each(slots, ".", match_slot, &(SlotSearch){slots, identity});
+        if (slots < 0)
+                return;
+
+        search = (SlotSearch){slots, identity};
+        if (isempty(likely) || strchr(likely, '/') || match_slot(likely, &search) <= 0)
+                (void)sysfs_each(slots, ".", match_slot, &search);
 }
 
 static bool same_when_known(const char *a, const char *b) {

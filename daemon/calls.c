@@ -14,8 +14,9 @@ struct Call {
         BusUidQuery *who;
         HelperCall *helper; /* Check, Grant, Revoke; the others are operations */
 
-        PciIdentity identity;       /* Device methods: who was meant when the call came in */
-        IommuSet devices, siblings; /* Grant, Revoke */
+        PciIdentity identity; /* Device methods: who was meant when the call came in */
+        IommuSet devices;     /* who it is about */
+        IommuSet siblings;    /* Grant */
         uint32_t consent;
 };
 
@@ -51,15 +52,25 @@ static void finish(Call *c, const Failure *failure) {
 }
 
 static void fail_internal(Call *c, int error) {
+        char set[512];
         Failure f = {0};
 
-        (void)failure_set(&f, FAILURE_INTERNAL, "The call %s could not be carried out: %s; try again later.",
-                          sd_bus_message_get_member(c->message), strerror(-error));
+        (void)failure_set(&f, FAILURE_INTERNAL,
+                          "The call %s of %s could not be carried out: %s; try again later.",
+                          sd_bus_message_get_member(c->message),
+                          iommu_set_format(&c->devices, set, sizeof set), strerror(-error));
         finish(c, &f);
 }
 
 static void on_operated(const Failure *failure, void *userdata) {
         finish(userdata, failure);
+}
+
+/* Home it may come without a grant that is valid for us: a guest may have rewritten what the device says of
+ * itself. There the helper asks for a grant of the address, or for the journal. */
+static bool may_have_a_standing(const Call *c, const Device *d) {
+        return d->granted ||
+               (c->verb == HELPER_RELEASE && (d->journalled || streq(d->facts.driver, VFIO_DRIVER)));
 }
 
 /* The address is a place; after a prompt somebody else may sit there. */
@@ -77,13 +88,10 @@ static int look_again(const Call *c, const Device **ret, Failure *f) {
                 return failure_set(f, FAILURE_IDENTITY_CHANGED,
                                    "Another device is at %s now; list the devices again.", address);
         if (c->verb == HELPER_BIND && c->manager->platform.disabled)
-                return failure_set(f, FAILURE_NOT_AUTHORIZED,
-                                   "Device %s cannot leave the host: " KERNEL_OPTION_OFF " stands on the "
-                                   "kernel command line; remove it there and reboot.",
-                                   address);
+                return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE, address);
 
         /* A hopeless request must not prompt. The helper has the last word. */
-        if (!d->granted)
+        if (!may_have_a_standing(c, d))
                 return failure_set(f, FAILURE_NOT_GRANTED,
                                    "No valid grant by an administrator says that device %s may leave the "
                                    "host; call "
@@ -240,23 +248,50 @@ static size_t count_of_uid(const Manager *m, uid_t uid) {
         return n;
 }
 
+static size_t count_of_sender(const Manager *m, const char *sender) {
+        size_t n = 0;
+
+        for (const Call *c = m->calls; c; c = c->next)
+                n += streq(strempty(sd_bus_message_get_sender(c->message)), strempty(sender));
+        return n;
+}
+
+static int refuse_many_of_one(Failure *f) {
+        return failure_set(f, FAILURE_LIMITS_EXCEEDED,
+                           "Too many of your calls (%u) are under way already; wait for their answers and "
+                           "try again.",
+                           CALLS_PENDING_PER_UID);
+}
+
+/* Whose calls these are is known only after the bus has answered. Until then one connection must not take the
+ * places of everybody, nor all strangers together those of the users who are known. */
+static int refuse_too_many(const Manager *m, const char *sender, Failure *f) {
+        if (count_of_sender(m, sender) >= CALLS_PENDING_PER_UID)
+                return refuse_many_of_one(f);
+        if (m->n_calls >= CALLS_PENDING_MAX || count_of_uid(m, (uid_t)-1) >= CALLS_UNIDENTIFIED_MAX)
+                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
+                                   "Too many calls (%zu) are under way already; try again later.",
+                                   m->n_calls);
+        return 0;
+}
+
 static void on_who(int r, uid_t uid, void *userdata) {
         Failure f = {0};
         Call *c = userdata;
 
         c->who = bus_uid_query_free(c->who);
-        if (r < 0) { /* the caller has left: nobody waits for an answer */
+        if (r == -ENXIO) { /* the caller has left: nobody waits for an answer */
                 call_free(c);
+                return;
+        }
+        if (r < 0) {
+                fail_internal(c, r);
                 return;
         }
 
         c->uid = uid;
         if (count_of_uid(c->manager, uid) > CALLS_PENDING_PER_UID) {
-                (void)failure_set(
-                                &f, FAILURE_LIMITS_EXCEEDED,
-                                "Too many of your calls (%u) are under way already; wait for their answers "
-                                "and try again.",
-                                CALLS_PENDING_PER_UID);
+                (void)refuse_many_of_one(&f);
                 finish(c, &f);
                 return;
         }
@@ -275,9 +310,12 @@ static void on_who(int r, uid_t uid, void *userdata) {
 }
 
 /* Takes the call in: the one gate through which all of them go. */
-static int admit(Manager *m, sd_bus_message *message, HelperVerb verb, Call **ret, Failure *f) {
+static int admit(Manager *m, sd_bus_message *message, HelperVerb verb, const IommuSet *devices, Call **ret,
+                 Failure *f) {
         const Authorisation *row;
+        char set[512];
         Call *c;
+        int r;
 
         row = authorisation_find(sd_bus_message_get_interface(message), sd_bus_message_get_member(message));
         if (!row)
@@ -285,20 +323,21 @@ static int admit(Manager *m, sd_bus_message *message, HelperVerb verb, Call **re
                                    "Nobody may call %s; see the documentation of the interface for what "
                                    "there is.",
                                    sd_bus_message_get_member(message));
-        if (m->n_calls >= CALLS_PENDING_MAX)
-                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
-                                   "Too many calls (%u) are under way already; try again later.",
-                                   CALLS_PENDING_MAX);
+        if ((r = refuse_too_many(m, sd_bus_message_get_sender(message), f)) < 0)
+                return r;
 
         c = calloc(1, sizeof *c);
         if (!c)
-                return failure_set(f, FAILURE_INTERNAL, "The call %s found no memory; try again later.",
-                                   sd_bus_message_get_member(message));
+                return failure_set(f, FAILURE_INTERNAL,
+                                   "The call %s of %s found no memory; try again later.",
+                                   sd_bus_message_get_member(message),
+                                   iommu_set_format(devices, set, sizeof set));
 
         c->manager = m;
         c->message = sd_bus_message_ref(message);
         c->row = row;
         c->verb = verb;
+        c->devices = *devices;
         c->uid = (uid_t)-1;
         c->next = m->calls;
         m->calls = c;
@@ -317,13 +356,15 @@ static int start(Call *c) {
 }
 
 int call_device(Manager *m, sd_bus_message *message, const Device *d, HelperVerb verb) {
+        IommuSet devices = {0};
         Failure f = {0};
         Call *c;
 
         assert(m);
         assert(d);
 
-        if (admit(m, message, verb, &c, &f) < 0)
+        (void)iommu_set_add(&devices, device_address(d));
+        if (admit(m, message, verb, &devices, &c, &f) < 0)
                 return bus_reply_failure(message, &f);
         c->identity = d->facts.identity;
         return start(c);
@@ -338,9 +379,8 @@ int call_grant(Manager *m, sd_bus_message *message, const IommuSet *devices, con
         assert(devices);
         assert(siblings);
 
-        if (admit(m, message, HELPER_GRANT, &c, &f) < 0)
+        if (admit(m, message, HELPER_GRANT, devices, &c, &f) < 0)
                 return bus_reply_failure(message, &f);
-        c->devices = *devices;
         c->siblings = *siblings;
         c->consent = consent;
         return start(c);
@@ -353,8 +393,7 @@ int call_revoke(Manager *m, sd_bus_message *message, const IommuSet *devices) {
         assert(m);
         assert(devices);
 
-        if (admit(m, message, HELPER_REVOKE, &c, &f) < 0)
+        if (admit(m, message, HELPER_REVOKE, devices, &c, &f) < 0)
                 return bus_reply_failure(message, &f);
-        c->devices = *devices;
         return start(c);
 }

@@ -4,7 +4,6 @@
 static const char *const manager_property_table[MANAGER_PROPERTY_MAX] = {
                 [MANAGER_PROPERTY_IOMMU_ENABLED] = "IommuEnabled",
                 [MANAGER_PROPERTY_IOMMU_KIND] = "IommuKind",
-                [MANAGER_PROPERTY_INTERRUPT_REMAPPING] = "InterruptRemapping",
                 [MANAGER_PROPERTY_VFIO_AVAILABLE] = "VfioAvailable",
                 [MANAGER_PROPERTY_VFIO_CDEV_AVAILABLE] = "VfioCdevAvailable",
 };

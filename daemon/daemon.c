@@ -90,8 +90,7 @@ int daemon_run(const DaemonConfig *config) {
 
         assert(config);
 
-        if ((r = sd_event_new(&event)) < 0 || (r = handle_signals(event)) < 0 ||
-            (r = sd_event_set_watchdog(event, true)) < 0) {
+        if ((r = sd_event_new(&event)) < 0 || (r = handle_signals(event)) < 0) {
                 log_error("Cannot set up the event loop: %s.", strerror(-r));
                 return r;
         }

@@ -160,6 +160,15 @@ static const char *own_reason(const Device *d, char *buf, size_t size) {
                                d->address);
                 return buf;
         }
+        if (d->critical_error == -ETIMEDOUT) {
+                (void)snprintf(buf, size,
+                               "Device %s must stay with the host: the kernel does not answer what the host "
+                               "uses (mounts, swap, addresses, routes); see 'journalctl -k' for a driver "
+                               "that "
+                               "hangs. As soon as the kernel answers this is judged anew.",
+                               d->address);
+                return buf;
+        }
         if (d->critical_error < 0) {
                 (void)snprintf(buf, size,
                                "Device %s must stay with the host: " CRITICAL_UNKNOWN_SENTENCE ".",
@@ -220,10 +229,7 @@ static const char *find_reason(const DeviceTable *t, const Device *d, bool disab
         if (d->state == DEVICE_STUCK)
                 return strempty(d->stuck);
         if (disabled) {
-                (void)snprintf(buf, size,
-                               "Device %s must stay with the host: " KERNEL_OPTION_OFF " stands on the "
-                               "kernel command line; remove it there and reboot.",
-                               d->address);
+                (void)snprintf(buf, size, DEVICE_DISABLED_SENTENCE, d->address);
                 return buf;
         }
         if ((why = own_reason(d, buf, size)) || (why = set_reason(d, buf, size)))

@@ -6,6 +6,11 @@
 
 #include "device.h"
 
+/* Why nothing moves when the kernel command line says so; for printf, with the address. */
+#define DEVICE_DISABLED_SENTENCE                                                                            \
+        "Device %s must stay with the host: " KERNEL_OPTION_OFF                                             \
+        " stands on the kernel command line; remove it there and reboot."
+
 typedef struct DeviceTable {
         const char *node; /* name of the node that has them; the owner of the table keeps it */
         Device **devices; /* owned */

@@ -97,45 +97,62 @@ static uint32_t differ(bool different, DeviceProperty property) {
         return different ? 1U << property : 0;
 }
 
-uint32_t device_set_facts(Device *d, const DeviceFacts *new) {
-        char serial[PCI_SERIAL_SIZE];
+/* What is known of a device does not become unknown because it cannot be asked now. */
+static void keep_what_stays_known(const DeviceFacts *old, DeviceFacts *new) {
+        if (!new->identity.serial[0])
+                (void)memcpy(new->identity.serial, old->identity.serial, sizeof new->identity.serial);
+        if (new->link_asleep) {
+                new->link_speed = old->link_speed;
+                new->link_speed_max = old->link_speed_max;
+                new->link_width = old->link_width;
+                new->link_width_max = old->link_width_max;
+        }
+}
+
+uint32_t device_set_facts(Device *d, const DeviceFacts *facts) {
         const DeviceFacts *old;
+        DeviceFacts new;
         uint32_t mask;
 
         assert(d);
-        assert(new);
+        assert(facts);
 
         old = &d->facts;
-        mask = differ(!streq(old->identity.slot, new->identity.slot), DEVICE_PROPERTY_SLOT) |
-               differ(!streq(old->driver, new->driver), DEVICE_PROPERTY_DRIVER) |
-               differ(!streq(old->module, new->module), DEVICE_PROPERTY_MODULE) |
-               differ(old->numa_node != new->numa_node, DEVICE_PROPERTY_NUMA_NODE) |
-               differ(old->set.number != new->set.number, DEVICE_PROPERTY_IOMMU_SET) |
-               differ(!iommu_set_same_members(&old->set, &new->set), DEVICE_PROPERTY_IOMMU_PEERS) |
-               differ(!streq(old->reset_methods, new->reset_methods), DEVICE_PROPERTY_RESET_METHODS) |
-               differ(old->link_speed < new->link_speed || old->link_speed > new->link_speed,
+        new = *facts;
+        keep_what_stays_known(old, &new);
+        mask = differ(!streq(old->identity.slot, new.identity.slot), DEVICE_PROPERTY_SLOT) |
+               differ(!streq(old->driver, new.driver), DEVICE_PROPERTY_DRIVER) |
+               differ(!streq(old->module, new.module), DEVICE_PROPERTY_MODULE) |
+               differ(old->numa_node != new.numa_node, DEVICE_PROPERTY_NUMA_NODE) |
+               differ(old->set.number != new.set.number, DEVICE_PROPERTY_IOMMU_SET) |
+               differ(!iommu_set_same_members(&old->set, &new.set), DEVICE_PROPERTY_IOMMU_PEERS) |
+               differ(!streq(old->reset_methods, new.reset_methods), DEVICE_PROPERTY_RESET_METHODS) |
+               differ(old->link_speed < new.link_speed || old->link_speed > new.link_speed,
                       DEVICE_PROPERTY_LINK_SPEED) |
-               differ(old->link_width != new->link_width, DEVICE_PROPERTY_LINK_WIDTH) |
-               differ(old->link_speed_max < new->link_speed_max || old->link_speed_max > new->link_speed_max,
+               differ(old->link_width != new.link_width, DEVICE_PROPERTY_LINK_WIDTH) |
+               differ(old->link_speed_max < new.link_speed_max || old->link_speed_max > new.link_speed_max,
                       DEVICE_PROPERTY_LINK_SPEED_MAX) |
-               differ(old->link_width_max != new->link_width_max, DEVICE_PROPERTY_LINK_WIDTH_MAX) |
-               differ(old->sriov_total_vfs != new->sriov_total_vfs, DEVICE_PROPERTY_SRIOV_TOTAL_VFS);
+               differ(old->link_width_max != new.link_width_max, DEVICE_PROPERTY_LINK_WIDTH_MAX) |
+               differ(old->sriov_total_vfs != new.sriov_total_vfs, DEVICE_PROPERTY_SRIOV_TOTAL_VFS);
 
-        (void)memcpy(serial, old->identity.serial, sizeof serial);
-        d->facts = *new;
-        if (!d->facts.identity.serial[0])
-                (void)memcpy(d->facts.identity.serial, serial, sizeof serial);
+        d->facts = new;
         return mask;
 }
 
 bool device_set_text(char **text, const char *value) {
+        char *copy;
+
         assert(text);
         assert(value);
 
         if (*text ? streq(*text, value) : value[0] == '\0')
                 return false;
 
+        copy = value[0] ? strdup(value) : NULL;
+        if (value[0] && !copy) /* what was true is better than nothing */
+                return false;
+
         free(*text);
-        *text = value[0] ? strdup(value) : NULL;
+        *text = copy;
         return true;
 }

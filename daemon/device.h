@@ -64,6 +64,7 @@ typedef struct DeviceFacts {
         char reset_methods[DEVICE_RESET_METHODS_SIZE];
         double link_speed, link_speed_max; /* GT/s */
         uint32_t link_width, link_width_max;
+        bool link_asleep; /* these four could not be asked for without waking the device up */
         uint32_t sriov_total_vfs;
         bool is_virtual;
         PciAddress physical_function; /* of a virtual one */
@@ -109,7 +110,7 @@ DEFINE_CLEANUP(Device *, device_free);
 int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words);
 
 /* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot
- * be read any more (the NVMe driver has left) stays known. */
+ * be read any more (the NVMe driver has left) stays known, and so does the link of a device that sleeps. */
 uint32_t device_set_facts(Device *d, const DeviceFacts *facts);
 
 /* Puts a copy of value into *text, "" being NULL; returns whether that changed it. */

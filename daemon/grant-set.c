@@ -2,6 +2,8 @@
 #include "critical.h"
 #include "grant-set.h"
 
+#define ROOT_INTRODUCTION "Root asks the privileged helper itself. Type: "
+
 static int check_there(const DeviceTable *t, const IommuSet *set, Failure *f) {
         char address[PCI_ADDRESS_SIZE];
 
@@ -114,8 +116,10 @@ int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, co
 
 int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, Failure *f) {
         char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
-        char reasons[256] = "";
+        char reasons[256] = "", command[2048];
+        const char *verb = grant ? "Grant" : "Revoke";
         size_t used = 0;
+        int n;
 
         assert(devices);
         assert(f);
@@ -131,9 +135,16 @@ int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent,
                         used += (size_t)snprintf(reasons + used, sizeof reasons - used, " %s",
                                                  critical_reason_to_string((CriticalReason)i));
 
-        return failure_set(f, FAILURE_NOT_AUTHORIZED,
-                           "Root asks the privileged helper itself. Type: busctl call " HELPER_NAME
-                           " " HELPER_PATH " " HELPER_INTERFACE " %s %s %zu%s%s \"\"",
-                           grant ? "Grant" : "Revoke", grant ? "asass" : "ass", devices->n_members, members,
-                           grant ? reasons : "");
+        n = snprintf(command, sizeof command,
+                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s %s %zu%s%s \"\"",
+                     verb, grant ? "asass" : "ass", devices->n_members, members, grant ? reasons : "");
+        /* Cut it would be a call of something else. */
+        if ((size_t)n + sizeof ROOT_INTRODUCTION > sizeof f->sentence)
+                return failure_set(
+                                f, FAILURE_NOT_AUTHORIZED,
+                                "Root asks the privileged helper itself: the method %s of " HELPER_INTERFACE
+                                " takes these %zu devices, too many to be shown here; see 'busctl "
+                                "introspect " HELPER_NAME " " HELPER_PATH "' for its arguments.",
+                                verb, devices->n_members);
+        return failure_set(f, FAILURE_NOT_AUTHORIZED, ROOT_INTRODUCTION "%s", command);
 }

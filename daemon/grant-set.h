@@ -12,5 +12,6 @@
 int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, const IommuSet *siblings,
                     Failure *f);
 
-/* The answer to root, who has to go to the helper: with the command to type. Always -EREMOTEIO. */
+/* The answer to root, who has to go to the helper: with the command to type, if it fits. Always
+ * -EREMOTEIO. */
 int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, Failure *f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "critical.h"
 #include "helper-client.h"
+#include "log.h"
 
 /* The helper answers within its own deadline (30 s, configurable up to a little over a minute); this one is
  * for a helper that is gone or wedged. Where somebody is prompted it has to outlast the prompt (ten
@@ -53,7 +54,13 @@ HelperClient *helper_client_free(HelperClient *c) {
 DEFINE_CLEANUP(HelperClient *, helper_client_free);
 
 static int on_watch_installed(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_) {
-        return sd_bus_message_is_method_error(m, NULL) ? -EIO : 0;
+        if (!sd_bus_message_is_method_error(m, NULL))
+                return 0;
+
+        /* Without it an interrupted move would wait for ever for a helper that has died. */
+        log_error("The bus does not let us see when the helper leaves; see its log and start the service "
+                  "again.");
+        return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), -EIO);
 }
 
 int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret) {

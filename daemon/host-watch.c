@@ -23,17 +23,15 @@ typedef struct Job {
 } Job;
 
 struct HostWatch {
-        int root;
+        HostWatchConfig config;
         sd_event *event;
-        sd_event_source *io[3], *done_source, *timer;
-        int fds[3], done_fd; /* mountinfo, swaps, rtnetlink; eventfd */
-        Job *job;            /* NULL: no thread is at work */
+        sd_event_source *io[3], *done_source;
+        sd_event_source *timer; /* the next look; while one is under way, the end of the patience with it */
+        int fds[3], done_fd;    /* mountinfo, swaps, rtnetlink; eventfd */
+        Job *job;               /* NULL: no thread is at work */
         pthread_t thread;
         bool again;
-        uint64_t last; /* when the last one was started */
-        host_watch_subjects_t subjects;
-        host_watch_done_t done;
-        void *userdata;
+        uint64_t earliest; /* when the next look may start */
 };
 
 static Job *job_free(Job *job) {
@@ -99,10 +97,10 @@ static int start_job(HostWatch *w) {
         job = calloc(1, sizeof *job);
         if (!job)
                 return -ENOMEM;
-        job->root = w->root;
+        job->root = w->config.root;
         job->done_fd = w->done_fd;
 
-        r = w->subjects(&job->verdicts, &job->n, w->userdata);
+        r = w->config.subjects(&job->verdicts, &job->n, w->config.userdata);
         if (r >= 0)
                 r = start_thread(w, job);
         if (r < 0) {
@@ -114,25 +112,41 @@ static int start_job(HostWatch *w) {
         return 0;
 }
 
-static int on_timer(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
+static void arm(HostWatch *w, uint64_t at) {
+        (void)sd_event_source_set_time(w->timer, at);
+        (void)sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+}
+
+static uint64_t now_usec(const HostWatch *w) {
+        uint64_t now = 0;
+
+        (void)sd_event_now(w->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+static void report(HostWatch *w, int error, const Job *job) {
+        w->config.done(error, error < 0 ? NULL : job->verdicts, error < 0 ? 0 : job->n, w->config.userdata);
+}
+
+static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         HostWatch *w = userdata;
         int r;
 
-        if (w->job) {
-                w->again = true;
+        if (w->job) { /* what it finds in the end is taken all the same */
+                report(w, -ETIMEDOUT, NULL);
                 return 0;
         }
 
         w->again = false;
-        w->last = usec;
         r = start_job(w);
+        arm(w, now_usec(w) + (r < 0 ? w->config.retry_usec : w->config.patience_usec));
         if (r < 0)
-                w->done(r, NULL, 0, w->userdata);
+                report(w, r, NULL);
         return 0;
 }
 
 void host_watch_trigger(HostWatch *w) {
-        uint64_t now = 0, at;
+        uint64_t now;
 
         assert(w);
 
@@ -141,15 +155,14 @@ void host_watch_trigger(HostWatch *w) {
                 return;
         }
 
-        (void)sd_event_now(w->event, CLOCK_MONOTONIC, &now);
-        at = w->last > 0 && w->last + PAUSE_USEC > now ? w->last + PAUSE_USEC : now;
-        (void)sd_event_source_set_time(w->timer, at);
-        (void)sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+        now = now_usec(w);
+        arm(w, w->earliest > now ? w->earliest : now);
 }
 
 static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_, void *userdata) {
         HostWatch *w = userdata;
         eventfd_t value;
+        uint64_t now;
         Job *job;
 
         if (eventfd_read(fd, &value) < 0)
@@ -157,9 +170,18 @@ static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_
 
         (void)pthread_join(w->thread, NULL);
         job = STEAL(w->job);
+        now = now_usec(w);
+        w->earliest = now + PAUSE_USEC;
+
+        /* What failed may have been a moment's trouble, after which no event says that it is over. */
         if (w->again)
-                host_watch_trigger(w);
-        w->done(job->error, job->verdicts, job->n, w->userdata);
+                arm(w, w->earliest);
+        else if (job->error < 0)
+                arm(w, now + w->config.retry_usec);
+        else
+                (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+
+        report(w, job->error, job);
         job_free(job);
         return 0;
 }
@@ -197,7 +219,7 @@ static int open_netlink(void) {
 static int watch_proc(HostWatch *w, int i, const char *path) {
         int r;
 
-        w->fds[i] = openat(w->root, path, O_RDONLY | O_CLOEXEC);
+        w->fds[i] = openat(w->config.root, path, O_RDONLY | O_CLOEXEC);
         if (w->fds[i] < 0) /* a kernel without swap has no table of it */
                 return errno == ENOENT ? 0 : -errno;
 
@@ -258,24 +280,21 @@ static int start_watching(HostWatch *w) {
         return r < 0 ? r : sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 }
 
-int host_watch_new(sd_event *event, int root, host_watch_subjects_t subjects, host_watch_done_t done,
-                   void *userdata, HostWatch **ret) {
+int host_watch_new(sd_event *event, const HostWatchConfig *config, HostWatch **ret) {
         _cleanup_(host_watch_freep) HostWatch *w = NULL;
         int r;
 
         assert(event);
-        assert(subjects);
-        assert(done);
+        assert(config);
+        assert(config->subjects);
+        assert(config->done);
         assert(ret);
 
         w = calloc(1, sizeof *w);
         if (!w)
                 return -ENOMEM;
+        w->config = *config;
         w->event = event;
-        w->root = root;
-        w->subjects = subjects;
-        w->done = done;
-        w->userdata = userdata;
         w->done_fd = -1;
         for (size_t i = 0; i < ELEMENTSOF(w->fds); i++)
                 w->fds[i] = -1;

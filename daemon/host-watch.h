@@ -4,8 +4,9 @@
 /*
  * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap,
  * links, addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that
- * a hung driver holds, so it happens in a thread; there is one at a time, and never more than ten looks a
- * second.
+ * a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look that
+ * the kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is taken;
+ * one that failed is repeated.
  */
 
 #include <systemd/sd-event.h>
@@ -22,13 +23,23 @@ typedef struct HostVerdict {
 /* Who is to be judged? *ret is an allocated array. Called on the main loop. */
 typedef int (*host_watch_subjects_t)(HostVerdict **ret, size_t *ret_n, void *userdata);
 
-/* error: 0, or why nothing could be had; then there are no verdicts. */
+/* error: 0, or why nothing could be had; then there are no verdicts. -ETIMEDOUT: nothing yet. */
 typedef void (*host_watch_done_t)(int error, const HostVerdict *verdicts, size_t n, void *userdata);
 
 typedef struct HostWatch HostWatch;
 
-int host_watch_new(sd_event *event, int root, host_watch_subjects_t subjects, host_watch_done_t done,
-                   void *userdata, HostWatch **ret);
+#define HOST_WATCH_PATIENCE_USEC (5ULL * 1000 * 1000)
+#define HOST_WATCH_RETRY_USEC (10ULL * 1000 * 1000)
+
+typedef struct HostWatchConfig {
+        int root;
+        uint64_t patience_usec, retry_usec; /* the two above, but for tests */
+        host_watch_subjects_t subjects;
+        host_watch_done_t done;
+        void *userdata;
+} HostWatchConfig;
+
+int host_watch_new(sd_event *event, const HostWatchConfig *config, HostWatch **ret);
 /* Gives a thread that is at work a second to end; one that hangs in the kernel is left behind. */
 HostWatch *host_watch_free(HostWatch *w);
 

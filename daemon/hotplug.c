@@ -7,35 +7,28 @@
 #define PROPERTIES_OF_PF (1U << DEVICE_PROPERTY_SRIOV_NUM_VFS | 1U << DEVICE_PROPERTY_VIRTUAL_FUNCTIONS)
 
 void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
-        DeviceFacts facts;
+        uint32_t critical = v->error < 0 ? 0 : v->critical; /* what was true once is not known to be now */
 
         d->critical_known = true;
         d->critical_error = v->error;
-        if (v->error >= 0) {
-                if (d->critical != v->critical)
-                        changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);
-                d->critical = v->critical;
-                (void)device_set_text(&d->critical_sentence, strempty(v->sentence));
-        }
-
-        /* The NVMe driver learns the serial number a while after its bind event. */
-        if (!d->facts.identity.serial[0] && streq(d->facts.driver, "nvme")) {
-                facts = d->facts;
-                if (inventory_reread(m->root, &facts) >= 0)
-                        changes_mark(&m->changes, d, device_set_facts(d, &facts));
-        }
+        if (d->critical != critical)
+                changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);
+        d->critical = critical;
+        (void)device_set_text(&d->critical_sentence, v->error < 0 ? "" : strempty(v->sentence));
         changes_touch(&m->changes);
 }
 
+/* Who moves is who was consented to: nobody joined, nobody left. Bridges do not move. */
 static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
+        IommuSet movers = {0};
         const Device *p;
 
         for (size_t i = 0; i < set->n_members; i++) {
                 p = device_table_find(&m->devices, &set->members[i]);
-                if (!iommu_set_contains(&g->set, &set->members[i]) && !(p && device_is_bridge(p)))
-                        return false;
+                if (!p || !device_is_bridge(p))
+                        (void)iommu_set_add(&movers, &set->members[i]);
         }
-        return true;
+        return iommu_set_same_members(&g->set, &movers);
 }
 
 /* For show: the helper checks the grant itself, against more than we may read. The serial number in it may
@@ -60,12 +53,18 @@ void hotplug_read_grant(Manager *m, Device *d) {
         changes_touch(&m->changes);
 }
 
+void hotplug_reread(Manager *m, Device *d) {
+        DeviceFacts facts = d->facts;
+
+        if (inventory_reread(m->root, &facts) >= 0) /* else it is gone, and its uevent on the way */
+                changes_mark(&m->changes, d, device_set_facts(d, &facts));
+}
+
 /* Others see it come and go: those that share its IOMMU set, and its physical function. */
 static void tell_relatives(Manager *m, const DeviceFacts *facts) {
-        DeviceFacts theirs;
         Device *p;
 
-        if (!m->ready) /* the first scan reads everybody anyway */
+        if (!m->scanned) /* the first scan reads everybody anyway */
                 return;
 
         for (size_t i = 0; i < m->devices.n; i++) {
@@ -73,9 +72,7 @@ static void tell_relatives(Manager *m, const DeviceFacts *facts) {
                 if (pci_address_compare(device_address(p), &facts->identity.address) == 0)
                         continue;
                 if (device_in_set(p, facts->set.number)) {
-                        theirs = p->facts;
-                        if (inventory_reread(m->root, &theirs) >= 0)
-                                (void)device_set_facts(p, &theirs);
+                        hotplug_reread(m, p);
                         changes_mark(&m->changes, p, 1U << DEVICE_PROPERTY_IOMMU_PEERS);
                         hotplug_read_grant(m, p);
                 }
@@ -117,14 +114,17 @@ static void add(Manager *m, const DeviceFacts *facts) {
                 return;
         }
 
-        d->operating = operation_covers(m, device_address(d));
-        if (m->ready) { /* else once for all, when the sets are known */
+        d->operating = !device_is_bridge(d) && operation_covers(m, device_address(d));
+        if (m->scanned) { /* else once for all, when the sets are known */
                 hotplug_read_grant(m, d);
-                manager_apply_moves(m);
+                manager_apply_move(m, d);
+        }
+        if (m->ready) {
                 (void)device_table_derive(&m->devices, d, m->platform.disabled);
                 d->changed = 0; /* all its properties go out with the signal */
                 m->wire->device_added(m, d);
         }
+        m->platform_stale = true; /* the first behind an IOMMU, perhaps */
         tell_relatives(m, facts);
 }
 
@@ -139,6 +139,8 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
                 m->wire->device_removed(m, d);
         facts = d->facts;
         device_free(device_table_remove(&m->devices, a));
+        m->platform_stale = true;
+        changes_touch(&m->changes);
         tell_relatives(m, &facts);
 }
 
@@ -151,8 +153,8 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
         if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS)) {
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
-                hotplug_read_grant(m, d);
         }
+        hotplug_read_grant(m, d);
         m->platform_stale = true;
         changes_touch(&m->changes);
 }
@@ -192,10 +194,11 @@ static int found(const PciAddress *a, void *userdata) {
 int hotplug_scan(Manager *m) {
         PciAddress a;
 
-        /* Backwards, since an update may remove. */
+        /* Those that are gone: what is there is read below. Backwards, since this removes. */
         for (size_t i = m->devices.n; i > 0; i--) {
                 a = *device_address(m->devices.devices[i - 1]);
-                hotplug_update(m, &a);
+                if (!inventory_has(m->root, &a))
+                        hotplug_remove(m, &a);
         }
         return inventory_each(m->root, found, m);
 }

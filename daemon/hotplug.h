@@ -13,6 +13,9 @@ void hotplug_remove(Manager *m, const PciAddress *a);
 /* All devices: updates those that are there, removes those that are not. */
 int hotplug_scan(Manager *m);
 
+/* What moves with a driver, and the IOMMU set, of a device that is known. */
+void hotplug_reread(Manager *m, Device *d);
+
 /* What the grant's file says now. */
 void hotplug_read_grant(Manager *m, Device *d);
 

@@ -82,6 +82,27 @@ static uint32_t read_width(int device_fd, const char *attribute) {
         return sysfs_read_u64(device_fd, attribute, 10, &v) >= 0 && v < 255 ? (uint32_t)v : 0;
 }
 
+/* Kernels that have 48991e493507 wake a device up to read these four, with all its bridges, and a power
+ * management callback may hang. */
+static bool is_awake(int device_fd) {
+        char text[32];
+        int r;
+
+        r = sysfs_read(device_fd, "power/runtime_status", text, sizeof text);
+        return r == -ENOENT || (r > 0 && streq(text, "active"));
+}
+
+static void read_link(int device_fd, DeviceFacts *facts) {
+        facts->link_asleep = !is_awake(device_fd);
+        if (facts->link_asleep)
+                return;
+
+        facts->link_speed = read_speed(device_fd, "current_link_speed");
+        facts->link_speed_max = read_speed(device_fd, "max_link_speed");
+        facts->link_width = read_width(device_fd, "current_link_width");
+        facts->link_width_max = read_width(device_fd, "max_link_width");
+}
+
 static int32_t read_numa_node(int device_fd) {
         char text[32], *end;
         long v;
@@ -118,16 +139,13 @@ int inventory_read(int root, const PciAddress *a, DeviceFacts *ret) {
         if (r < 0)
                 return r;
 
-        pci_identity_read_slot(root, &f.identity);
+        pci_identity_read_slot(root, NULL, &f.identity);
         read_nvme_serial(fd, &f.identity);
         read_driver(fd, &f);
         read_set(fd, &f);
         read_physical_function(fd, &f);
         f.numa_node = read_numa_node(fd);
-        f.link_speed = read_speed(fd, "current_link_speed");
-        f.link_speed_max = read_speed(fd, "max_link_speed");
-        f.link_width = read_width(fd, "current_link_width");
-        f.link_width_max = read_width(fd, "max_link_width");
+        read_link(fd, &f);
 
         if (sysfs_read(fd, "reset_method", text, sizeof text) > 0)
                 text_sanitize(f.reset_methods, sizeof f.reset_methods, text, strlen(text));
@@ -138,14 +156,27 @@ int inventory_read(int root, const PciAddress *a, DeviceFacts *ret) {
         return 0;
 }
 
+bool inventory_has(int root, const PciAddress *a) {
+        _cleanup_close_ int fd = sysfs_open_device(root, a);
+
+        return fd >= 0;
+}
+
 int inventory_reread(int root, DeviceFacts *facts) {
         _cleanup_close_ int fd = -1;
+        PciIdentity now;
+        int r;
 
         assert(facts);
 
         fd = sysfs_open_device(root, &facts->identity.address);
         if (fd < 0)
                 return fd;
+        r = pci_identity_read(fd, &facts->identity.address, &now);
+        if (r < 0)
+                return r;
+        if (!pci_identity_same(&now, &facts->identity))
+                return -ENODEV;
 
         read_driver(fd, facts);
         read_set(fd, facts);

@@ -10,7 +10,7 @@
 static const char help[] = "verge-passthroughd: gives PCI devices to virtual machines, over D-Bus "
                            "(org.verge.Passthrough).\n"
                            "\n"
-                           "It is started by systemd (verge-passthrough.service) and needs no privilege.\n"
+                           "It is started by systemd (verge-passthroughd.service) and needs no privilege.\n"
                            "\n"
                            "  --debug    log what is going on in detail\n"
                            "  --help     show this text\n"

@@ -71,6 +71,11 @@ static int read_consent(sd_bus_message *message, uint32_t *consent, Failure *f) 
                                            "\"%.64s\" in the option \"consent\" is no critical reason; "
                                            "Device.Critical lists those of a device.",
                                            word);
+                /* Or a message could be of any size, and it is kept while a prompt stands. */
+                if (*consent & 1U << reason)
+                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                           "\"%s\" stands twice in the option \"consent\"; name it once.",
+                                           word);
                 *consent |= 1U << reason;
         }
         return r < 0 ? r : sd_bus_message_exit_container(message);
@@ -185,7 +190,7 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_PROPERTY("NodeName", "s", NULL, AT(node_name), CONST),
                 SD_BUS_PROPERTY("IommuEnabled", "b", NULL, AT(platform.iommu_enabled), CHANGES),
                 SD_BUS_PROPERTY("IommuKind", "s", get_iommu_kind, 0, CHANGES),
-                SD_BUS_PROPERTY("InterruptRemapping", "b", NULL, AT(platform.interrupt_remapping), CHANGES),
+                SD_BUS_PROPERTY("InterruptRemapping", "b", NULL, AT(platform.interrupt_remapping), CONST),
                 SD_BUS_PROPERTY("VfioAvailable", "b", NULL, AT(platform.vfio), CHANGES),
                 SD_BUS_PROPERTY("VfioCdevAvailable", "b", NULL, AT(platform.vfio_cdev), CHANGES),
                 SD_BUS_PROPERTY("RestartNeeded", "b", get_restart_needed, 0, CHANGES),

@@ -81,7 +81,6 @@ static void arm_flush(void *userdata) {
 }
 
 void manager_reread_set(Manager *m, const IommuSet *set) {
-        DeviceFacts facts;
         Device *d;
 
         assert(m);
@@ -89,11 +88,8 @@ void manager_reread_set(Manager *m, const IommuSet *set) {
 
         for (size_t i = 0; i < set->n_members; i++) {
                 d = device_table_find(&m->devices, &set->members[i]);
-                if (!d)
-                        continue;
-                facts = d->facts;
-                if (inventory_reread(m->root, &facts) >= 0) /* else it is gone, and its uevent on the way */
-                        changes_mark(&m->changes, d, device_set_facts(d, &facts));
+                if (d)
+                        hotplug_reread(m, d);
         }
         m->platform_stale = true;
         changes_touch(&m->changes);
@@ -104,17 +100,18 @@ void manager_read_grants(Manager *m) {
                 hotplug_read_grant(m, m->devices.devices[i]);
 }
 
-void manager_apply_moves(Manager *m) {
+void manager_apply_move(Manager *m, Device *d) {
         const MoveEntry *e;
-        Device *d;
 
-        for (size_t i = 0; i < m->devices.n; i++) {
-                d = m->devices.devices[i];
-                e = device_is_bridge(d) ? NULL : move_table_find(&m->moves, device_address(d));
-                d->journalled = !!e;
-                (void)device_set_text(&d->stuck, strempty(e ? move_entry_stuck(e) : NULL));
-        }
+        e = device_is_bridge(d) ? NULL : move_table_find(&m->moves, device_address(d));
+        d->journalled = !!e;
+        (void)device_set_text(&d->stuck, strempty(e ? move_entry_stuck(e) : NULL));
         changes_touch(&m->changes);
+}
+
+void manager_apply_moves(Manager *m) {
+        for (size_t i = 0; i < m->devices.n; i++)
+                manager_apply_move(m, m->devices.devices[i]);
 }
 
 void manager_read_moves(Manager *m) {
@@ -155,8 +152,10 @@ void manager_reconcile(Manager *m) {
                 log_debug("The move of %s was interrupted: asking the helper to bring it home.",
                           pci_address_format(&step.device, address));
                 step.entry->wanted = false;
-                if (operation_start(m, &step.device, HELPER_RECOVER, on_brought_home, m, &failure) < 0)
-                        log_warning("An interrupted move cannot be undone: %s", failure.sentence);
+                if (operation_start(m, &step.device, HELPER_RECOVER, on_brought_home, m, &failure) < 0) {
+                        log_warning("An interrupted move cannot be undone yet: %s", failure.sentence);
+                        reconcile_not_tried(step.entry, manager_now(m));
+                }
         }
 
         (void)sd_event_source_set_time(m->again, step.again_at);
@@ -189,6 +188,10 @@ static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) 
                         hotplug_update(m, a);
                 move_table_nudge(&m->moves, a);
         }
+}
+
+static void on_uevents_end(void *userdata) {
+        Manager *m = userdata;
 
         pci_names_trim(m->names);
         host_watch_trigger(m->host_watch);
@@ -248,9 +251,17 @@ static int list_subjects(HostVerdict **ret, size_t *ret_n, void *userdata) {
 static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *userdata) {
         Manager *m = userdata;
 
-        if (error < 0 && error != m->error)
-                log_warning("What the host uses could not be read (%s): no device may leave it.",
+        if (error == -ETIMEDOUT && error != m->error)
+                log_warning("The kernel does not answer what the host uses (mounts, swap, addresses, "
+                            "routes): "
+                            "no device may leave it until it does. See 'journalctl -k' for a driver that "
+                            "hangs.");
+        else if (error < 0 && error != m->error)
+                log_warning("What the host uses could not be read (%s): no device may leave it until it "
+                            "can.",
                             strerror(-error));
+        else if (error >= 0 && m->error < 0)
+                log_info("What the host uses can be read again.");
         m->error = error;
 
         if (error < 0)
@@ -340,13 +351,24 @@ Manager *manager_free(Manager *m) {
         return NULL;
 }
 
+static int watch_host(Manager *m) {
+        const HostWatchConfig config = {.root = m->root,
+                                        .patience_usec = HOST_WATCH_PATIENCE_USEC,
+                                        .retry_usec = HOST_WATCH_RETRY_USEC,
+                                        .subjects = list_subjects,
+                                        .done = on_judged,
+                                        .userdata = m};
+
+        return host_watch_new(m->event, &config, &m->host_watch);
+}
+
 /* The monitor before the first look: what changes in between is seen twice rather than never. */
 int manager_start(Manager *m, int uevent_fd) {
         int r;
 
         assert(m);
 
-        r = uevents_new(m->event, uevent_fd, on_uevent, m, &m->uevents);
+        r = uevents_new(m->event, uevent_fd, on_uevent, on_uevents_end, m, &m->uevents);
         if (r < 0) {
                 log_error("Cannot watch for device events: %s.", strerror(-r));
                 return r;
@@ -366,8 +388,9 @@ int manager_start(Manager *m, int uevent_fd) {
         }
         manager_read_grants(m);
         manager_read_moves(m);
+        m->scanned = true;
 
-        r = host_watch_new(m->event, m->root, list_subjects, on_judged, m, &m->host_watch);
+        r = watch_host(m);
         if (r < 0) {
                 log_error("Cannot watch what the host uses: %s.", strerror(-r));
                 return r;

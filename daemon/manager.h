@@ -44,6 +44,7 @@ struct Manager {
         DeviceTable devices;
         MoveTable moves;
         Changes changes;
+        bool scanned;        /* all devices, grants and moves were read once: changes are seen as such */
         bool ready;          /* wire->ready() was called: from now on the bus is told of changes */
         bool platform_stale; /* a driver may have been loaded */
         int error;           /* of the host's last look; logged when it changes */
@@ -84,6 +85,7 @@ void manager_reread_set(Manager *m, const IommuSet *set);
 void manager_read_grants(Manager *m);
 void manager_read_moves(Manager *m);
 void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
+void manager_apply_move(Manager *m, Device *d);
 void manager_reconcile(Manager *m);
 
 uint64_t manager_now(const Manager *m);

@@ -67,10 +67,17 @@ MoveEntry *move_table_find(const MoveTable *t, const PciAddress *a) {
 }
 
 void move_table_nudge(MoveTable *t, const PciAddress *a) {
-        MoveEntry *e = move_table_find(t, a);
+        MoveEntry *e;
 
-        if (e && !e->busy)
-                e->wanted = true;
+        assert(t);
+        assert(a);
+
+        /* More than one: the kernel gives numbers of sets anew, and an old entry may name the device too. */
+        for (size_t i = 0; i < t->n; i++) {
+                e = &t->entries[i];
+                if (!e->busy && iommu_set_contains(&e->move.set, a))
+                        e->wanted = true;
+        }
 }
 
 void move_table_unblock(MoveTable *t) {

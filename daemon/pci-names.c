@@ -82,6 +82,13 @@ static void make_utf8(char *text) {
 static void quiet(char *message _unused_, ...) {
 }
 
+/* libpci calls it when its memory is out, and does not expect it back. Its own would exit(1) as if that were a
+ * decision, and systemd would not start us again. */
+_Noreturn static void out_of_memory(char *message, ...) {
+        log_error("The names of the devices cannot be looked up: %s. Starting anew.", message);
+        abort();
+}
+
 static int load(PciNames *n) {
         if (n->access)
                 return 0;
@@ -90,6 +97,7 @@ static int load(PciNames *n) {
         if (!n->access)
                 return -ENOMEM;
         n->access->warning = n->access->debug = quiet;
+        n->access->error = out_of_memory;
         n->access->id_lookup_mode = 0; /* no cache in somebody's home */
         if (!pci_load_name_list(n->access))
                 log_debug("There is no readable pci.ids: devices have numbers for names.");

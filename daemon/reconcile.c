@@ -4,12 +4,13 @@
 #define BACKOFF_FIRST_USEC (1000ULL * 1000)
 #define BACKOFF_DOUBLINGS_MAX 6U /* about a minute */
 
+/* Bridges never move, so one that is found was put where a member had been. */
 static const Device *find_member(const ReconcileState *s, const MoveEntry *e) {
         const Device *d;
 
         for (size_t i = 0; i < e->move.set.n_members; i++) {
                 d = device_table_find(s->devices, &e->move.set.members[i]);
-                if (d)
+                if (d && !device_is_bridge(d))
                         return d;
         }
         return NULL;
@@ -58,6 +59,14 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
                         step.again_at = at;
         }
         return step;
+}
+
+void reconcile_not_tried(MoveEntry *e, uint64_t now) {
+        assert(e);
+
+        e->wanted = true;
+        e->tried = now;
+        e->failures++;
 }
 
 void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {

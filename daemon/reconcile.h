@@ -30,5 +30,8 @@ typedef struct ReconcileStep {
 
 ReconcileStep reconcile_next(const ReconcileState *s);
 
+/* Tells that the call could not even be made: no event will say when it can, so the time must. */
+void reconcile_not_tried(MoveEntry *e, uint64_t now);
+
 /* Tells that a call of ours has ended, how (FAILURE_NONE: well), and that the entry is still there. */
 void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now);

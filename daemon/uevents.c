@@ -7,6 +7,9 @@
 /* Takes a few thousand events while we are busy; a rescan of a large host makes some hundred. */
 #define RECEIVE_BUFFER_SIZE (1024 * 1024)
 
+/* So many are taken together; then others have their turn. */
+#define EVENTS_PER_DISPATCH 256
+
 static const char *const uevent_action_table[UEVENT_ACTION_MAX] = {
                 [UEVENT_ADD] = "add",       [UEVENT_REMOVE] = "remove", [UEVENT_BIND] = "bind",
                 [UEVENT_UNBIND] = "unbind", [UEVENT_CHANGE] = "change", [UEVENT_DRIVERS] = "drivers",
@@ -20,6 +23,7 @@ struct Uevents {
         struct udev_monitor *monitor;
         sd_event_source *source;
         uevent_t f;
+        uevents_end_t end;
         void *userdata;
         char line[64]; /* of the pipe, so far */
         size_t length;
@@ -47,21 +51,53 @@ static void report(Uevents *u, const char *action, const char *address) {
         u->f(verb < 0 || verb >= UEVENT_DRIVERS ? UEVENT_CHANGE : (UeventAction)verb, &a, u->userdata);
 }
 
+/* The last PCI function on the way to a device. From the text of the message: libudev would read the parents'
+ * `uevent`. */
+static bool find_function(const char *devpath, PciAddress *ret) {
+        char part[PCI_ADDRESS_SIZE];
+        bool found = false;
+        size_t n;
+
+        for (const char *p = devpath; *p; p += n) {
+                p += strspn(p, "/");
+                n = strcspn(p, "/");
+                if (n < sizeof part) {
+                        (void)snprintf(part, sizeof part, "%.*s", (int)n, p);
+                        found |= pci_address_parse(part, ret) >= 0;
+                }
+        }
+        return found;
+}
+
+static void take_event(Uevents *u, struct udev_device *device) {
+        const char *subsystem = strempty(udev_device_get_subsystem(device));
+        PciAddress a;
+
+        if (streq(subsystem, "pci"))
+                report(u, udev_device_get_action(device), udev_device_get_sysname(device));
+        else if (!streq(subsystem, "nvme"))
+                u->f(UEVENT_DRIVERS, NULL, u->userdata);
+        else if (find_function(strempty(udev_device_get_devpath(device)), &a))
+                u->f(UEVENT_CHANGE, &a, u->userdata);
+}
+
 static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_,
                       void *userdata) {
         struct udev_device *device;
         Uevents *u = userdata;
 
-        errno = 0;
-        device = udev_monitor_receive_device(u->monitor);
-        if (device) {
-                if (!streq(strempty(udev_device_get_subsystem(device)), "pci"))
-                        u->f(UEVENT_DRIVERS, NULL, u->userdata);
-                else
-                        report(u, udev_device_get_action(device), udev_device_get_sysname(device));
-                udev_device_unref(device);
-        } else if (errno == ENOBUFS)
-                u->f(UEVENT_LOST, NULL, u->userdata);
+        for (unsigned i = 0; i < EVENTS_PER_DISPATCH; i++) {
+                errno = 0;
+                device = udev_monitor_receive_device(u->monitor);
+                if (device) {
+                        take_event(u, device);
+                        udev_device_unref(device);
+                } else if (errno == ENOBUFS)
+                        u->f(UEVENT_LOST, NULL, u->userdata);
+                else if (errno == EAGAIN)
+                        break;
+        }
+        u->end(u->userdata);
         return 0;
 }
 
@@ -79,7 +115,7 @@ static void take_line(Uevents *u) {
 
 static int on_pipe(sd_event_source *s, int fd, uint32_t events _unused_, void *userdata) {
         Uevents *u = userdata;
-        char buf[256];
+        char buf[4096];
         ssize_t n;
 
         n = read(fd, buf, sizeof buf);
@@ -93,6 +129,7 @@ static int on_pipe(sd_event_source *s, int fd, uint32_t events _unused_, void *u
                         take_line(u);
                 else if (u->length + 1 < sizeof u->line)
                         u->line[u->length++] = buf[i];
+        u->end(u->userdata);
         return 0;
 }
 
@@ -107,24 +144,27 @@ static int open_monitor(Uevents *u) {
         /* Without privilege it is what net.core.rmem_max allows; a lost event is noticed anyway. */
         (void)udev_monitor_set_receive_buffer_size(u->monitor, RECEIVE_BUFFER_SIZE);
         if ((r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "pci", NULL)) < 0 ||
+            (r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "nvme", NULL)) < 0 ||
             (r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "drivers", NULL)) < 0 ||
             (r = udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "module", NULL)) < 0)
                 return r;
         return udev_monitor_enable_receiving(u->monitor);
 }
 
-int uevents_new(sd_event *event, int pipe_fd, uevent_t f, void *userdata, Uevents **ret) {
+int uevents_new(sd_event *event, int pipe_fd, uevent_t f, uevents_end_t end, void *userdata, Uevents **ret) {
         _cleanup_(uevents_freep) Uevents *u = NULL;
         int r;
 
         assert(event);
         assert(f);
+        assert(end);
         assert(ret);
 
         u = calloc(1, sizeof *u);
         if (!u)
                 return -ENOMEM;
         u->f = f;
+        u->end = end;
         u->userdata = userdata;
 
         if (pipe_fd >= 0)

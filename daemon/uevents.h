@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Hotplug: the udev monitor for subsystem "pci" and for drivers (after udev's rules have run), or a pipe with
- * lines of "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
+ * Hotplug: the udev monitor for PCI functions, the NVMe controllers on them (which come up a while after their
+ * driver is bound) and drivers, after udev's rules have run; or a pipe with lines of "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
  */
 
 #include <systemd/sd-event.h>
@@ -27,8 +27,11 @@ DECLARE_STRING_TABLE(uevent_action, UeventAction);
 
 typedef void (*uevent_t)(UeventAction action, const PciAddress *a, void *userdata);
 
+/* That was all for now: what is worth doing once for many. */
+typedef void (*uevents_end_t)(void *userdata);
+
 typedef struct Uevents Uevents;
 
 /* pipe_fd: -1, or a non-blocking fd that stays the caller's; its end of file is the end of hotplug. */
-int uevents_new(sd_event *event, int pipe_fd, uevent_t f, void *userdata, Uevents **ret);
+int uevents_new(sd_event *event, int pipe_fd, uevent_t f, uevents_end_t end, void *userdata, Uevents **ret);
 Uevents *uevents_free(Uevents *u);

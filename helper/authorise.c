@@ -3,8 +3,8 @@
 #include "names.h"
 
 struct Authorisation {
+        Authoriser *authoriser;
         char *sender;
-        uid_t root_uid, daemon_uid;
         BusUidQuery *who;
         sd_bus_slot *owner;
         bool owns_name, owner_known;
@@ -39,27 +39,40 @@ static void on_uid(int r, uid_t uid, void *userdata) {
         CallerKind kind = CALLER_STRANGER;
         Authorisation *a = userdata;
 
-        if (r >= 0 && uid == a->root_uid)
+        if (r >= 0 && uid == a->authoriser->root_uid)
                 kind = CALLER_ROOT;
-        else if (r >= 0 && uid == a->daemon_uid && a->owner_known && a->owns_name)
+        else if (r >= 0 && uid == a->authoriser->daemon_uid && a->owner_known && a->owns_name) {
                 kind = CALLER_DAEMON;
+                free(a->authoriser->daemon);
+                a->authoriser->daemon = strdup(a->sender);
+        }
         a->done(kind, a->userdata);
 }
 
-int authorise(sd_bus_message *call, uid_t root_uid, uid_t daemon_uid, authorise_done_t done, void *userdata,
+void authoriser_owner_changed(Authoriser *a, const char *name) {
+        if (streq(name, BUS_NAME) || (a->daemon && streq(name, a->daemon))) {
+                free(a->daemon);
+                a->daemon = NULL;
+        }
+}
+
+int authorise(Authoriser *authoriser, sd_bus_message *call, authorise_done_t done, void *userdata,
               Authorisation **ret) {
         _cleanup_(authorisation_freep) Authorisation *a = NULL;
         sd_bus *bus = sd_bus_message_get_bus(call);
         int r;
 
+        assert(authoriser);
         assert(done);
         assert(ret);
+
+        if (authoriser->daemon && streq(authoriser->daemon, strempty(sd_bus_message_get_sender(call))))
+                return 1;
 
         a = calloc(1, sizeof *a);
         if (!a)
                 return -ENOMEM;
-        a->root_uid = root_uid;
-        a->daemon_uid = daemon_uid;
+        a->authoriser = authoriser;
         a->done = done;
         a->userdata = userdata;
         a->sender = strdup(strempty(sd_bus_message_get_sender(call)));

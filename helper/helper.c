@@ -111,10 +111,15 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
 }
 
 static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        Operations *all = userdata;
         const char *name, *from, *to;
 
-        if (sd_bus_message_read(m, "sss", &name, &from, &to) >= 0 && isempty(to))
-                operations_caller_left(userdata, name);
+        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
+                return 0;
+
+        authoriser_owner_changed(&all->authoriser, name);
+        if (isempty(to))
+                operations_caller_left(all, name);
         return 0;
 }
 
@@ -156,8 +161,7 @@ static int set_up(Operations *all) {
 int helper_run(const HelperConfig *config) {
         Operations all = {
                         .root_fd = config->root_fd,
-                        .root_uid = config->root_uid,
-                        .daemon_uid = config->daemon_uid,
+                        .authoriser = {.root_uid = config->root_uid, .daemon_uid = config->daemon_uid},
                         .confine = config->sandbox,
         };
         int r;
@@ -177,6 +181,7 @@ int helper_run(const HelperConfig *config) {
                 r = bus_run(all.bus, all.event, HELPER_NAME, config->idle_usec, is_busy, &all);
 
         operations_free_all(&all);
+        free(all.authoriser.daemon);
         polkit_free(all.polkit);
         sd_bus_flush_close_unref(all.bus);
         sd_event_unref(all.event);

@@ -17,9 +17,17 @@
          (uint64_t)LANDLOCK_ACCESS_FS_MAKE_FIFO | (uint64_t)LANDLOCK_ACCESS_FS_MAKE_BLOCK |                 \
          (uint64_t)LANDLOCK_ACCESS_FS_MAKE_SYM)
 
+/* Third ABI, Linux 6.2: before it, truncate(2) was nobody's business. */
+#define ABI_WITH_TRUNCATE 3
+#define RIGHT_TRUNCATE (UINT64_C(1) << 14)
+
 int landlock_new(void) {
         struct landlock_ruleset_attr attr = {.handled_access_fs = RIGHTS_ALL};
         long fd;
+
+        if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >=
+            ABI_WITH_TRUNCATE)
+                attr.handled_access_fs |= RIGHT_TRUNCATE;
 
         fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
         if (fd < 0)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "authorise.h"
 #include "log.h"
 #include "operation.h"
 #include "sysfs.h"
@@ -171,7 +170,7 @@ static void ask(Operation *o, const WorkerResult *result) {
                         .details = details,
                         .interactive = sd_bus_message_get_allow_interactive_authorization(o->call) > 0,
                         .third_party = true,
-                        .refuse_uid = o->all->daemon_uid,
+                        .refuse_uid = o->all->authoriser.daemon_uid,
         };
         int r;
 
@@ -341,13 +340,14 @@ int operation_start(Operations *all, sd_bus_message *call) {
         all->n++;
 
         o->subject = strdup(subject);
-        r = o->subject ? authorise(call, all->root_uid, all->daemon_uid, on_authorised, o, &o->authorisation)
-                       : -ENOMEM;
+        r = o->subject ? authorise(&all->authoriser, call, on_authorised, o, &o->authorisation) : -ENOMEM;
         if (r < 0) {
                 operation_free(o);
                 return r;
         }
 
         o->call = sd_bus_message_ref(call);
+        if (r > 0)
+                on_authorised(CALLER_DAEMON, o);
         return 1;
 }

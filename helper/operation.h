@@ -6,6 +6,7 @@
  * ended, which can be long after the answer when the kernel does not come back.
  */
 
+#include "authorise.h"
 #include "polkit.h"
 #include "verb.h"
 
@@ -17,7 +18,7 @@ typedef struct Operations {
         sd_event *event;
         Polkit *polkit;
         int root_fd;
-        uid_t root_uid, daemon_uid;
+        Authoriser authoriser;
         uint64_t deadline_usec;
         bool confine;
         Operation *list;

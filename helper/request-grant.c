@@ -257,6 +257,7 @@ static int grant_member(Target *t, Member *m, const Request *q) {
         m->touched = true;
         m->had_grant = grant_read(t->root, &m->identity.address, geteuid(), &m->grant) >= 0;
 
+        pci_identity_read_slot(t->root, NULL, &m->identity);
         pci_identity_read_serial(m->fd, &m->identity);
         r = target_prove(t, m);
         if (r < 0)

@@ -70,7 +70,6 @@ static int open_member(Target *t, const PciAddress *a) {
         t->n_members++;
         (void)iommu_set_add(&t->movers, a);
 
-        pci_identity_read_slot(t->root, &m->identity);
         return target_refresh_driver(t, m);
 }
 
@@ -245,6 +244,8 @@ static int check_grant(Target *t, Member *m) {
                                    ", is damaged or not root's alone; remove it and Grant again.",
                                    address, address);
 
+        if (m->grant.identity.slot[0])
+                pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
         if (m->grant.identity.serial[0])
                 pci_identity_read_serial(m->fd, &m->identity);
         if (!pci_identity_same(&m->grant.identity, &m->identity))

@@ -37,3 +37,4 @@
 #define POLKIT_PENDING_MAX 64U    /* authorisations waiting in all */
 #define CALLS_PENDING_PER_UID 16U /* calls a user may have under way that cost helper work */
 #define CALLS_PENDING_MAX 64U
+#define CALLS_UNIDENTIFIED_MAX 32U /* of these, such whose user the bus has not named yet */

@@ -40,8 +40,8 @@ int pci_identity_read(int device_fd, const PciAddress *a, PciIdentity *ret);
  * loop) or else from its NVMe controller. Leaves "" when there is none. */
 void pci_identity_read_serial(int device_fd, PciIdentity *identity);
 
-/* Fills in the physical slot from bus/pci/slots. */
-void pci_identity_read_slot(int root, PciIdentity *identity);
+/* Fills in the physical slot from bus/pci/slots. `likely` (or NULL) is looked at first; that saves reading all. */
+void pci_identity_read_slot(int root, const char *likely, PciIdentity *identity);
 
 /* Same ids, and same serial and slot where both sides know one. */
 bool pci_identity_same(const PciIdentity *a, const PciIdentity *b) _pure_;

@@ -558,13 +558,7 @@ _Noreturn static void exec_daemon(Bench *b) {
         _exit(EXIT_FAILURE);
 }
 
-void bench_start_daemon(Bench *b) {
-        sd_bus_slot *slot = NULL;
-
-        OK(sd_bus_add_match(b->root, &slot,
-                            "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
-                            "arg0='" BUS_NAME "'",
-                            on_names, NULL));
+void bench_launch_daemon(Bench *b) {
         if (!b->watching)
                 OK(sd_bus_add_match(b->root, NULL, "type='signal',sender='" BUS_NAME "'", on_daemon_signal,
                                     b));
@@ -574,6 +568,17 @@ void bench_start_daemon(Bench *b) {
         assert_true(b->daemon >= 0);
         if (b->daemon == 0)
                 exec_daemon(b);
+}
+
+void bench_start_daemon(Bench *b) {
+        sd_bus_slot *slot = NULL;
+
+        OK(sd_bus_add_match(b->root, &slot,
+                            "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+                            "arg0='" BUS_NAME "'",
+                            on_names, NULL));
+        if (b->daemon == 0)
+                bench_launch_daemon(b);
         bench_until(b, daemon_is_there, b);
         sd_bus_slot_unref(slot);
 }

@@ -114,7 +114,8 @@ void bench_kill_helper(Bench *b); /* by -9; none need run */
 /* Each line that was logged stands there once. */
 void bench_expect_no_line_twice(Bench *b);
 
-/* The daemon under test, until the end or bench_kill_daemon(); returns when it owns its name. */
+/* The daemon under test, until the end or bench_kill_daemon(); start returns when it owns its name. */
+void bench_launch_daemon(Bench *b);
 void bench_start_daemon(Bench *b);
 void bench_kill_daemon(Bench *b);
 const char *bench_device_path(const char *address);

@@ -467,6 +467,21 @@ void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold) {
         take_lock(h, path, hold);
 }
 
+void fake_host_hold_network(FakeHost *h, bool hold) {
+        take_lock(h, "fake/network", hold);
+        if (hold) {
+                CHECK(mkfifo(full(h, "fake/asked"), 0600) == 0);
+                CHECK(chmod(full(h, "fake/asked"), 0666) == 0);
+                return;
+        }
+        close(open(full(h, "fake/asked"), O_RDONLY | O_NONBLOCK | O_CLOEXEC)); /* who waits may go on */
+        fake_host_remove(h, "fake/asked");
+}
+
+void fake_host_wait_for_network(FakeHost *h) {
+        close(open(full(h, "fake/asked"), O_RDONLY | O_CLOEXEC));
+}
+
 void fake_host_fail(FakeHost *h, const char *rule) {
         if (strstr(rule, " hang"))
                 take_lock(h, "fake/hang", true);

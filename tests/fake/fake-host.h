@@ -79,6 +79,10 @@ void fake_host_add_default_route(FakeHost *h, const char *interface, const char 
 /* As a VM does that has the VFIO group open. Letting go also wakes the unbind that waits for it. */
 void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold);
 
+/* As a driver does that hangs under RTNL: who asks for addresses or routes waits. */
+void fake_host_hold_network(FakeHost *h, bool hold);
+void fake_host_wait_for_network(FakeHost *h); /* returns when somebody has come to wait */
+
 /* Injection; see fake-kernel.h for the rules. clear also forgets the log. */
 void fake_host_fail(FakeHost *h, const char *rule);
 void fake_host_clear(FakeHost *h);

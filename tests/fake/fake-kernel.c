@@ -457,6 +457,9 @@ int __wrap_host_network_each(network_use_t f, void *userdata) {
         char path[PATH_MAX], *save = NULL, use[32], interface[32], what[64];
         int r;
 
+        /* RTNL, while the test holds it; and whoever waits for the question learns of it. */
+        closep(&(int){open(at_root(path, "fake/asked"), O_WRONLY | O_CLOEXEC)});
+        wait_for("network");
         r = sysfs_read_full(AT_FDCWD, at_root(path, "fake/network"), 1U << 16, &text);
         if (r < 0)
                 return -ENONET;

@@ -80,9 +80,11 @@ static int teardown(void **state) {
 
 static void test_words(void **state _unused_) {
         for (int i = 0; i < MANAGER_PROPERTY_MAX; i++)
-                assert_int_equal(manager_property_from_string(manager_property_to_string((ManagerProperty)i)),
-                                 i);
-        assert_int_equal(manager_property_from_string("Version"), MANAGER_PROPERTY_INVALID); /* never changes */
+                assert_int_equal(
+                                manager_property_from_string(manager_property_to_string((ManagerProperty)i)),
+                                i);
+        assert_int_equal(manager_property_from_string("Version"),
+                         MANAGER_PROPERTY_INVALID); /* never changes */
         assert_null(manager_property_to_string(MANAGER_PROPERTY_MAX));
 }
 

@@ -84,9 +84,9 @@ static void test_finds_exactly_the_path(void **state) {
                         BUS_PATH_DEVICES,
                         BUS_PATH_DEVICES "/",
                         BUS_PATH_DEVICES "/_30000_3a06_3a00_2e",
-                        BUS_PATH_DEVICES "/_30000_3a06_3a00_2e1",  /* no such device */
-                        BUS_PATH_DEVICES "/0000_3a06_3a00_2e0",    /* decodes to the same, but is not it */
-                        BUS_PATH_DEVICES "/_30000_3A06_3A00_2E0",  /* so does this */
+                        BUS_PATH_DEVICES "/_30000_3a06_3a00_2e1", /* no such device */
+                        BUS_PATH_DEVICES "/0000_3a06_3a00_2e0",   /* decodes to the same, but is not it */
+                        BUS_PATH_DEVICES "/_30000_3A06_3A00_2E0", /* so does this */
                         BUS_PATH_DEVICES "/_30_300_30_3a06_3a00_2e0",
                         BUS_PATH_DEVICES "/_30000_3a06_3a00_2e0/",
                         BUS_PATH_DEVICES "/_30000_3a06_3a00_2e0/x",
@@ -161,7 +161,8 @@ static void test_states(void **state) {
                 bool operating, journalled, stuck;
                 DeviceState wanted;
         } table[] = {
-                        {"e1000e", false, false, false, DEVICE_HOST}, {"", false, false, false, DEVICE_HOST},
+                        {"e1000e", false, false, false, DEVICE_HOST},
+                        {"", false, false, false, DEVICE_HOST},
                         {"vfio-pci", false, false, false, DEVICE_POOL},
                         {"vfio-pcix", false, false, false, DEVICE_HOST},
                         {"vfio-pci", true, false, false, DEVICE_MOVING},
@@ -320,7 +321,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_any_order_of_coming_and_going),
                         cmocka_unit_test_setup_teardown(test_finds_exactly_the_path, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_the_longest_address_has_a_path, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_the_longest_address_has_a_path, setup,
+                                                        teardown),
                         cmocka_unit_test_setup_teardown(test_virtual_functions, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_free_device_is_eligible, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_states, setup, teardown),

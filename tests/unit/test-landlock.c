@@ -210,8 +210,9 @@ static const Trial refused[] = {
 };
 
 static const Trial readable[] = {
-                {try_read, "allowed-file", 0}, {try_read, "beside", 0}, {try_read, "outside/file", 0},
-                {try_read, "dir/link-out", 0}, {try_list, "outside", 0}, {try_list, ".", 0},
+                {try_read, "allowed-file", 0}, {try_read, "beside", 0},
+                {try_read, "outside/file", 0}, {try_read, "dir/link-out", 0},
+                {try_list, "outside", 0},      {try_list, ".", 0},
                 {try_read, "/etc/passwd", 0},  {try_read, "/proc/self/status", 0},
 };
 

@@ -57,7 +57,7 @@ static void test_reads_the_ids(void **state) {
 
         pci_identity_read_serial(fd, &i);
         assert_string_equal(i.serial, "S123");
-        pci_identity_read_slot(h->fd, &i);
+        pci_identity_read_slot(h->fd, NULL, &i);
         assert_string_equal(i.slot, "5-1");
 }
 
