@@ -263,8 +263,8 @@ static int refuse_many_of_one(Failure *f) {
                            CALLS_PENDING_PER_UID);
 }
 
-/* Whose calls these are is known only after the bus has answered. Until then one connection must not take the
- * places of everybody, nor all strangers together those of the users who are known. */
+/* Whose calls these are is known only after the bus has answered. Until then one connection must not take
+ * the places of everybody, nor all strangers together those of the users who are known. */
 static int refuse_too_many(const Manager *m, const char *sender, Failure *f) {
         if (count_of_sender(m, sender) >= CALLS_PENDING_PER_UID)
                 return refuse_many_of_one(f);

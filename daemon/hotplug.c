@@ -36,20 +36,22 @@ static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
 void hotplug_read_grant(Manager *m, Device *d) {
         PciIdentity identity = d->facts.identity;
         int granted = false, r;
+        bool same = false;
         Grant g;
 
         identity.serial[0] = '\0';
         r = grant_read(m->root, device_address(d), m->root_uid, &g);
-        if (r >= 0)
-                granted = pci_identity_same(&identity, &g.identity) && covers_set(m, &g, &d->facts.set);
-        else if (r != -ENOENT)
+        if (r >= 0) {
+                same = pci_identity_same(&identity, &g.identity);
+                granted = same && covers_set(m, &g, &d->facts.set);
+        } else if (r != -ENOENT)
                 log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
 
         if (granted != d->granted)
                 changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GRANTED);
         d->granted = granted;
-        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", granted ? g.host_driver : "");
-        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", granted ? g.identity.serial : "");
+        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", same ? g.host_driver : "");
+        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", same ? g.identity.serial : "");
         changes_touch(&m->changes);
 }
 

@@ -6,9 +6,9 @@
  *
  * Only attributes that answer without the device's lock are read: while the kernel waits for a VFIO user, a
  * read of `uevent`, `driver_override`, `sriov_numvfs` or `vpd` may never return. Those are vendor, device,
- * subsystem_*, class, revision, numa_node, reset_method, sriov_totalvfs and power/runtime_status, slots/.../address,
- * and links: the kernel prints a field that it holds in memory. So it does for nvme/.../{state,serial}. The link's
- * speed and width are asked of the hardware, and that only of a device that is awake.
+ * subsystem_*, class, revision, numa_node, reset_method, sriov_totalvfs, power/runtime_status, and outside of
+ * the device slots/.../address and nvme/.../{state,serial}, where the kernel prints what it has in memory; and
+ * links. The link's speed and width are asked of the hardware, and that only of a device that is awake.
  */
 
 #include "device.h"
@@ -18,7 +18,8 @@ int inventory_read(int root, const PciAddress *a, DeviceFacts *ret);
 
 bool inventory_has(int root, const PciAddress *a);
 
-/* -ENODEV: it is gone, or another is in its place. Reads again what moves with a driver, and the IOMMU set; the rest of *facts stays. */
+/* Reads again what moves with a driver, and the IOMMU set; the rest of *facts stays. -ENODEV: it is gone, or
+ * another is in its place. */
 int inventory_reread(int root, DeviceFacts *facts);
 
 /* Calls f for each PCI function; stops at the first non-zero result. */

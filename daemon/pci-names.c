@@ -82,9 +82,9 @@ static void make_utf8(char *text) {
 static void quiet(char *message _unused_, ...) {
 }
 
-/* libpci calls it when its memory is out, and does not expect it back. Its own would exit(1) as if that were a
- * decision, and systemd would not start us again. */
-_Noreturn static void out_of_memory(char *message, ...) {
+/* libpci calls it when its memory is out, and does not expect it back. Its own would exit(1) as if that were
+ * a decision, and systemd would not start us again. */
+static void __attribute__((noreturn)) out_of_memory(char *message, ...) {
         log_error("The names of the devices cannot be looked up: %s. Starting anew.", message);
         abort();
 }

@@ -51,8 +51,8 @@ static void report(Uevents *u, const char *action, const char *address) {
         u->f(verb < 0 || verb >= UEVENT_DRIVERS ? UEVENT_CHANGE : (UeventAction)verb, &a, u->userdata);
 }
 
-/* The last PCI function on the way to a device. From the text of the message: libudev would read the parents'
- * `uevent`. */
+/* The last PCI function on the way to a device. From the text of the message: libudev would read the
+ * `uevent` of its parents. */
 static bool find_function(const char *devpath, PciAddress *ret) {
         char part[PCI_ADDRESS_SIZE];
         bool found = false;
@@ -85,6 +85,7 @@ static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t eve
                       void *userdata) {
         struct udev_device *device;
         Uevents *u = userdata;
+        bool lost = false;
 
         for (unsigned i = 0; i < EVENTS_PER_DISPATCH; i++) {
                 errno = 0;
@@ -93,10 +94,12 @@ static int on_monitor(sd_event_source *s _unused_, int fd _unused_, uint32_t eve
                         take_event(u, device);
                         udev_device_unref(device);
                 } else if (errno == ENOBUFS)
-                        u->f(UEVENT_LOST, NULL, u->userdata);
-                else if (errno == EAGAIN)
+                        lost = true;
+                else
                         break;
         }
+        if (lost)
+                u->f(UEVENT_LOST, NULL, u->userdata);
         u->end(u->userdata);
         return 0;
 }

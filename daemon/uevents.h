@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Hotplug: the udev monitor for PCI functions, the NVMe controllers on them (which come up a while after their
- * driver is bound) and drivers, after udev's rules have run; or a pipe with lines of "ACTION ADDRESS" in its place. Nothing is read from sysfs: an event carries its properties.
+ * Hotplug: the udev monitor for PCI functions, the NVMe controllers on them (which come up a while after
+ * their driver was bound) and drivers, after udev's rules have run; or a pipe with lines of "ACTION ADDRESS"
+ * in its place. Nothing is read from sysfs: an event carries its properties.
  */
 
 #include <systemd/sd-event.h>

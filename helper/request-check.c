@@ -34,15 +34,17 @@ static void add_set(Target *t, const char *address) {
         add_row(t->result, "iommu-set", "info", true, sentence);
 }
 
-/* A reason of any member stands in the way of all. */
-static int add_critical(Target *t, const HostFacts *facts) {
+/* A reason of any member stands in the way of all, unless its grant overrides it by name. */
+static int add_critical(Target *t, const HostFacts *facts, bool granted) {
         Critical c, all = {0};
+        uint32_t refused = 0;
         char sentence[256];
         int r;
 
         for (size_t i = 0; i < t->n_members; i++) {
                 if ((r = target_evaluate(t, &t->members[i], facts, &c)) < 0)
                         return r;
+                refused |= c.reasons & ~(granted ? t->members[i].grant.consent & CRITICAL_OVERRIDABLE : 0);
                 for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
                         if (c.reasons & 1U << reason && !(all.reasons & 1U << reason)) {
                                 all.reasons |= 1U << reason;
@@ -54,7 +56,8 @@ static int add_critical(Target *t, const HostFacts *facts) {
                 const char *word = critical_reason_to_string((CriticalReason)reason);
 
                 (void)snprintf(sentence, sizeof sentence, "The host does not need it (%s).", word);
-                add_row(t->result, word, "error", !(all.reasons & 1U << reason),
+                add_row(t->result, word, all.reasons & ~refused & 1U << reason ? "info" : "error",
+                        !(all.reasons & 1U << reason),
                         all.reasons & 1U << reason ? all.sentence[reason] : sentence);
         }
         return 0;
@@ -74,6 +77,7 @@ void request_check(int root, const void *request, WorkerResult *result) {
         _cleanup_(target_closep) Target *t = NULL;
         const Request *q = request;
         char address[PCI_ADDRESS_SIZE];
+        int granted;
 
         if (request_confine(root, q, NULL, result) < 0 ||
             target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
@@ -81,9 +85,9 @@ void request_check(int root, const void *request, WorkerResult *result) {
                 return;
 
         add_set(t, pci_address_format(&q->devices[0], address));
-        add_outcome(t, "granted", target_check_grants(t),
-                    "An administrator has granted that it may leave the host.");
+        granted = target_check_grants(t);
+        add_outcome(t, "granted", granted, "An administrator has granted that it may leave the host.");
         add_driver(t);
-        if (add_critical(t, facts) < 0)
+        if (add_critical(t, facts, granted >= 0) < 0)
                 result->n_rows = 0;
 }

@@ -81,7 +81,7 @@ static int check_bind(Target *t) {
         int r;
 
         if (is_switched_off(t->root))
-                return failure_set(&t->result->failure, FAILURE_DRIVER,
+                return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
                                    "Passthrough is switched off by " KERNEL_OPTION_OFF
                                    " on the kernel command line; boot without it.");
 

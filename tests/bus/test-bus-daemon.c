@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "bench.h"
@@ -130,6 +131,111 @@ static void test_rebinding_by_hand_is_one_change(void **state) {
         assert_int_equal(bench_count_signals(b, "PropertiesChanged " NIC), 1);
 }
 
+#define SIBLING "0000:01:00.1"
+
+static void add_sibling(Bench *b) {
+        fake_host_add_device(b->host, &(FakeDevice){.address = SIBLING,
+                                                    .vendor = 0x8086,
+                                                    .device = 0x10d4,
+                                                    .class_code = 0x040300,
+                                                    .iommu_set = 7});
+}
+
+static unsigned count_peers(Bench *b, const char *address) {
+        sd_bus_message *m = bench_finish(b, bench_start(b, b->root, BUS_NAME, bench_device_path(address),
+                                                        "org.freedesktop.DBus.Properties", "Get", false,
+                                                        "ss", BUS_INTERFACE_DEVICE, "IommuPeers"));
+        const char *path;
+        unsigned n = 0;
+
+        assert_true(sd_bus_message_enter_container(m, 'v', "ao") >= 0);
+        assert_true(sd_bus_message_enter_container(m, 'a', "o") >= 0);
+        while (sd_bus_message_read_basic(m, 'o', &path) > 0)
+                n++;
+        sd_bus_message_unref(m);
+        return n;
+}
+
+static size_t count_told(Bench *b, const char *address, const char *property) {
+        char begin[64];
+        size_t n = 0;
+
+        (void)snprintf(begin, sizeof begin, "PropertiesChanged %s", address);
+        for (size_t i = 0; i < b->n_signals; i++)
+                n += startswith(b->signals[i].text, begin) && strstr(b->signals[i].text, property);
+        return n;
+}
+
+/* All is read, and only what the host uses is not known yet. */
+static void test_a_device_comes_during_the_first_look(void **state) {
+        Bench *b = *state;
+
+        fake_host_hold_network(b->host, true);
+        bench_launch_daemon(b);
+        fake_host_wait_for_network(b->host);
+        add_sibling(b);
+        bench_start_daemon(b);
+        assert_int_equal(count_peers(b, NIC), 1);
+        assert_int_equal(count_peers(b, SIBLING), 1);
+        fake_host_hold_network(b->host, false);
+        bench_until_property(b, SIBLING, "Reason", "");
+        bench_until_property(b, NIC, "Reason", "");
+}
+
+/* The unbind's own event is late; what the sibling's made us see is told all the same. */
+static void test_a_sibling_makes_us_look(void **state) {
+        Bench *b = *state;
+        char link[300];
+
+        (void)snprintf(link, sizeof link, "sys/%s/driver", fake_host_device_path(b->host, NIC));
+        fake_host_remove(b->host, link);
+        add_sibling(b);
+        bench_until_signal(b, "InterfacesAdded " SIBLING);
+        bench_until_property(b, NIC, "Driver", "");
+        assert_int_equal(count_told(b, NIC, " Driver="), 1);
+}
+
+/* The daemon sleeps while they come. */
+static void test_a_burst_of_functions_is_one_change(void **state) {
+        char address[32], path[300];
+        Bench *b = *state;
+
+        (void)snprintf(path, sizeof path, "sys/%s/sriov_totalvfs", fake_host_device_path(b->host, NIC));
+        fake_host_write(b->host, path, "8\n");
+        assert_int_equal(kill(b->daemon, SIGSTOP), 0);
+        assert_int_equal(waitpid(b->daemon, NULL, WUNTRACED), b->daemon);
+        fake_kernel_uevent("change", NIC);
+        for (unsigned i = 1; i <= 30; i++) {
+                (void)snprintf(address, sizeof address, "0000:02:%02x.0", i);
+                fake_host_add_device(b->host, &(FakeDevice){.address = address,
+                                                            .vendor = 0x8086,
+                                                            .device = 0x10ca,
+                                                            .class_code = 0x020000,
+                                                            .iommu_set = 20 + i,
+                                                            .physfn = NIC});
+        }
+        assert_int_equal(kill(b->daemon, SIGCONT), 0);
+        bench_until_signal(b, "InterfacesAdded 0000:02:1e.0");
+        bench_until_property(b, NIC, "State", "host"); /* an answer, and so all that came before it */
+        assert_int_equal(bench_count_signals(b, "InterfacesAdded"), 30);
+        assert_int_equal(count_told(b, NIC, "SriovNumVfs"), 1);
+}
+
+static void test_a_serial_that_comes_late(void **state) {
+        Bench *b = *state;
+        char path[300];
+
+        assert_string_equal(bench_get(b, PAIR_NVME, "Serial"), "");
+        (void)snprintf(path, sizeof path, "sys/%s/nvme/nvme0/state",
+                       fake_host_device_path(b->host, PAIR_NVME));
+        fake_host_write(b->host, path, "live\n");
+        (void)snprintf(path, sizeof path, "sys/%s/nvme/nvme0/serial",
+                       fake_host_device_path(b->host, PAIR_NVME));
+        fake_host_write(b->host, path, "S123\n");
+        fake_kernel_uevent("change", PAIR_NVME);
+        bench_until_signal(b, "PropertiesChanged " PAIR_NVME " Serial=S123");
+}
+
 static void test_story_of_an_admin(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
@@ -250,6 +356,9 @@ static void test_bad_arguments(void **state) {
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "as", 1,
                                               "no-iommu"),
                            "InvalidArgument", "no-iommu");
+        bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "as", 2,
+                                              "address", "address"),
+                           "InvalidArgument", "twice");
         bench_expect_error(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, path, 1, "consent", "s", "x"),
                            "InvalidArgument", "consent");
         bench_expect_error(grant(b, admin, "0000:66:00.0", NULL), "NoSuchDevice", "list the devices");
@@ -299,6 +408,100 @@ static void test_seventeen_checks_of_one_user(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 bench_expect_success(bench_finish(b, calls[i]));
         bench_disconnect(user);
+        bench_disconnect(admin);
+}
+
+/* One connection sends more than all may: the call of another user has its place. */
+static void test_a_burst_of_one_connection(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
+        Pending *calls[CALLS_PENDING_MAX + CALLS_PENDING_PER_UID], *one;
+        sd_bus_message *reply;
+        size_t refused = 0;
+
+        assert_int_equal(kill(b->daemon, SIGSTOP), 0);
+        assert_int_equal(waitpid(b->daemon, NULL, WUNTRACED), b->daemon);
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = bench_start(b, user, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE,
+                                       "Check", false, "");
+        assert_true(sd_bus_get_name_creds(user, BUS_NAME, 0, NULL) >= 0); /* the bus has them all */
+        one = bench_start(b, admin, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE, "Check", false,
+                          "");
+        assert_true(sd_bus_get_name_creds(admin, BUS_NAME, 0, NULL) >= 0);
+        assert_int_equal(kill(b->daemon, SIGCONT), 0);
+
+        bench_expect_success(bench_finish(b, one));
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                reply = bench_finish(b, calls[i]);
+                refused += sd_bus_message_is_method_error(reply,
+                                                          "org.verge.Passthrough.Error.LimitsExceeded") > 0;
+                sd_bus_message_unref(reply);
+        }
+        assert_int_equal(refused, CALLS_PENDING_MAX);
+        bench_disconnect(user);
+        bench_disconnect(admin);
+}
+
+/* The guest has flashed it: no grant is valid any more, but home it comes. */
+static void test_a_flashed_device_comes_home(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        char path[300];
+
+        bench_expect_success(bench_finish(b, start_bind(b, admin, NIC)));
+        bench_until_property(b, NIC, "State", "pool");
+        (void)snprintf(path, sizeof path, "sys/%s/revision", fake_host_device_path(b->host, NIC));
+        fake_host_write(b->host, path, "0x77\n");
+        fake_kernel_uevent("change", NIC);
+        bench_until_signal(b, "InterfacesAdded " NIC);
+        bench_expect_error(bench_call_device(b, admin, NIC, "Reset"), "NotGranted", NIC);
+        bench_expect_success(bench_call_device(b, admin, NIC, "Release"));
+        bench_until_property(b, NIC, "State", "host");
+
+        /* There it needs no Release, and nobody is asked for one. */
+        b->n_asked = 0;
+        bench_expect_error(bench_call_device(b, admin, NIC, "Release"), "NotGranted", NIC);
+        assert_int_equal(b->n_asked, 0);
+        bench_disconnect(admin);
+}
+
+/* A grant is for those that were named, no more and no less. */
+static void test_a_member_leaves_the_set(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        fake_host_remove_device(b->host, PAIR_NVME);
+        bench_until_signal(b, "InterfacesRemoved " PAIR_NVME);
+        bench_expect_error(bench_call_device(b, admin, PAIR_NIC, "Bind"), "NotGranted", PAIR_NIC);
+        assert_int_equal(b->n_asked, 0);
+
+        /* What it says of the device itself is still true. */
+        fake_kernel_unbind_address(PAIR_NIC);
+        bench_until_property(b, PAIR_NIC, "Driver", "");
+        assert_string_equal(bench_get(b, PAIR_NIC, "HostDriver"), "e1000e");
+        bench_disconnect(admin);
+}
+
+static void test_a_bridge_comes_back_during_a_move(void **state) {
+        static const char bridge[] = "0000:06:00.0";
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Pending *call;
+
+        fake_host_add_device(b->host,
+                             &(FakeDevice){.address = bridge, .class_code = 0x060400, .iommu_set = 9});
+        bench_until_signal(b, "InterfacesAdded 0000:06:00.0");
+        fake_host_fail(b->host, "override " PAIR_NIC " hang 1");
+        call = start_bind(b, admin, PAIR_NIC);
+        bench_until_property(b, PAIR_NIC, "State", "moving");
+        b->n_signals = 0;
+        fake_kernel_uevent("remove", bridge);
+        fake_kernel_uevent("add", bridge);
+        bench_until_signal(b, "InterfacesAdded 0000:06:00.0");
+        assert_string_equal(bench_get(b, bridge, "State"), "host");
+        fake_host_let_go(b->host);
+        bench_expect_success(bench_finish(b, call));
+        assert_string_equal(bench_get(b, bridge, "State"), "host");
         bench_disconnect(admin);
 }
 
@@ -405,6 +608,11 @@ int main(void) {
                         CASE(test_properties_of_a_device),
                         CASE(test_hotplug),
                         CASE(test_rebinding_by_hand_is_one_change),
+                        cmocka_unit_test_setup_teardown(test_a_device_comes_during_the_first_look,
+                                                        bench_setup, bench_teardown),
+                        CASE(test_a_sibling_makes_us_look),
+                        CASE(test_a_burst_of_functions_is_one_change),
+                        CASE(test_a_serial_that_comes_late),
                         CASE(test_story_of_an_admin),
                         CASE(test_half_a_set_is_refused_with_the_list),
                         CASE(test_critical_is_refused),
@@ -417,6 +625,10 @@ int main(void) {
                         CASE(test_bad_arguments),
                         CASE(test_check_is_open_to_everybody),
                         CASE_GRANTED(test_seventeen_checks_of_one_user),
+                        CASE(test_a_burst_of_one_connection),
+                        CASE_GRANTED(test_a_flashed_device_comes_home),
+                        CASE_GRANTED(test_a_member_leaves_the_set),
+                        CASE_GRANTED(test_a_bridge_comes_back_during_a_move),
                         CASE_GRANTED(test_a_stuck_kernel),
                         CASE_GRANTED(test_the_daemon_heals_a_crash),
                         CASE_GRANTED(test_the_daemon_dies_during_a_move),

@@ -468,14 +468,17 @@ void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold) {
 }
 
 void fake_host_hold_network(FakeHost *h, bool hold) {
+        int fd;
+
         take_lock(h, "fake/network", hold);
         if (hold) {
                 CHECK(mkfifo(full(h, "fake/asked"), 0600) == 0);
                 CHECK(chmod(full(h, "fake/asked"), 0666) == 0);
                 return;
         }
-        close(open(full(h, "fake/asked"), O_RDONLY | O_NONBLOCK | O_CLOEXEC)); /* who waits may go on */
+        fd = open(full(h, "fake/asked"), O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* who waits may go on */
         fake_host_remove(h, "fake/asked");
+        closep(&fd);
 }
 
 void fake_host_wait_for_network(FakeHost *h) {

@@ -255,6 +255,8 @@ static void test_reasons_of_its_own(void **state) {
         expect_refused(t, "0000:06:00.0", false, "mounted on /;");
         d->critical_error = -EIO; /* what was known before is not to be relied on */
         expect_refused(t, "0000:06:00.0", false, CRITICAL_UNKNOWN_SENTENCE);
+        d->critical_error = -ETIMEDOUT;
+        expect_refused(t, "0000:06:00.0", false, "the kernel does not answer");
         d->critical_known = false;
         expect_refused(t, "0000:06:00.0", false, "still being read");
         d->critical_known = true;

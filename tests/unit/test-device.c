@@ -179,6 +179,22 @@ static void test_a_serial_stays_known(void **state) {
         assert_string_equal(d->facts.identity.serial, "S2");
 }
 
+static void test_the_link_of_a_sleeping_device_stays_known(void **state) {
+        Device *d = *state;
+        DeviceFacts facts = d->facts;
+
+        facts.link_speed = facts.link_speed_max = 16;
+        facts.link_width = facts.link_width_max = 4;
+        (void)device_set_facts(d, &facts);
+        facts.link_speed = facts.link_speed_max = 0;
+        facts.link_width = facts.link_width_max = 0;
+        facts.link_asleep = true;
+        assert_int_equal(device_set_facts(d, &facts), 0);
+        assert_int_equal(d->facts.link_width, 4);
+        assert_int_equal(d->facts.link_width_max, 4);
+        assert_true(d->facts.link_speed > 15 && d->facts.link_speed_max > 15);
+}
+
 static void test_set_text(void **state _unused_) {
         _cleanup_free_ char *text = NULL;
         char value[] = "one";
@@ -217,6 +233,8 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_words_are_copied, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_new_facts_tell_what_changed, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_serial_stays_known, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_the_link_of_a_sleeping_device_stays_known,
+                                                        setup, teardown),
                         cmocka_unit_test(test_set_text),
                         cmocka_unit_test_setup_teardown(test_sets_and_bridges, setup, teardown),
         };

@@ -518,6 +518,32 @@ static void check_that_it_comes_to_rest(Host *h) {
         assert_true(next(h).again_at == UINT64_MAX);
 }
 
+/* No event will say when the call can be made. */
+static void test_a_call_that_cannot_be_made_is_tried_again(void **state _unused_) {
+        ReconcileStep step;
+        PciAddress a = model_address("0000:01:00.0");
+        DeviceTable *devices = model_new();
+        Move move = {.verb = MOVE_BIND, .set = {.number = 7}};
+        MoveTable moves = {0};
+        ReconcileState s = {&moves, devices, 1000};
+
+        (void)model_add(devices, "0000:01:00.0", 7);
+        assert_int_equal(iommu_set_add(&move.set, &a), 0);
+        assert_int_equal(move_table_replace(&moves, &move, 1), 0);
+        for (unsigned i = 0; i < 3; i++) {
+                step = reconcile_next(&s);
+                assert_non_null(step.entry);
+                step.entry->wanted = false;
+                reconcile_not_tried(step.entry, s.now);
+                step = reconcile_next(&s);
+                assert_null(step.entry);
+                assert_true(step.again_at > s.now && step.again_at < UINT64_MAX);
+                s.now = step.again_at;
+        }
+        move_table_clear(&moves);
+        model_free(devices);
+}
+
 static void test_any_series_of_events(void **state) {
         static void (*const events[])(Host * h) = {change_journal, send_uevent, answer,
                                                    answer,         pass_time,   call_for_somebody};
@@ -566,6 +592,7 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_a_bridge_is_never_released, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_uevent_is_news_for_every_entry_of_the_device,
                                                         setup, teardown),
+                        cmocka_unit_test(test_a_call_that_cannot_be_made_is_tried_again),
                         cmocka_unit_test_setup_teardown(test_any_series_of_events, setup, teardown),
         };
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The looks at what the host uses, when the kernel fails or does not answer. Times are short, and each step
+ * waits for the report that it is about. */
+
+#include "fake-host.h"
+#include "host-watch.h"
+
+#define DEADLINE_USEC (20ULL * 1000 * 1000)
+
+typedef struct Told {
+        FakeHost *host;
+        sd_event *event;
+        HostWatch *watch;
+        int error;
+        unsigned n;
+        size_t n_verdicts;
+} Told;
+
+static int subjects(HostVerdict **ret, size_t *ret_n, void *userdata _unused_) {
+        HostVerdict *v = calloc(1, sizeof *v);
+
+        assert_non_null(v);
+        v->identity.address = (PciAddress){.bus = 1};
+        *ret = v;
+        *ret_n = 1;
+        return 0;
+}
+
+static void done(int error, const HostVerdict *verdicts, size_t n, void *userdata) {
+        Told *t = userdata;
+
+        assert_true(n == 0 || verdicts);
+        t->error = error;
+        t->n_verdicts = n;
+        t->n++;
+}
+
+static int setup(void **state) {
+        HostWatchConfig config = {.patience_usec = 20 * 1000,
+                                  .retry_usec = 20 * 1000,
+                                  .subjects = subjects,
+                                  .done = done};
+        Told *t = calloc(1, sizeof *t);
+
+        assert_non_null(t);
+        *state = t;
+        t->host = fake_host_new();
+        fake_host_add_device(t->host, &(FakeDevice){.address = "0000:01:00.0", .class_code = 0x020000});
+        assert_true(sd_event_new(&t->event) >= 0);
+        assert_true(sd_event_add_time_relative(t->event, NULL, CLOCK_MONOTONIC, DEADLINE_USEC, 0, NULL,
+                                               (void *)(intptr_t)-ETIME) >= 0);
+        config.root = t->host->fd;
+        config.userdata = t;
+        assert_int_equal(host_watch_new(t->event, &config, &t->watch), 0);
+        return 0;
+}
+
+static int teardown(void **state) {
+        Told *t = *state;
+
+        host_watch_free(t->watch);
+        sd_event_unref(t->event);
+        fake_host_free(t->host);
+        free(t);
+        return 0;
+}
+
+static void until_told(Told *t) {
+        unsigned n = t->n;
+
+        while (t->n == n) {
+                assert_true(sd_event_run(t->event, UINT64_MAX) >= 0);
+                assert_true(sd_event_get_state(t->event) != SD_EVENT_FINISHED);
+        }
+}
+
+static void test_a_kernel_that_does_not_answer(void **state) {
+        Told *t = *state;
+
+        fake_host_hold_network(t->host, true);
+        host_watch_trigger(t->watch);
+        until_told(t);
+        assert_int_equal(t->error, -ETIMEDOUT);
+        assert_int_equal(t->n_verdicts, 0);
+
+        /* Said once; and the answer counts when it comes. */
+        fake_host_hold_network(t->host, false);
+        until_told(t);
+        assert_int_equal(t->error, 0);
+        assert_int_equal(t->n_verdicts, 1);
+        assert_int_equal(t->n, 2);
+}
+
+static void test_a_failure_is_not_for_ever(void **state) {
+        Told *t = *state;
+
+        fake_host_write(t->host, "fake/network", "nonsense\n");
+        host_watch_trigger(t->watch);
+        until_told(t);
+        assert_int_equal(t->error, -EBADMSG);
+        until_told(t);
+        assert_int_equal(t->error, -EBADMSG);
+
+        /* Nothing tells of it, and it is seen. */
+        fake_host_write(t->host, "fake/network", "%s", "");
+        until_told(t);
+        assert_int_equal(t->error, 0);
+        assert_int_equal(t->n_verdicts, 1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test_setup_teardown(test_a_kernel_that_does_not_answer, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_a_failure_is_not_for_ever, setup, teardown),
+        };
+
+        return cmocka_run_group_tests_name("host-watch", tests, NULL, NULL);
+}
