@@ -7,6 +7,8 @@
 #include "operation.h"
 #include "reconcile.h"
 
+#define PCI_BASE_CLASS_DISPLAY 0x03
+
 /* How long the start waits for the first verdicts. Without them nothing is eligible, but all is listed. */
 #define PATIENCE_USEC (2ULL * 1000 * 1000)
 
@@ -168,9 +170,21 @@ static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         return 0;
 }
 
+/* What a driver makes of a device is seen when it is mounted or gets an address; only a screen is in use from the
+ * first moment. So a move does not cost a look at the whole host. */
+static bool changes_use(const Manager *m, UeventAction action, const PciAddress *a) {
+        const Device *d;
+
+        if (action != UEVENT_BIND && action != UEVENT_UNBIND)
+                return true;
+        d = device_table_find(&m->devices, a);
+        return !d || d->facts.identity.class_code >> 16 == PCI_BASE_CLASS_DISPLAY;
+}
+
 static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) {
         Manager *m = userdata;
 
+        m->look_due = m->look_due || changes_use(m, action, a);
         if (action == UEVENT_DRIVERS) { /* vfio-pci was loaded, perhaps */
                 m->platform_stale = true;
                 changes_touch(&m->changes);
@@ -194,7 +208,9 @@ static void on_uevents_end(void *userdata) {
         Manager *m = userdata;
 
         pci_names_trim(m->names);
-        host_watch_trigger(m->host_watch);
+        if (m->look_due)
+                host_watch_trigger(m->host_watch);
+        m->look_due = false;
         manager_reconcile(m);
 }
 

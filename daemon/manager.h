@@ -46,6 +46,7 @@ struct Manager {
         Changes changes;
         bool scanned;        /* all devices, grants and moves were read once: changes are seen as such */
         bool ready;          /* wire->ready() was called: from now on the bus is told of changes */
+        bool look_due;       /* an event says that the host may use other things than it did */
         bool platform_stale; /* a driver may have been loaded */
         int error;           /* of the host's last look; logged when it changes */
 
