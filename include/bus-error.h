@@ -16,7 +16,7 @@ typedef enum FailureKind {
         FAILURE_NONE,
         FAILURE_INVALID_ARGUMENT, /* an argument that is not of the documented form, or an unknown option */
         FAILURE_NO_SUCH_DEVICE,   /* no PCI function has this address (any more) */
-        FAILURE_NOT_AUTHORIZED,   /* polkit said no, or could not be asked */
+        FAILURE_NOT_AUTHORIZED,   /* polkit said no or could not be asked, or Bind is switched off */
         FAILURE_INTERACTION_REQUIRED, /* polkit would have to prompt, and the call did not allow it */
         FAILURE_NOT_GRANTED,          /* no grant by an administrator covers the device */
         FAILURE_CRITICAL,             /* the host would lose something it needs */
@@ -25,12 +25,12 @@ typedef enum FailureKind {
         FAILURE_BUSY,                 /* another operation on this IOMMU set is under way */
         FAILURE_IN_USE,               /* a process holds the VFIO device open */
         FAILURE_STUCK,                /* the kernel did not answer in time; the sentence names the holder */
-        FAILURE_DRIVER,               /* a driver refused; what was done has been undone */
-        FAILURE_NOT_BOUND,            /* the operation needs the device on vfio-pci, or at the host */
-        FAILURE_NO_RESET,             /* the device has no way to be reset */
-        FAILURE_LIMITS_EXCEEDED,      /* too many requests or too large a request */
-        FAILURE_HELPER,               /* the privileged helper cannot be reached or failed */
-        FAILURE_INTERNAL,             /* out of memory, disk full and the like; the sentence says which */
+        FAILURE_DRIVER,    /* a step failed, no vfio-pci, or a foreign driver_override; a Bind is undone */
+        FAILURE_NOT_BOUND, /* Reset needs it on vfio-pci (Bind), Revoke at the host (Release) */
+        FAILURE_NO_RESET,  /* the device has no way to be reset */
+        FAILURE_LIMITS_EXCEEDED, /* too many requests or too large a request */
+        FAILURE_HELPER,          /* the privileged helper cannot be reached or failed */
+        FAILURE_INTERNAL,        /* out of memory, disk full and the like; the sentence says which */
         FAILURE_KIND_MAX,
         FAILURE_KIND_INVALID = -EINVAL,
 } FailureKind;

@@ -213,3 +213,14 @@ def _(vm):
     vm.sh(device_call(nic, "Bind"))
     vm.power_cut()
     assert get(vm, nic, "Granted") is True and vm.driver(nic) == "e1000e"
+
+
+@case("an NVMe that is plugged in tells its serial number once its controller is up", deadline=120)
+def _(vm):
+    vm.sh(["busctl", "call", BUS, ROOT, "org.freedesktop.DBus.Peer", "Ping"])
+    vm.plug("nvme", serial="hot-nvme")
+    until("ls -d /sys/devices/pci0000:00/0000:00:15.0/*:00.0", "the plugged device is there", vm)
+    address = vm.pci("spare")
+    until(f"busctl get-property {BUS} {path(address)} {DEVICE} Serial | grep -q hot-nvme", "its serial number is told", vm)
+    vm.unplug()
+    until(f"! busctl get-property {BUS} {path(address)} {DEVICE} State", "its object is gone", vm)
