@@ -65,6 +65,16 @@ static int parse_hex(const char *s, size_t digits, uint64_t *ret) {
         return 0;
 }
 
+static int parse_id(const char *s, uint16_t *ret) {
+        uint64_t v;
+        int r;
+
+        r = parse_hex(s, 4, &v);
+        if (r >= 0)
+                *ret = (uint16_t)v;
+        return r;
+}
+
 static int parse_text(const char *s, char *ret, size_t size) {
         text_sanitize(ret, size, s, strlen(s));
         return streq(ret, s) ? 0 : -EBADMSG;
@@ -117,21 +127,13 @@ static int parse_value(int key, const char *s, Grant *g) {
         case KEY_ADDRESS:
                 return pci_address_parse(s, &g->identity.address) < 0 ? -EBADMSG : 0;
         case KEY_VENDOR:
-                r = parse_hex(s, 4, &v);
-                g->identity.vendor = (uint16_t)v;
-                return r;
+                return parse_id(s, &g->identity.vendor);
         case KEY_DEVICE:
-                r = parse_hex(s, 4, &v);
-                g->identity.device = (uint16_t)v;
-                return r;
+                return parse_id(s, &g->identity.device);
         case KEY_SUBSYSTEM_VENDOR:
-                r = parse_hex(s, 4, &v);
-                g->identity.subsystem_vendor = (uint16_t)v;
-                return r;
+                return parse_id(s, &g->identity.subsystem_vendor);
         case KEY_SUBSYSTEM_DEVICE:
-                r = parse_hex(s, 4, &v);
-                g->identity.subsystem_device = (uint16_t)v;
-                return r;
+                return parse_id(s, &g->identity.subsystem_device);
         case KEY_CLASS:
                 r = parse_hex(s, 6, &v);
                 g->identity.class_code = (uint32_t)v;
@@ -165,19 +167,13 @@ int grant_parse(const char *text, Grant *ret) {
         char line[GRANT_TEXT_SIZE], *value;
         uint32_t seen = 0;
         Grant g = {0};
-        size_t n;
-        int key;
+        int key, r;
 
         assert(text);
         assert(ret);
 
-        for (; *text; text += n + (text[n] == '\n')) {
-                n = strcspn(text, "\n");
-                if (n >= sizeof line)
-                        return -EBADMSG;
-                memcpy(line, text, n);
-                line[n] = '\0';
-                if (n == 0 || line[0] == '#')
+        while ((r = text_next_line(&text, line, sizeof line)) > 0) {
+                if (line[0] == '\0' || line[0] == '#')
                         continue;
 
                 value = strchr(line, '=');
@@ -191,6 +187,8 @@ int grant_parse(const char *text, Grant *ret) {
                         return -EBADMSG;
                 seen |= 1U << key;
         }
+        if (r < 0)
+                return -EBADMSG;
 
         if (seen != (1U << KEY_MAX) - 1 || !iommu_set_contains(&g.set, &g.identity.address))
                 return -EBADMSG;

@@ -42,20 +42,16 @@ int move_parse(const char *text, Move *ret) {
         char line[MOVE_TEXT_SIZE];
         unsigned seen = 0;
         Move m = {0};
-        size_t n;
+        int r;
 
         assert(text);
         assert(ret);
 
-        for (; *text; text += n + (text[n] == '\n')) {
-                n = strcspn(text, "\n");
-                if (n >= sizeof line)
+        while ((r = text_next_line(&text, line, sizeof line)) > 0)
+                if (line[0] && parse_line(line, &m, &seen) < 0)
                         return -EBADMSG;
-                memcpy(line, text, n);
-                line[n] = '\0';
-                if (n > 0 && parse_line(line, &m, &seen) < 0)
-                        return -EBADMSG;
-        }
+        if (r < 0)
+                return -EBADMSG;
 
         if (seen != 1 || m.set.n_members == 0)
                 return -EBADMSG;

@@ -65,3 +65,22 @@ void text_append_item(char *list, size_t size, const char *item) {
         else
                 (void)snprintf(list + used, size - used, ELLIPSIS);
 }
+
+int text_next_line(const char **text, char *ret, size_t size) {
+        size_t n;
+
+        assert(text && *text);
+        assert(ret);
+
+        if (**text == '\0')
+                return 0;
+
+        n = strcspn(*text, "\n");
+        if (n >= size)
+                return -E2BIG;
+
+        memcpy(ret, *text, n);
+        ret[n] = '\0';
+        *text += n + ((*text)[n] == '\n');
+        return 1;
+}

@@ -14,3 +14,6 @@ void text_make_printable(char *text);
 
 /* Appends ", item" to a list that ends in "..." once it is full. An item that stands there already is not repeated. */
 void text_append_item(char *list, size_t size, const char *item);
+
+/* Copies the next line of *text without its newline and moves *text behind it. 1; 0: there is no more; -E2BIG. */
+int text_next_line(const char **text, char *ret, size_t size);
