@@ -181,6 +181,7 @@ static int add_named_block(const char *name, void *userdata) {
 /* Where the kernel itself lists what is mounted, in whatever mount namespace, by the names of block devices. */
 static int add_mounted_anywhere(Loader *l) {
         static const char *const lists[] = {"sys/fs/ext4", "sys/fs/xfs", "sys/fs/f2fs"};
+        size_t known = l->facts->n_uses;
         int r;
 
         l->reason = CRITICAL_MOUNTED;
@@ -190,6 +191,8 @@ static int add_mounted_anywhere(Loader *l) {
                 if (r < 0 && r != -ENOENT)
                         return r;
         }
+        /* What mountinfo has told of is not added again. */
+        l->facts->unwatched = l->facts->n_uses > known;
         return 0;
 }
 
@@ -422,6 +425,10 @@ static bool allows_unsafe_interrupts(int root, const char *module) {
 
         (void)snprintf(path, sizeof path, "sys/module/%s/parameters/allow_unsafe_interrupts", module);
         return sysfs_read(root, path, text, sizeof text) >= 0 && (text[0] == 'Y' || text[0] == '1');
+}
+
+bool host_facts_are_unwatched(const HostFacts *facts) {
+        return facts->unwatched;
 }
 
 int host_facts_load(int root, HostFacts **ret) {

@@ -14,5 +14,6 @@ typedef struct HostUse {
 struct HostFacts {
         HostUse *uses;
         size_t n_uses, n_allocated;
+        bool unwatched;         /* see host_facts_are_unwatched() */
         bool unsafe_interrupts; /* vfio_iommu_type1 or iommufd allows them */
 };

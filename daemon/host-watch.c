@@ -20,6 +20,7 @@ typedef struct Job {
         int error;
         HostVerdict *verdicts;
         size_t n;
+        bool unwatched; /* what was found can change without an event */
 } Job;
 
 struct HostWatch {
@@ -70,6 +71,7 @@ static void *work(void *userdata) {
         Job *job = userdata;
 
         job->error = host_facts_load(job->root, &facts);
+        job->unwatched = job->error >= 0 && host_facts_are_unwatched(facts);
         for (size_t i = 0; i < job->n && job->error >= 0; i++)
                 judge(job, facts, &job->verdicts[i]);
 
@@ -173,11 +175,13 @@ static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_
         now = now_usec(w);
         w->earliest = now + PAUSE_USEC;
 
-        /* What failed may have been a moment's trouble, after which no event says that it is over. */
+        /* What failed may have been a moment's trouble, and not all that was found promises an event when it ends. */
         if (w->again)
                 arm(w, w->earliest);
         else if (job->error < 0)
                 arm(w, now + w->config.retry_usec);
+        else if (job->unwatched)
+                arm(w, now + w->config.recheck_usec);
         else
                 (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 

@@ -6,7 +6,8 @@
  * links, addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that
  * a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look
  * that the kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is
- * taken; one that failed is repeated.
+ * taken; one that failed is repeated, and so is one that found what changes without an event (mounts in other
+ * namespaces).
  */
 
 #include <systemd/sd-event.h>
@@ -30,10 +31,11 @@ typedef struct HostWatch HostWatch;
 
 #define HOST_WATCH_PATIENCE_USEC (5ULL * 1000 * 1000)
 #define HOST_WATCH_RETRY_USEC (10ULL * 1000 * 1000)
+#define HOST_WATCH_RECHECK_USEC (3ULL * 1000 * 1000)
 
 typedef struct HostWatchConfig {
         int root;
-        uint64_t patience_usec, retry_usec; /* the two above, but for tests */
+        uint64_t patience_usec, retry_usec, recheck_usec; /* the three above, but for tests */
         host_watch_subjects_t subjects;
         host_watch_done_t done;
         void *userdata;

@@ -371,6 +371,7 @@ static int watch_host(Manager *m) {
         const HostWatchConfig config = {.root = m->root,
                                         .patience_usec = HOST_WATCH_PATIENCE_USEC,
                                         .retry_usec = HOST_WATCH_RETRY_USEC,
+                                        .recheck_usec = HOST_WATCH_RECHECK_USEC,
                                         .subjects = list_subjects,
                                         .done = on_judged,
                                         .userdata = m};

@@ -58,7 +58,7 @@ static void expect_refused(const DeviceTable *t, const char *devices, const char
                 fail_msg("'%s' with '%s': %s: %s", devices, siblings, failure_kind_to_string(f.kind),
                          f.sentence);
         assert_int_equal(f.sentence[strlen(f.sentence) - 1], '.');
-        assert_memory_equal(&d, &before, sizeof d);
+        assert_true(iommu_set_same_members(&d, &before));
 }
 
 static void test_whole_sets(void **state) {

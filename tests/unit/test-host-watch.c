@@ -3,6 +3,7 @@
 /* The looks at what the host uses, when the kernel fails or does not answer. Times are short, and each step
  * waits for the report that it is about. */
 
+#include "critical.h"
 #include "fake-host.h"
 #include "host-watch.h"
 
@@ -15,6 +16,7 @@ typedef struct Told {
         int error;
         unsigned n;
         size_t n_verdicts;
+        uint32_t critical;
 } Told;
 
 static int subjects(HostVerdict **ret, size_t *ret_n, void *userdata _unused_) {
@@ -33,12 +35,14 @@ static void done(int error, const HostVerdict *verdicts, size_t n, void *userdat
         assert_true(n == 0 || verdicts);
         t->error = error;
         t->n_verdicts = n;
+        t->critical = n > 0 ? verdicts[0].critical : 0;
         t->n++;
 }
 
 static int setup(void **state) {
         HostWatchConfig config = {.patience_usec = 20 * 1000,
                                   .retry_usec = 20 * 1000,
+                                  .recheck_usec = 20 * 1000,
                                   .subjects = subjects,
                                   .done = done};
         Told *t = calloc(1, sizeof *t);
@@ -109,10 +113,26 @@ static void test_a_failure_is_not_for_ever(void **state) {
         assert_int_equal(t->n_verdicts, 1);
 }
 
+/* An unmounted file system that is still being taken down, or one in another namespace. */
+static void test_what_ends_without_an_event(void **state) {
+        Told *t = *state;
+
+        fake_host_add_block(t->host, "devices/pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1", "259:0");
+        fake_host_mkdir(t->host, "sys/fs/ext4/nvme0n1");
+        host_watch_trigger(t->watch);
+        until_told(t);
+        assert_true(t->critical & 1U << CRITICAL_MOUNTED);
+
+        fake_host_remove(t->host, "sys/fs/ext4/nvme0n1");
+        while (t->critical & 1U << CRITICAL_MOUNTED)
+                until_told(t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_a_kernel_that_does_not_answer, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_failure_is_not_for_ever, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_what_ends_without_an_event, setup, teardown),
         };
 
         return cmocka_run_group_tests_name("host-watch", tests, NULL, NULL);
