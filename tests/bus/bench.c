@@ -599,43 +599,13 @@ void bench_expect_no_line_twice(Bench *b) {
         expect_no_line_twice(daemon);
 }
 
-static void add_devices(FakeHost *h) {
-        fake_host_add_device(h, &(FakeDevice){.address = NIC,
-                                              .vendor = 0x8086,
-                                              .device = 0x10d3,
-                                              .class_code = 0x020000,
-                                              .driver = "e1000e",
-                                              .iommu_set = 7,
-                                              .reset_methods = "flr bus",
-                                              .slot = "1"});
-        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE,
-                                              .vendor = 0x1b36,
-                                              .device = 0x000e,
-                                              .class_code = 0x060400,
-                                              .iommu_set = 9});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC,
-                                              .vendor = 0x8086,
-                                              .device = 0x10d3,
-                                              .class_code = 0x020000,
-                                              .driver = "e1000e",
-                                              .iommu_set = 9,
-                                              .below = BRIDGE});
-        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME,
-                                              .vendor = 0x1b36,
-                                              .device = 0x0010,
-                                              .class_code = 0x010802,
-                                              .driver = "nvme",
-                                              .iommu_set = 9,
-                                              .below = BRIDGE});
-}
-
 Bench *bench_new(unsigned helper_idle_ms) {
         Bench *b;
 
         b = calloc(1, sizeof *b);
         assert_non_null(b);
         b->host = fake_host_new();
-        add_devices(b->host);
+        fake_host_add_standard_devices(b->host);
         assert_int_equal(mkfifoat(b->host->fd, "fake/uevents", 0600), 0);
         assert_int_equal(fchownat(b->host->fd, "fake/uevents", DAEMON_UID, (gid_t)-1, 0), 0);
 

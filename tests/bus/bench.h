@@ -10,7 +10,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "fake-host.h"
+#include "standard-devices.h"
 #include "names.h"
 
 /* dbus-daemon turns away users without an entry in passwd(5); these numbers have one on each distribution. */
@@ -18,11 +18,6 @@
 #define ADMIN_UID 2
 #define OTHER_UID 3
 #define NOBODY_UID 65534
-
-#define NIC "0000:01:00.0"
-#define PAIR_NIC "0000:05:01.0"
-#define PAIR_NVME "0000:05:02.0"
-#define BRIDGE "0000:04:00.0"
 
 #define POLKIT_ASKED_MAX 80
 

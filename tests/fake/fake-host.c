@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "fake-host.h"
+#include "standard-devices.h"
 #include "fake-kernel.h"
 #include "names.h"
 
@@ -503,4 +504,34 @@ void fake_host_clear(FakeHost *h) {
 
 char *fake_host_log(FakeHost *h) {
         return fake_host_read(h, "fake/log");
+}
+
+void fake_host_add_standard_devices(FakeHost *h) {
+        fake_host_add_device(h, &(FakeDevice){.address = NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 7,
+                                              .reset_methods = "flr bus",
+                                              .slot = "1"});
+        fake_host_add_device(h, &(FakeDevice){.address = BRIDGE,
+                                              .vendor = 0x1b36,
+                                              .device = 0x000e,
+                                              .class_code = 0x060400,
+                                              .iommu_set = 9});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NIC,
+                                              .vendor = 0x8086,
+                                              .device = 0x10d3,
+                                              .class_code = 0x020000,
+                                              .driver = "e1000e",
+                                              .iommu_set = 9,
+                                              .below = BRIDGE});
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME,
+                                              .vendor = 0x1b36,
+                                              .device = 0x0010,
+                                              .class_code = 0x010802,
+                                              .driver = "nvme",
+                                              .iommu_set = 9,
+                                              .below = BRIDGE});
 }
