@@ -108,11 +108,11 @@ static int check_in_use(Target *t) {
         char holder[256], members[256];
         int r;
 
-        if (!any_on_vfio(t))
-                return 0;
-
+        /* Asked of a set without a device on vfio-pci too: a foreign unbind that waits for the holder has taken the
+         * driver link away already. */
         r = vfio_in_use(t->root, t->movers.number);
-        if (r == 0 || (r == -ENOENT && faccessat(t->root, "dev/vfio/devices", F_OK, 0) == 0))
+        if (r == 0 ||
+            (r == -ENOENT && (!any_on_vfio(t) || faccessat(t->root, "dev/vfio/devices", F_OK, 0) == 0)))
                 return 0;
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,

@@ -279,6 +279,22 @@ static void test_without_a_grant_nothing_moves(void **state) {
         assert_pair_home(h);
 }
 
+/* Somebody else's unbind waits for the holder: the driver link is gone, the VM still has the device. */
+static void test_half_unbound_and_held(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(move(h, MOVE_BIND, PAIR_NIC));
+        fake_kernel_unbind_address(PAIR_NIC);
+        fake_kernel_unbind_address(PAIR_NVME);
+        fake_host_clear(h);
+        fake_host_hold_vfio(h, 9, true);
+        refused(h, MOVE_RELEASE, PAIR_NIC, FAILURE_IN_USE, PAIR_NIC);
+        refused(h, MOVE_BIND, PAIR_NIC, FAILURE_IN_USE, PAIR_NIC);
+        fake_host_hold_vfio(h, 9, false);
+        assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
+        assert_pair_home(h);
+}
+
 /* A member without a grant: left alone at the host, and not taken from somebody else's vfio-pci. */
 static void test_a_stranger_in_the_set_does_not_keep_it(void **state) {
         FakeHost *h = *state;
@@ -605,6 +621,7 @@ int main(void) {
                         cmocka_unit_test(test_release_notices_surprise_unplug),
                         CASE(test_without_a_grant_nothing_moves),
                         CASE(test_a_stranger_in_the_set_does_not_keep_it),
+                        CASE(test_half_unbound_and_held),
                         CASE(test_a_bad_grant_is_none),
                         CASE(test_the_grant_is_for_this_card),
                         CASE(test_the_grant_is_for_this_slot),
