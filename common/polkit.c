@@ -84,10 +84,6 @@ Polkit *polkit_free(Polkit *p) {
         return NULL;
 }
 
-size_t polkit_pending(const Polkit *p) {
-        return p->n_queries;
-}
-
 static void finish(PolkitQuery *q) {
         polkit_done_t done = q->done;
         void *userdata = q->userdata;

@@ -28,19 +28,25 @@ static int allow_writes(Target *t, int ruleset) {
         return landlock_allow_directory(ruleset, t->root, MOVES_DIR);
 }
 
+/* The end of both ways to confine a worker; r is what adding the rules came to. */
+static int restrict_to(int ruleset, int r, WorkerResult *result) {
+        if (r >= 0)
+                r = landlock_restrict(ruleset);
+        if (r < 0)
+                return failure_set(
+                                &result->failure, FAILURE_INTERNAL,
+                                "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
+                                strerror(-r));
+        return 0;
+}
+
 static int confine(Target *t) {
         _cleanup_close_ int ruleset = -1;
-        int r;
 
         ruleset = landlock_new();
         if (ruleset == -EOPNOTSUPP)
                 return 0;
-        if ((r = ruleset) < 0 || (r = allow_writes(t, ruleset)) < 0 || (r = landlock_restrict(ruleset)) < 0)
-                return failure_set(
-                                &t->result->failure, FAILURE_INTERNAL,
-                                "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
-                                strerror(-r));
-        return 0;
+        return restrict_to(ruleset, ruleset < 0 ? ruleset : allow_writes(t, ruleset), t->result);
 }
 
 int request_confine(int root, const Request *q, const char *directory, WorkerResult *result) {
@@ -50,17 +56,14 @@ int request_confine(int root, const Request *q, const char *directory, WorkerRes
         if (!q->confine)
                 return 0;
 
-        ruleset = landlock_new();
+        r = ruleset = landlock_new();
         if (ruleset == -EOPNOTSUPP)
                 return 0;
-        if ((r = ruleset) < 0 || (r = landlock_allow_directory(ruleset, root, LOCKS_DIR)) < 0 ||
-            (directory && (r = landlock_allow_directory(ruleset, root, directory)) < 0) ||
-            (r = landlock_restrict(ruleset)) < 0)
-                return failure_set(
-                                &result->failure, FAILURE_INTERNAL,
-                                "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
-                                strerror(-r));
-        return 0;
+        if (r >= 0)
+                r = landlock_allow_directory(ruleset, root, LOCKS_DIR);
+        if (r >= 0 && directory)
+                r = landlock_allow_directory(ruleset, root, directory);
+        return restrict_to(ruleset, r, result);
 }
 
 /* The way back in: an administrator who has locked himself out boots with this word. */

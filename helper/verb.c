@@ -16,11 +16,6 @@ static const Verb verbs[] = {
                 {"Reset", "s", "", MOVE_RESET, request_move, NULL, NULL, NULL},
 };
 
-const Verb *verb_table(size_t *ret_n) {
-        *ret_n = ELEMENTSOF(verbs);
-        return verbs;
-}
-
 const Verb *verb_find(const char *name) {
         for (size_t i = 0; name && i < ELEMENTSOF(verbs); i++)
                 if (streq(verbs[i].name, name))

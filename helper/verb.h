@@ -22,8 +22,6 @@ typedef struct Verb {
 /* NULL: no such verb. */
 const Verb *verb_find(const char *name);
 
-const Verb *verb_table(size_t *ret_n);
-
 /* Parses the arguments. A failure sentence in *f and -EREMOTEIO for anything that is not as documented in
  * dbus/org.verge.Passthrough.Helper.xml; *subject points into the message ("" where the verb has none). */
 int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_subject, Failure *f);

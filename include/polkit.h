@@ -38,5 +38,3 @@ int polkit_ask(Polkit *p, const PolkitQuestion *q, polkit_done_t done, void *use
 
 /* Takes a question back: the prompt goes away and done is not called. ret above may be NULL for who never does. */
 PolkitQuery *polkit_cancel(PolkitQuery *q);
-
-size_t polkit_pending(const Polkit *p);
