@@ -9,6 +9,12 @@
 static const char *const failure_kind_table[FAILURE_KIND_MAX] = {
                 [FAILURE_INVALID_ARGUMENT] = "InvalidArgument",
                 [FAILURE_NO_SUCH_DEVICE] = "NoSuchDevice",
+                [FAILURE_NO_SUCH_OBJECT] = "NoSuchObject",
+                [FAILURE_INVALID_FILTER] = "InvalidFilter",
+                [FAILURE_NAME_TAKEN] = "NameTaken",
+                [FAILURE_CONFLICT] = "Conflict",
+                [FAILURE_READ_ONLY] = "ReadOnly",
+                [FAILURE_ORDERED] = "Ordered",
                 [FAILURE_NOT_AUTHORIZED] = "NotAuthorized",
                 [FAILURE_INTERACTION_REQUIRED] = "InteractionRequired",
                 [FAILURE_NOT_GRANTED] = "NotGranted",
@@ -41,7 +47,7 @@ int failure_set(Failure *f, FailureKind kind, const char *format, ...) {
         va_start(ap, format);
         (void)vsnprintf(f->sentence, sizeof f->sentence, format, ap);
         va_end(ap);
-        text_make_printable(f->sentence);
+        text_make_utf8(f->sentence);
         return -EREMOTEIO;
 }
 

@@ -66,6 +66,43 @@ void text_append_item(char *list, size_t size, const char *item) {
                 (void)snprintf(list + used, size - used, ELLIPSIS);
 }
 
+size_t text_utf8_length(const char *text) {
+        const unsigned char *s = (const unsigned char *)text;
+        size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
+
+        if (n == 4 && (s[0] < 0xf0 || s[0] > 0xf4))
+                return 0;
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        /* overlong forms, surrogates, past U+10FFFF */
+        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+            (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+/* C0, DEL and C1. */
+static bool is_control(const char *s) {
+        unsigned char c = (unsigned char)s[0];
+
+        return c < ' ' || c == 0x7f || (c == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
+void text_make_utf8(char *text) {
+        size_t n;
+
+        assert(text);
+
+        for (; *text; text += n) {
+                n = text_utf8_length(text);
+                if (n == 0 || is_control(text)) {
+                        *text = '?';
+                        n = 1;
+                }
+        }
+}
+
 int text_next_line(const char **text, char *ret, size_t size) {
         size_t n;
 

@@ -16,6 +16,12 @@ typedef enum FailureKind {
         FAILURE_NONE,
         FAILURE_INVALID_ARGUMENT, /* an argument that is not of the documented form, or an unknown option */
         FAILURE_NO_SUCH_DEVICE,   /* no PCI function has this address (any more) */
+        FAILURE_NO_SUCH_OBJECT,   /* no group or rule is at this object path (any more) */
+        FAILURE_INVALID_FILTER,   /* the text is no filter; the sentence has the column */
+        FAILURE_NAME_TAKEN,       /* another group, or rule of the group, has this name */
+        FAILURE_CONFLICT,         /* somebody else changed it since the caller has read it */
+        FAILURE_READ_ONLY,        /* the database is damaged or of a newer version and left alone */
+        FAILURE_ORDERED,          /* a persistent group wants the device on vfio-pci */
         FAILURE_NOT_AUTHORIZED,   /* polkit said no or could not be asked, or Bind is switched off */
         FAILURE_INTERACTION_REQUIRED, /* polkit would have to prompt, and the call did not allow it */
         FAILURE_NOT_GRANTED,          /* no grant by an administrator covers the device */
