@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
 
 #include "critical.h"
-#include "text.h"
+#include "grant-ids.h"
 #include "grant.h"
-#include "sysfs.h"
+#include "record-file.h"
+#include "text.h"
 
 enum {
         KEY_FORMAT,
@@ -24,8 +23,13 @@ enum {
         KEY_CONSENT,
         KEY_GRANTED_BY,
         KEY_GRANTED_AT,
+        KEY_PERSISTENT,
+        KEY_IDS,
         KEY_MAX,
 };
+
+/* Grants of the first release have them not. */
+#define KEYS_OPTIONAL (1U << KEY_PERSISTENT | 1U << KEY_IDS)
 
 static const char *const key_table[KEY_MAX] = {
                 [KEY_FORMAT] = "format",
@@ -43,33 +47,15 @@ static const char *const key_table[KEY_MAX] = {
                 [KEY_CONSENT] = "consent",
                 [KEY_GRANTED_BY] = "granted-by",
                 [KEY_GRANTED_AT] = "granted-at",
+                [KEY_PERSISTENT] = "persistent",
+                [KEY_IDS] = "ids",
 };
-
-static int parse_decimal(const char *s, uint64_t max, uint64_t *ret) {
-        char *end;
-
-        if (s[0] < '0' || s[0] > '9' || (s[0] == '0' && s[1]))
-                return -EBADMSG;
-
-        errno = 0;
-        *ret = strtoull(s, &end, 10);
-        return errno != 0 || *end != '\0' || *ret > max ? -EBADMSG : 0;
-}
-
-/* Exactly as it was written: lower-case, with leading zeros. */
-static int parse_hex(const char *s, size_t digits, uint64_t *ret) {
-        if (strlen(s) != digits || strspn(s, "0123456789abcdef") != digits)
-                return -EBADMSG;
-
-        *ret = strtoull(s, NULL, 16);
-        return 0;
-}
 
 static int parse_id(const char *s, uint16_t *ret) {
         uint64_t v;
         int r;
 
-        r = parse_hex(s, 4, &v);
+        r = record_parse_hex(s, 4, &v);
         if (r >= 0)
                 *ret = (uint16_t)v;
         return r;
@@ -117,7 +103,25 @@ static int parse_consent(const char *s, uint32_t *ret) {
         return 0;
 }
 
-static int parse_value(int key, const char *s, Grant *g) {
+/* No boot, or one: 32 digits. */
+static int parse_boot(const char *s, char ret[static 33]) {
+        if (s[0] && (strlen(s) != 32 || strspn(s, "0123456789abcdef") != 32))
+                return -EBADMSG;
+        strcpy(ret, s);
+        return 0;
+}
+
+static int parse_ids(const char *s, char ret[static ID_SELECTOR_SIZE]) {
+        IdSelector ids;
+
+        if (s[0] && id_selector_parse(s, &ids) < 0)
+                return -EBADMSG;
+        strcpy(ret, s);
+        return 0;
+}
+
+static int take_value(size_t key, const char *s, void *userdata) {
+        Grant *g = userdata;
         uint64_t v = 0;
         int r;
 
@@ -135,11 +139,11 @@ static int parse_value(int key, const char *s, Grant *g) {
         case KEY_SUBSYSTEM_DEVICE:
                 return parse_id(s, &g->identity.subsystem_device);
         case KEY_CLASS:
-                r = parse_hex(s, 6, &v);
+                r = record_parse_hex(s, 6, &v);
                 g->identity.class_code = (uint32_t)v;
                 return r;
         case KEY_REVISION:
-                r = parse_hex(s, 2, &v);
+                r = record_parse_hex(s, 2, &v);
                 g->identity.revision = (uint8_t)v;
                 return r;
         case KEY_SERIAL:
@@ -153,44 +157,38 @@ static int parse_value(int key, const char *s, Grant *g) {
         case KEY_CONSENT:
                 return parse_consent(s, &g->consent);
         case KEY_GRANTED_BY:
-                r = parse_decimal(s, UINT32_MAX - 1, &v);
+                r = record_parse_decimal(s, UINT32_MAX - 1, &v);
                 g->granted_by = (uid_t)v;
                 return r;
         case KEY_GRANTED_AT:
-                return parse_decimal(s, UINT64_MAX, &g->granted_at);
+                return record_parse_decimal(s, UINT64_MAX, &g->granted_at);
+        case KEY_PERSISTENT:
+                return parse_boot(s, g->persistent);
+        case KEY_IDS:
+                return parse_ids(s, g->ids);
         default:
                 return -EBADMSG;
         }
 }
 
-int grant_parse(const char *text, Grant *ret) {
-        char line[GRANT_TEXT_SIZE], *value;
-        uint32_t seen = 0;
-        Grant g = {0};
-        int key, r;
+/* A grant that a selector is said to have made must be of a device that this selector selects. */
+static bool ids_fit(const Grant *g) {
+        IdSelector ids;
 
-        assert(text);
+        return !g->ids[0] ||
+               (id_selector_parse(g->ids, &ids) >= 0 && id_selector_matches(&ids, &g->identity));
+}
+
+int grant_parse(const char *text, Grant *ret) {
+        Grant g = {0};
+        int r;
+
         assert(ret);
 
-        while ((r = text_next_line(&text, line, sizeof line)) > 0) {
-                if (line[0] == '\0' || line[0] == '#')
-                        continue;
-
-                value = strchr(line, '=');
-                if (!value)
-                        return -EBADMSG;
-                *value++ = '\0';
-
-                for (key = 0; key < KEY_MAX && !streq(key_table[key], line); key++)
-                        ;
-                if (key == KEY_MAX || seen & 1U << key || parse_value(key, value, &g) < 0)
-                        return -EBADMSG;
-                seen |= 1U << key;
-        }
+        r = record_parse(text, key_table, KEY_MAX, KEYS_OPTIONAL, take_value, &g);
         if (r < 0)
-                return -EBADMSG;
-
-        if (seen != (1U << KEY_MAX) - 1 || !iommu_set_contains(&g.set, &g.identity.address))
+                return r;
+        if (!iommu_set_contains(&g.set, &g.identity.address) || !ids_fit(&g))
                 return -EBADMSG;
 
         *ret = g;
@@ -224,6 +222,7 @@ int grant_format(const Grant *g, char *buf, size_t size) {
         i = &g->identity;
         format_words(&g->set, g->consent, members, sizeof members, reasons, sizeof reasons);
 
+        /* What may be missing stands in the middle, so that a file cut short is never a grant. */
         n = snprintf(buf, size,
                      "# Written by verge-passthrough-helper: an administrator's consent that this\n"
                      "# device may leave the host. Take it back with Revoke.\n"
@@ -240,39 +239,50 @@ int grant_format(const Grant *g, char *buf, size_t size) {
                      "iommu-set=%s\n"
                      "host-driver=%s\n"
                      "consent=%s\n"
+                     "persistent=%s\n"
+                     "ids=%s\n"
                      "granted-by=%u\n"
                      "granted-at=%" PRIu64 "\n",
                      pci_address_format(&i->address, address), i->vendor, i->device, i->subsystem_vendor,
                      i->subsystem_device, i->class_code, i->revision, i->serial, i->slot, members,
-                     g->host_driver, reasons, (unsigned)g->granted_by, g->granted_at);
+                     g->host_driver, reasons, g->persistent, g->ids, (unsigned)g->granted_by, g->granted_at);
         return (size_t)n >= size ? -ENOBUFS : n;
 }
 
-int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
-        char path[sizeof GRANTS_DIR + PCI_ADDRESS_SIZE + sizeof GRANT_SUFFIX], text[GRANT_TEXT_SIZE];
-        char address[PCI_ADDRESS_SIZE];
-        struct stat st;
+int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret) {
+        char path[GRANT_PATH_SIZE], text[GRANT_TEXT_SIZE];
         Grant g;
         int r;
 
         assert(a);
         assert(ret);
 
-        (void)snprintf(path, sizeof path, GRANTS_DIR "/%s" GRANT_SUFFIX, pci_address_format(a, address));
-
-        if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_uid != root_uid || st.st_mode & 022)
-                return -EPERM;
-
-        r = sysfs_read(root, path, text, sizeof text);
+        r = record_read(root, grant_path(pending, a, path), root_uid, text, sizeof text);
         if (r < 0)
-                return r == -ENOENT ? r : -EBADMSG;
-
-        r = grant_parse(text, &g);
-        if (r < 0 || pci_address_compare(&g.identity.address, a) != 0)
+                return r;
+        if (grant_parse(text, &g) < 0 || pci_address_compare(&g.identity.address, a) != 0)
                 return -EBADMSG;
 
+        g.pending = pending;
         *ret = g;
         return 0;
+}
+
+int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
+        int pending, kept;
+
+        pending = grant_read_from(root, true, a, root_uid, ret);
+        if (pending >= 0)
+                return pending;
+
+        kept = grant_read_from(root, false, a, root_uid, ret);
+        return kept == -ENOENT ? pending : kept;
+}
+
+const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]) {
+        char address[PCI_ADDRESS_SIZE];
+
+        (void)snprintf(buf, GRANT_PATH_SIZE, "%s/%s" GRANT_SUFFIX, pending ? PENDING_GRANTS_DIR : GRANTS_DIR,
+                       pci_address_format(a, address));
+        return buf;
 }

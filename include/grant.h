@@ -3,8 +3,9 @@
 
 /*
  * A grant: root's consent that a device may leave the host. The helper alone writes grants, as root-owned files
- * `<address>.grant` in /etc/verge-passthrough/grants.d; everybody may read them. This is the record and its text
- * form; who may write one is the helper's business.
+ * `<address>.grant` in /etc/verge-passthrough/grants.d; everybody may read them. One that is not yet confirmed is
+ * pending: it lies in /run/verge-passthrough/grants.d, counts as much, is looked at first, and dies with a reboot.
+ * This is the record and its text form; who may write one is the helper's business.
  *
  * The text is lines of `key=value`; unknown keys, missing keys and keys given twice are errors, because half a
  * consent is none.
@@ -24,6 +25,9 @@ typedef struct Grant {
         uint32_t consent;                  /* bits of CriticalReason that were overridden by name */
         uid_t granted_by;
         uint64_t granted_at; /* seconds since the epoch */
+        char persistent[33]; /* the boot (its id) in which it was last bound to stay so; "": to no longer */
+        char ids[20]; /* the selector (grant-ids.h) it was made from; "": the device itself was granted */
+        bool pending; /* where it was read; not in the text */
 } Grant;
 
 /* -EBADMSG: not a grant. Bounded by the text; allocates nothing. */
@@ -32,6 +36,14 @@ int grant_parse(const char *text, Grant *ret);
 /* Returns the length, or -ENOBUFS. parse(format(g)) = g. */
 int grant_format(const Grant *grant, char *buf, size_t size);
 
-/* Reads the grant of an address. -ENOENT: there is none; -EBADMSG: damaged, or of another address;
- * -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. */
+/* Reads the grant of an address, the pending or else the kept one. -ENOENT: there is none; -EBADMSG: damaged, or of
+ * another address; -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. */
 int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret);
+
+/* Exactly the pending, or exactly the kept one. */
+int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret);
+
+/* Where it lies, below the root directory. Returns buf. */
+#define GRANT_PATH_SIZE                                                                                     \
+        (sizeof PENDING_GRANTS_DIR + sizeof GRANTS_DIR + PCI_ADDRESS_SIZE + sizeof GRANT_SUFFIX)
+const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]);

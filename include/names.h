@@ -6,8 +6,12 @@
 #define BUS_NAME "org.verge.Passthrough"
 #define BUS_PATH "/org/verge/Passthrough"
 #define BUS_PATH_DEVICES BUS_PATH "/device"
+#define BUS_PATH_GROUPS BUS_PATH "/group"
+#define BUS_PATH_RULES BUS_PATH "/rule"
 #define BUS_INTERFACE_MANAGER "org.verge.Passthrough.Manager"
 #define BUS_INTERFACE_DEVICE "org.verge.Passthrough.Device"
+#define BUS_INTERFACE_GROUP "org.verge.Passthrough.Group"
+#define BUS_INTERFACE_RULE "org.verge.Passthrough.Rule"
 
 #define HELPER_NAME "org.verge.Passthrough.Helper"
 #define HELPER_PATH "/org/verge/Passthrough/Helper"
@@ -21,8 +25,10 @@
 #define POLKIT_ACTION_REVOKE "org.verge.Passthrough.revoke"
 
 /* Below the root directory of the host (or of a test's fake host). */
-#define GRANTS_DIR "etc/verge-passthrough/grants.d"     /* written by the helper, one file a device */
-#define HELPER_CONF "etc/verge-passthrough/helper.conf" /* written by root */
+#define GRANTS_DIR "etc/verge-passthrough/grants.d"         /* the helper's, one file a device or selector */
+#define PENDING_GRANTS_DIR "run/verge-passthrough/grants.d" /* the same, until they are kept */
+#define HELPER_CONF "etc/verge-passthrough/helper.conf"     /* written by root */
+#define STATE_DIR "var/lib/verge-passthrough"               /* the daemon's own */
 #define MOVES_DIR "run/verge-passthrough/moves" /* written by the helper, one file a moving IOMMU set */
 #define LOCKS_DIR "run/verge-passthrough/locks" /* the helper's own */
 
@@ -32,9 +38,10 @@
 #define KERNEL_OPTION_OFF "verge_passthrough=off"
 
 /* Limits on what a caller can make us allocate. */
-#define DEVICES_PER_CALL_MAX 64U  /* addresses in one call, and members of one IOMMU set we move */
-#define POLKIT_PENDING_PER_UID 8U /* authorisations waiting for one user */
-#define POLKIT_PENDING_MAX 64U    /* authorisations waiting in all */
-#define CALLS_PENDING_PER_UID 16U /* calls a user may have under way that cost helper work */
+#define SELECTORS_PER_CALL_MAX 64U /* id selectors in one call */
+#define DEVICES_PER_CALL_MAX 64U   /* addresses in one call, and members of one IOMMU set we move */
+#define POLKIT_PENDING_PER_UID 8U  /* authorisations waiting for one user */
+#define POLKIT_PENDING_MAX 64U     /* authorisations waiting in all */
+#define CALLS_PENDING_PER_UID 16U  /* calls a user may have under way that cost helper work */
 #define CALLS_PENDING_MAX 64U
 #define CALLS_UNIDENTIFIED_MAX 32U /* of these, such whose user the bus has not named yet */
