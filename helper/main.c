@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pwd.h>
 
+#include "early.h"
 #include "helper.h"
 #include "log.h"
 #include "names.h"
@@ -11,10 +12,22 @@ int main(int argc, char *argv[]) {
         const struct passwd *user;
         int r;
 
-        if (argc > 1) {
+        if (argc > 1 && (argc != 3 || !streq(argv[1], "--early-bind"))) {
                 fprintf(stderr, "verge-passthrough-helper takes no arguments: systemd starts it when "
                                 "verge-passthroughd calls it. See verge-passthrough-helper(8).\n");
                 return EXIT_FAILURE;
+        }
+
+        config.root_fd = sysfs_open_dir(-1, "/");
+        if (config.root_fd < 0) {
+                log_error("Cannot open the root directory: %s", strerror(-config.root_fd));
+                return EXIT_FAILURE;
+        }
+
+        /* Whatever comes of it, the boot goes on. */
+        if (argc > 1) {
+                early_run(config.root_fd, argv[2]);
+                return EXIT_SUCCESS;
         }
 
         user = getpwnam(DAEMON_USER);
@@ -23,12 +36,6 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
         config.daemon_uid = user->pw_uid;
-
-        config.root_fd = sysfs_open_dir(-1, "/");
-        if (config.root_fd < 0) {
-                log_error("Cannot open the root directory: %s", strerror(-config.root_fd));
-                return EXIT_FAILURE;
-        }
 
         r = helper_run(&config);
         if (r < 0)

@@ -2,6 +2,7 @@
 #include "log.h"
 #include "operation.h"
 #include "sysfs.h"
+#include "text.h"
 
 #define OPERATIONS_OF_DAEMON_MAX 48U
 #define OPERATIONS_MAX 64U /* at once; each may be a process */
@@ -53,22 +54,26 @@ static void release_if_done(Operation *o) {
                 operation_free(o);
 }
 
-static const char *first_device(const Operation *o, char buf[static PCI_ADDRESS_SIZE]) {
-        return pci_address_format(&o->request.devices[0], buf);
+static const char *first_named(const Operation *o, char buf[static ID_SELECTOR_SIZE]) {
+        return o->verb->of_ids ? id_selector_format(&o->request.ids[0], buf)
+                               : pci_address_format(&o->request.devices[0], buf);
 }
 
 /* What was done, for whom, with whose consent: the trail that an administrator follows later. */
 static void log_success(const Operation *o) {
-        char devices[256], first[PCI_ADDRESS_SIZE];
-        IommuSet named = {0};
+        char named[512] = "", word[ID_SELECTOR_SIZE];
+        const Request *q = &o->request;
 
-        if (o->verb->prepare) {
-                for (size_t i = 0; i < o->request.n_devices; i++)
-                        (void)iommu_set_add(&named, &o->request.devices[i]);
-                log_notice("%s of %s, with the consent of uid %u.", o->verb->name,
-                           iommu_set_format(&named, devices, sizeof devices), (unsigned)o->request.uid);
-        } else if (o->verb->move >= 0)
-                log_info("%s of %s and its IOMMU set.", o->verb->name, first_device(o, first));
+        for (size_t i = 0; i < q->n_devices; i++)
+                text_append_item(named, sizeof named, pci_address_format(&q->devices[i], word));
+        for (size_t i = 0; i < q->n_ids; i++)
+                text_append_item(named, sizeof named, id_selector_format(&q->ids[i], word));
+
+        if (o->verb->prepare)
+                log_notice("%s of %s, with the consent of uid %u.", o->verb->name, named, (unsigned)q->uid);
+        else if (o->verb->work != request_check)
+                log_info("%s of %s%s.", o->verb->name, named,
+                         o->verb->move >= 0 ? " and its IOMMU set" : "");
 }
 
 static void answer(Operation *o, const Failure *f, const WorkerResult *result) {
@@ -114,7 +119,7 @@ static int start_worker(Operation *o, worker_work_t work) {
 /* No second writer for a set: it could only queue up behind the first. The number is read here without waiting;
  * what holds is the lock that the worker takes. */
 static bool set_is_taken(Operation *o) {
-        char address[PCI_ADDRESS_SIZE], doing[PCI_ADDRESS_SIZE];
+        char address[ID_SELECTOR_SIZE], doing[ID_SELECTOR_SIZE];
         _cleanup_close_ int fd = -1;
 
         fd = sysfs_open_device(o->all->root_fd, &o->request.devices[0]);
@@ -128,7 +133,7 @@ static bool set_is_taken(Operation *o) {
                         continue;
                 answer_failure(o, worker_is_late(i->worker) ? FAILURE_STUCK : FAILURE_BUSY,
                                "Device %s is in an IOMMU set where %s of %s %s; %s.",
-                               first_device(o, address), i->verb->name, first_device(i, doing),
+                               first_named(o, address), i->verb->name, first_named(i, doing),
                                worker_is_late(i->worker) ? "does not come to an end" : "is under way",
                                worker_is_late(i->worker) ? "end the process that holds it, or reboot"
                                                          : "try again when it has ended");
@@ -199,7 +204,7 @@ static void on_marker(Worker *w, WorkerEnd end, const WorkerResult *result, void
 
 /* The kernel does not come back. Say so now; the worker goes on when it does. */
 static void on_worker_late(Operation *o, const WorkerResult *result) {
-        char address[PCI_ADDRESS_SIZE];
+        char address[ID_SELECTOR_SIZE];
         int r;
 
         o->mark = (Request){.set = result->set, .confine = o->request.confine};
@@ -208,7 +213,7 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
                           "when the "
                           "process that uses the device lets it go:",
                           (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
-                          o->verb->name, first_device(o, address));
+                          o->verb->name, first_named(o, address));
         log_warning("%s", o->mark.stuck.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */
@@ -225,7 +230,7 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
 
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
         Operation *o = userdata;
-        char address[PCI_ADDRESS_SIZE];
+        char address[ID_SELECTOR_SIZE];
 
         if (end == WORKER_LATE) {
                 on_worker_late(o, result);
@@ -234,13 +239,13 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
 
         if (worker_is_late(w))
                 log_notice("%s of %s has come to an end after all%s%s", o->verb->name,
-                           first_device(o, address), result->failure.kind ? ": " : ".",
+                           first_named(o, address), result->failure.kind ? ": " : ".",
                            result->failure.sentence);
 
         if (end == WORKER_DIED)
                 answer_failure(o, FAILURE_INTERNAL,
                                "The worker for %s of %s was killed; Release brings the device home.",
-                               o->verb->name, first_device(o, address));
+                               o->verb->name, first_named(o, address));
         else if (result->failure.kind != FAILURE_NONE)
                 answer(o, &result->failure, NULL);
         else if (o->preparing) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "request.h"
+#include "confine.h"
 #include "sysfs.h"
-#include "target.h"
 
 static void add_row(WorkerResult *result, const char *check, const char *severity, bool passed,
                     const char *sentence) {
@@ -72,21 +71,38 @@ static void add_driver(Target *t) {
                             : "The driver vfio-pci is not loaded; 'modprobe vfio-pci'.");
 }
 
+/* The weakest consent of its members: all move, or none. */
+static const char *describe_consent(const Target *t, char *buf, size_t size) {
+        const char *ids = "";
+        bool pending = false;
+
+        for (size_t i = 0; i < t->n_members; i++) {
+                pending |= t->members[i].grant.pending;
+                if (t->members[i].grant.ids[0])
+                        ids = t->members[i].grant.ids;
+        }
+
+        (void)snprintf(buf, size, "An administrator has granted that %s%s may leave the host%s.",
+                       ids[0] ? "devices with the ids " : "it", ids,
+                       pending ? "; the grant is pending and ends with a reboot unless it is kept" : "");
+        return buf;
+}
+
 void request_check(int root, const void *request, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         _cleanup_(target_closep) Target *t = NULL;
         const Request *q = request;
-        char address[PCI_ADDRESS_SIZE];
+        char address[PCI_ADDRESS_SIZE], sentence[256];
         int granted;
 
-        if (request_confine(root, q, NULL, result) < 0 ||
+        if (confine(root, q, CONFINE_LOCKS, NULL, 0, result) < 0 ||
             target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
             target_load_facts(root, result, &facts) < 0)
                 return;
 
         add_set(t, pci_address_format(&q->devices[0], address));
         granted = target_check_grants(t);
-        add_outcome(t, "granted", granted, "An administrator has granted that it may leave the host.");
+        add_outcome(t, "granted", granted, describe_consent(t, sentence, sizeof sentence));
         add_driver(t);
         if (add_critical(t, facts, granted >= 0) < 0)
                 result->n_rows = 0;

@@ -2,12 +2,13 @@
 #pragma once
 
 /*
- * What a worker is asked to do, in full: addresses, bits and a number. No path, driver name, uid of the caller's
+ * What a worker is asked to do, in full: addresses, ids, bits and a number. No path, driver name, uid of the caller's
  * choice or free text ever comes in; a request is parsed and bounded before a worker exists.
  */
 
 #include <sys/types.h>
 
+#include "grant-ids.h"
 #include "grant.h"
 #include "move.h"
 #include "worker.h"
@@ -15,8 +16,13 @@
 typedef struct Request {
         size_t n_devices; /* 1..DEVICES_PER_CALL_MAX, sorted, no duplicates */
         PciAddress devices[DEVICES_PER_CALL_MAX];
+        size_t n_ids; /* of GrantIds and RevokeIds: 1..SELECTORS_PER_CALL_MAX, no duplicates */
+        IdSelector ids[SELECTORS_PER_CALL_MAX];
+        bool pending;        /* of Grant: not to be kept over a reboot, yet */
+        bool release;        /* of Revoke: bring home first what is not there */
+        bool persistent;     /* of Bind: to be bound at boot from now on */
         uint32_t consent;    /* of Grant: critical reasons overridden by name */
-        uid_t uid;           /* of Grant: who consents, as polkit knows him */
+        uid_t uid;           /* of Grant and GrantIds: who consents, as polkit knows him */
         size_t n_identities; /* of Grant after a prompt: whom he has seen there; 0: there was no prompt */
         PciIdentity identities[DEVICES_PER_CALL_MAX];
         MoveVerb verb; /* of request_move */
@@ -39,9 +45,15 @@ void request_prepare_revoke(int root, const void *request, WorkerResult *result)
 void request_grant(int root, const void *request, WorkerResult *result);
 void request_revoke(int root, const void *request, WorkerResult *result);
 
-/* From here on the worker can write only below the locks and this directory (NULL: only the locks). A kernel
- * without Landlock leaves it to the sandbox of the unit; any other error is one, half a fence would look whole. */
-int request_confine(int root, const Request *q, const char *directory, WorkerResult *result);
+/* What becomes of pending grants, for which an administrator was asked when they were made. */
+void request_keep(int root, const void *request, WorkerResult *result);
+void request_drop(int root, const void *request, WorkerResult *result);
+
+/* Selector grants. */
+void request_prepare_grant_ids(int root, const void *request, WorkerResult *result);
+void request_prepare_revoke_ids(int root, const void *request, WorkerResult *result);
+void request_grant_ids(int root, const void *request, WorkerResult *result);
+void request_revoke_ids(int root, const void *request, WorkerResult *result);
 
 /* Names who holds a set that does not move, in the journal and in result->failure. */
 void request_mark_stuck(int root, const void *request, WorkerResult *result);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
+#include <time.h>
 
+#include "grant-ids.h"
 #include "sysfs.h"
 #include "target.h"
 
@@ -225,13 +227,48 @@ int target_prove(Target *t, const Member *m) {
         return 0;
 }
 
+void target_make_grant(Target *t, Member *m, const Grant *old) {
+        pci_identity_read_slot(t->root, NULL, &m->identity);
+        pci_identity_read_serial(m->fd, &m->identity);
+        m->grant = (Grant){
+                        .identity = m->identity,
+                        .set = t->movers,
+                        .granted_at = (uint64_t)time(NULL),
+        };
+
+        /* On vfio-pci, or half-way after a crash: where it belongs is what the old grant knew. */
+        if (m->driver[0] && !member_on_vfio(m))
+                strcpy(m->grant.host_driver, m->driver);
+        else if (old)
+                strcpy(m->grant.host_driver, old->host_driver);
+        /* Nor is what is bound at boot bound any less for being granted again. */
+        if (old && member_on_vfio(m) && pci_identity_same(&old->identity, &m->identity))
+                strcpy(m->grant.persistent, old->persistent);
+}
+
+static bool make_from_selector(Target *t, Member *m) {
+        GrantIds by;
+
+        if (grant_ids_find(t->root, &m->identity, geteuid(), &by) < 0)
+                return false;
+
+        target_make_grant(t, m, NULL);
+        m->grant.granted_by = by.granted_by;
+        (void)id_selector_format(&by.ids, m->grant.ids);
+        m->made = true;
+        return true;
+}
+
 static int check_grant(Target *t, Member *m) {
-        char address[PCI_ADDRESS_SIZE], set[256];
+        char address[PCI_ADDRESS_SIZE], set[256], path[GRANT_PATH_SIZE];
+        bool same_device, same_set;
         int r;
 
         (void)pci_address_format(&m->identity.address, address);
 
         r = grant_read(t->root, &m->identity.address, geteuid(), &m->grant);
+        if (r == -ENOENT && make_from_selector(t, m))
+                return 0;
         if (r == -ENOENT)
                 return failure_set(
                                 &t->result->failure, FAILURE_NOT_GRANTED,
@@ -239,20 +276,27 @@ static int check_grant(Target *t, Member *m) {
                                 "for its whole IOMMU set (%s) first.",
                                 address, iommu_set_format(&t->movers, set, sizeof set));
         if (r < 0)
-                return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
-                                   "The grant of device %s, /" GRANTS_DIR "/%s" GRANT_SUFFIX
-                                   ", is damaged or not root's alone; remove it and Grant again.",
-                                   address, address);
+                return failure_set(
+                                &t->result->failure, FAILURE_NOT_GRANTED,
+                                "The grant of device %s, /%s, is damaged or not root's alone; remove it and "
+                                "Grant again.",
+                                address, path);
 
         if (m->grant.identity.slot[0])
                 pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
         if (m->grant.identity.serial[0])
                 pci_identity_read_serial(m->fd, &m->identity);
-        if (!pci_identity_same(&m->grant.identity, &m->identity))
-                return fail_identity(t, m, "its ids, serial number or slot are others");
-        if (!iommu_set_same_members(&m->grant.set, &t->movers))
-                return fail_identity(t, m, "other devices share its IOMMU set");
-        return 0;
+        same_device = pci_identity_same(&m->grant.identity, &m->identity);
+        same_set = iommu_set_same_members(&m->grant.set, &t->movers);
+        if (same_device && same_set)
+                return 0;
+
+        /* Nobody consented to this very device, but to all with such ids: so to the one that is there now. */
+        if (m->grant.ids[0] && make_from_selector(t, m))
+                return 0;
+        return fail_identity(t, m,
+                             same_device ? "other devices share its IOMMU set"
+                                         : "its ids, serial number or slot are others");
 }
 
 int target_check_grants(Target *t) {

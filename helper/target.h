@@ -17,8 +17,8 @@
 typedef struct Member {
         int fd;
         PciIdentity identity;
-        Grant grant;                  /* valid after target_check_grants(), or with had_grant */
-        bool had_grant;               /* a Grant found an older one */
+        Grant grant;                  /* valid after target_check_grants() */
+        bool made;                    /* the grant comes from a selector and is not written yet */
         char driver[PCI_DRIVER_SIZE]; /* now; "" when none */
         bool ours;                    /* target_check_home(): it may be brought home */
         bool overridden;   /* its driver_override was vfio-pci at the start; see steps_check_override() */
@@ -33,6 +33,7 @@ typedef struct Target {
         size_t n_members;
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
+        bool at_home;                         /* of move_check_way_home() */
         bool left_behind;                     /* a move failed and could not be undone: the journal stays */
 } Target;
 
@@ -51,8 +52,12 @@ DEFINE_CLEANUP(Target *, target_close);
 /* The lock of a set: an fd, or a negative errno; -EAGAIN: a worker has it. */
 int target_try_lock(int root, unsigned set);
 
-/* Each member has a grant, of exactly this device and this set. */
+/* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made. */
 int target_check_grants(Target *t);
+
+/* Makes m->grant of what the device and its set are now: all but whose consent it is. `old`, or NULL, is an earlier
+ * grant of this address. */
+void target_make_grant(Target *t, Member *m, const Grant *old);
 
 /* May it go home? Those on vfio-pci have a grant for their address, or stand in the journal; others without are left
  * alone. That it is not what was granted any more (a guest may rewrite a serial number, a sibling may have joined)

@@ -5,15 +5,21 @@
 #include "verb.h"
 
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", MOVE_VERB_INVALID, request_check, NULL, NULL, NULL},
-                {"Grant", "asass", "", MOVE_VERB_INVALID, request_grant, request_prepare_grant,
+                {"Check", "s", "a(ssbs)", MOVE_VERB_INVALID, request_check, .of_ids = false},
+                {"Grant", "asasbs", "", MOVE_VERB_INVALID, request_grant, false, request_prepare_grant,
                  POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
-                {"Revoke", "ass", "", MOVE_VERB_INVALID, request_revoke, request_prepare_revoke,
+                {"Keep", "as", "", MOVE_VERB_INVALID, request_keep, .of_ids = false},
+                {"Drop", "as", "", MOVE_VERB_INVALID, request_drop, .of_ids = false},
+                {"Revoke", "asbs", "", MOVE_VERB_INVALID, request_revoke, false, request_prepare_revoke,
                  POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
-                {"Bind", "s", "", MOVE_BIND, request_move, NULL, NULL, NULL},
-                {"Release", "s", "", MOVE_RELEASE, request_move, NULL, NULL, NULL},
-                {"Recover", "s", "", MOVE_RELEASE, request_recover, NULL, NULL, NULL},
-                {"Reset", "s", "", MOVE_RESET, request_move, NULL, NULL, NULL},
+                {"GrantIds", "ass", "", MOVE_VERB_INVALID, request_grant_ids, true,
+                 request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT},
+                {"RevokeIds", "ass", "", MOVE_VERB_INVALID, request_revoke_ids, true,
+                 request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
+                {"Bind", "sb", "", MOVE_BIND, request_move, .of_ids = false},
+                {"Release", "s", "", MOVE_RELEASE, request_move, .of_ids = false},
+                {"Recover", "s", "", MOVE_RELEASE, request_recover, .of_ids = false},
+                {"Reset", "s", "", MOVE_RESET, request_move, .of_ids = false},
 };
 
 const Verb *verb_find(const char *name) {
@@ -55,6 +61,29 @@ static int take_address(const char *s, Request *q, Failure *f) {
         return 0;
 }
 
+static int take_ids(const char *s, Request *q, Failure *f) {
+        char shown[64];
+        IdSelector ids;
+
+        if (id_selector_parse(s, &ids) < 0) {
+                text_sanitize(shown, sizeof shown, s, strlen(s));
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "'%s' does not name devices by their ids; write it as '10de:1eb8' or "
+                                   "'10de:1eb8:10de:12a2', as 'lspci -nn' does.",
+                                   shown);
+        }
+        if (q->n_ids == ELEMENTSOF(q->ids))
+                return failure_set(f, FAILURE_LIMITS_EXCEEDED, "More than %u ids in one call; split it.",
+                                   SELECTORS_PER_CALL_MAX);
+        for (size_t i = 0; i < q->n_ids; i++)
+                if (id_selector_same(&q->ids[i], &ids))
+                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                           "The ids %s are named twice; name them once.", s);
+
+        q->ids[q->n_ids++] = ids;
+        return 0;
+}
+
 static int take_consent(const char *s, Request *q, Failure *f) {
         char shown[64];
         int reason;
@@ -87,9 +116,34 @@ static int read_strings(sd_bus_message *m, take_t take, Request *q, Failure *f) 
         return r < 0 || sd_bus_message_exit_container(m) < 0 ? fail_malformed(f) : 0;
 }
 
+/* One argument: `s` alone is the device or behind others the subject, the first list is what the call is about, and a
+ * flag is the one that this verb has. */
+static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Request *q, const char **subject,
+                         Failure *f) {
+        bool first = at == v->signature;
+        const char *s;
+        int flag;
+
+        if (*at == 'a')
+                return read_strings(m, !first ? take_consent : v->of_ids ? take_ids : take_address, q, f);
+        if (*at == 'b') {
+                if (sd_bus_message_read_basic(m, 'b', &flag) <= 0)
+                        return fail_malformed(f);
+                q->pending = q->release = q->persistent = flag;
+                return 0;
+        }
+
+        if (sd_bus_message_read_basic(m, 's', &s) <= 0)
+                return fail_malformed(f);
+        if (first)
+                return take_address(s, q, f);
+        *subject = s;
+        return 0;
+}
+
 int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_subject, Failure *f) {
-        const char *subject = "", *device;
         Request q = {.verb = v->move};
+        const char *subject = "";
         int r;
 
         assert(v);
@@ -100,19 +154,10 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
         if (sd_bus_message_has_signature(m, v->signature) <= 0)
                 return fail_malformed(f);
 
-        if (streq(v->signature, "s"))
-                r = sd_bus_message_read_basic(m, 's', &device) <= 0 ? fail_malformed(f)
-                                                                    : take_address(device, &q, f);
-        else {
-                r = read_strings(m, take_address, &q, f);
-                if (r >= 0 && streq(v->signature, "asass"))
-                        r = read_strings(m, take_consent, &q, f);
-                if (r >= 0 && sd_bus_message_read_basic(m, 's', &subject) <= 0)
-                        r = fail_malformed(f);
-        }
-        if (r < 0)
-                return r;
-        if (q.n_devices == 0)
+        for (const char *at = v->signature; *at; at += *at == 'a' ? 2 : 1)
+                if ((r = take_argument(v, at, m, &q, &subject, f)) < 0)
+                        return r;
+        if (q.n_devices == 0 && q.n_ids == 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT, "No device is named; name at least one.");
 
         *ret = q;

@@ -14,6 +14,7 @@ typedef struct Verb {
         const char *result;    /* of the reply */
         MoveVerb move;         /* for request_move, else MOVE_VERB_INVALID */
         worker_work_t work;
+        bool of_ids;                 /* the first list names ids, not devices */
         worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
         const char *action;          /* polkit action of the prompt */
         const char *action_critical; /* the stronger one, when critical reasons are overridden */

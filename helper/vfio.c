@@ -75,3 +75,14 @@ void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size)
         if (s.found == 0)
                 (void)snprintf(buf, size, "root finds the holder with 'fuser -v /dev/vfio/%u'", set->number);
 }
+
+bool vfio_is_switched_off(int root) {
+        char line[8192], *save = NULL;
+
+        if (sysfs_read(root, "proc/cmdline", line, sizeof line) < 0)
+                return false;
+        for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                if (streq(word, KERNEL_OPTION_OFF))
+                        return true;
+        return false;
+}

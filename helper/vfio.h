@@ -11,3 +11,6 @@ int vfio_in_use(int root, unsigned iommu_set);
  * line, as QEMU does. Without capabilities we cannot look into the descriptors of other processes; where nobody
  * names it, the clause says how root finds out. May block on a hung process: only workers call it. */
 void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size);
+
+/* The way back in: an administrator who has locked himself out boots with KERNEL_OPTION_OFF. */
+bool vfio_is_switched_off(int root);

@@ -10,7 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "bus-error.h"
-#include "pci-identity.h"
+#include "grant-ids.h"
 
 #define CHECK_ROWS_MAX 32U
 
@@ -32,8 +32,8 @@ typedef struct WorkerResult {
         size_t n_rows; /* of Check */
         CheckRow rows[CHECK_ROWS_MAX];
 
-        struct { /* what the prompt says */
-                char device[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
+        struct {                                                            /* what the prompt says */
+                char device[DEVICES_PER_CALL_MAX * (ID_SELECTOR_SIZE + 2)]; /* addresses, or ids: whole */
                 char iommu_set[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
                 char model[1024];
                 char driver[512];

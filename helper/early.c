@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <systemd/sd-journal.h>
+
+#include "early.h"
+#include "log.h"
+#include "steps.h"
+#include "sysfs-write.h"
+#include "vfio.h"
+
+#define PATIENCE_SECONDS 10 /* udev waits for us, and with it what depends on this one device */
+
+/* The same device as was granted, in a set no wider: siblings may come later. The serial number of an NVMe is known to
+ * its driver alone; there ids and slot have to do. */
+static int check_identity(Target *t, Member *m) {
+        char address[PCI_ADDRESS_SIZE];
+
+        (void)pci_address_format(&m->identity.address, address);
+        if (m->grant.identity.slot[0])
+                pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
+        if (m->grant.identity.serial[0])
+                pci_identity_read_serial(m->fd, &m->identity);
+        if (!pci_identity_same(&m->grant.identity, &m->identity))
+                return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
+                                   "Device %s is not what was granted and stays with the host; look at what "
+                                   "is in the machine.",
+                                   address);
+
+        if (t->movers.number == UINT_MAX)
+                return failure_set(&t->result->failure, FAILURE_CRITICAL,
+                                   "No IOMMU stands in front of device %s, so it stays with the host.",
+                                   address);
+        for (size_t i = 0; i < t->movers.n_members; i++)
+                if (!iommu_set_contains(&m->grant.set, &t->movers.members[i]))
+                        return failure_set(
+                                        &t->result->failure, FAILURE_IDENTITY_CHANGED,
+                                        "Other devices than were granted share the IOMMU set of device %s, "
+                                        "so it stays with the host; Grant it again.",
+                                        address);
+        return 0;
+}
+
+/* Not if vfio-pci is yet to be loaded: then it finds the override. A driver that won the race keeps the device. */
+static int give(Target *t, Member *m) {
+        char line[PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
+        bool loaded;
+        int r;
+
+        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
+        loaded = faccessat(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER, F_OK, 0) == 0;
+
+        if ((r = target_prove(t, m)) < 0)
+                return r;
+        r = sysfs_write(m->fd, "driver_override", VFIO_DRIVER "\n");
+        if (r >= 0) {
+                if (loaded)
+                        r = sysfs_write(t->root, "sys/bus/pci/drivers_probe", line);
+                if (r >= 0 && (r = target_refresh_driver(t, m)) >= 0 &&
+                    (member_on_vfio(m) || (!loaded && !m->driver[0])))
+                        return 1;
+                (void)sysfs_write(m->fd, "driver_override", "\n");
+        }
+        return failure_set(&t->result->failure, FAILURE_DRIVER,
+                           "Device %s was not taken by vfio-pci (%s) and stays with the host; see 'dmesg'.",
+                           address, r < 0 ? strerror(-r) : strempty(m->driver));
+}
+
+/* 1: it is to be bound; 0: it is not. */
+static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        r = grant_read_from(root, false, a, geteuid(), ret);
+        if (r < 0 && r != -ENOENT)
+                return failure_set(f, FAILURE_NOT_GRANTED,
+                                   "The grant of device %s is damaged or not root's alone; the device stays "
+                                   "with the host.",
+                                   pci_address_format(a, address));
+        return r >= 0 && ret->persistent[0];
+}
+
+static int take(int root, const PciAddress *a, WorkerResult *result) {
+        _cleanup_(target_closep) Target *t = NULL;
+        char address[PCI_ADDRESS_SIZE];
+        Member *m = NULL;
+        int r;
+
+        /* A worker of the helper may be at it, or we for a sibling; before the first helper there are no locks. */
+        r = target_open(root, a, faccessat(root, LOCKS_DIR, F_OK, 0) < 0 ? TARGET_READ : TARGET_CHANGE,
+                        result, &t);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < t->n_members; i++)
+                if (pci_address_compare(&t->members[i].identity.address, a) == 0)
+                        m = &t->members[i];
+        assert(m);
+
+        /* Once more: a Release may have taken it back while we waited. */
+        if ((r = read_order(root, a, &m->grant, &result->failure)) <= 0 || (r = check_identity(t, m)) < 0)
+                return r;
+        /* udev replays the events of devices at boot: this one was taken before. */
+        if (member_on_vfio(m))
+                return 1;
+        if (m->driver[0])
+                return failure_set(
+                                &result->failure, FAILURE_DRIVER,
+                                "Device %s has the driver %s already, so it stays with the host until it is "
+                                "bound.",
+                                pci_address_format(a, address), m->driver);
+        return (r = steps_check_override(t)) < 0 ? r : give(t, m);
+}
+
+static void on_alarm(int sig _unused_) {
+}
+
+int early_bind(int root, const char *address, unsigned patience, Failure *f) {
+        struct sigaction interrupt = {.sa_handler = on_alarm}; /* ends the wait for a lock, not us */
+        WorkerResult result = {0};
+        struct timespec now;
+        PciAddress a;
+        Grant g;
+        int r;
+
+        assert(f);
+
+        if (pci_address_parse(address, &a) < 0)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "--early-bind takes a PCI address like 0000:3b:00.0 and nothing else.");
+        if (vfio_is_switched_off(root) || (r = read_order(root, &a, &g, f)) == 0)
+                return 0;
+        if (r < 0)
+                return r;
+
+        (void)sigaction(SIGALRM, &interrupt, NULL);
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        result.deadline = ((uint64_t)now.tv_sec + patience) * 1000000;
+        r = take(root, &a, &result);
+        if (r < 0)
+                *f = result.failure;
+        return r;
+}
+
+/* The sandbox of the unit is not ours here: udev starts us as root with all that root may. */
+static int drop_capabilities(void) {
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, none) < 0)
+                return -errno;
+        return 0;
+}
+
+void early_run(int root, const char *address) {
+        Failure f = {0};
+        int r;
+
+        r = drop_capabilities();
+        if (r < 0)
+                (void)failure_set(&f, FAILURE_INTERNAL, "The capabilities cannot be given up: %s",
+                                  strerror(-r));
+        else if (early_bind(root, address, PATIENCE_SECONDS, &f) > 0)
+                (void)puts("VERGE_PASSTHROUGH=1");
+
+        /* udev shows what its programs say to those who debug only: so to the journal itself, too. */
+        if (f.kind != FAILURE_NONE) {
+                log_warning("%s", f.sentence);
+                (void)sd_journal_print(LOG_WARNING, "%s", f.sentence);
+        }
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <systemd/sd-hwdb.h>
+
+#include "prompt.h"
+#include "sysfs.h"
+#include "text.h"
+
+static void append_model(sd_hwdb *hwdb, const char *modalias, uint16_t vendor_id, uint16_t device_id,
+                         WorkerResult *result) {
+        const char *vendor = NULL, *model = NULL;
+        char words[192];
+
+        if (hwdb && modalias[0]) {
+                (void)sd_hwdb_get(hwdb, modalias, "ID_VENDOR_FROM_DATABASE", &vendor);
+                (void)sd_hwdb_get(hwdb, modalias, "ID_MODEL_FROM_DATABASE", &model);
+        }
+
+        (void)snprintf(words, sizeof words, "%.80s%s%.80s [%04x:%04x]", strempty(vendor), vendor ? " " : "",
+                       model ? model : "PCI device", vendor_id, device_id);
+        text_append_item(result->prompt.model, sizeof result->prompt.model, words);
+}
+
+void prompt_devices(const Scope *s, const Request *q, WorkerResult *result) {
+        _cleanup_(sd_hwdb_unrefp) sd_hwdb *hwdb = NULL;
+        char address[PCI_ADDRESS_SIZE], modalias[256];
+
+        (void)sd_hwdb_new(&hwdb);
+
+        for (size_t i = 0; i < q->n_devices; i++)
+                text_append_item(result->prompt.device, sizeof result->prompt.device,
+                                 pci_address_format(&q->devices[i], address));
+
+        for (size_t i = 0; i < s->n_targets; i++)
+                for (size_t k = 0; k < s->targets[i]->n_members; k++) {
+                        const Member *m = &s->targets[i]->members[k];
+
+                        if (result->n_identities < DEVICES_PER_CALL_MAX)
+                                result->identities[result->n_identities++] = m->identity;
+                        text_append_item(result->prompt.iommu_set, sizeof result->prompt.iommu_set,
+                                         pci_address_format(&m->identity.address, address));
+                        text_append_item(result->prompt.driver, sizeof result->prompt.driver,
+                                         m->driver[0] ? m->driver : "none");
+                        if (sysfs_read(m->fd, "modalias", modalias, sizeof modalias) < 0)
+                                modalias[0] = '\0';
+                        append_model(hwdb, modalias, m->identity.vendor, m->identity.device, result);
+                }
+
+        (void)critical_format(result->critical, result->prompt.consent, sizeof result->prompt.consent);
+}
+
+void prompt_ids(const Request *q, WorkerResult *result) {
+        _cleanup_(sd_hwdb_unrefp) sd_hwdb *hwdb = NULL;
+        char ids[ID_SELECTOR_SIZE], modalias[64];
+
+        (void)sd_hwdb_new(&hwdb);
+
+        for (size_t i = 0; i < q->n_ids; i++) {
+                const IdSelector *s = &q->ids[i];
+
+                text_append_item(result->prompt.device, sizeof result->prompt.device,
+                                 id_selector_format(s, ids));
+                if (s->has_subsystem)
+                        (void)snprintf(modalias, sizeof modalias, "pci:v%08Xd%08Xsv%08Xsd%08Xbc00sc00i00",
+                                       s->vendor, s->device, s->subsystem_vendor, s->subsystem_device);
+                else
+                        (void)snprintf(modalias, sizeof modalias, "pci:v%08Xd%08Xsv*", s->vendor, s->device);
+                append_model(hwdb, modalias, s->vendor, s->device, result);
+        }
+
+        (void)snprintf(result->prompt.driver, sizeof result->prompt.driver, "any");
+        (void)snprintf(result->prompt.iommu_set, sizeof result->prompt.iommu_set,
+                       "whatever shares it: each must be granted too");
+}

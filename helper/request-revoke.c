@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confine.h"
+#include "grant-store.h"
+#include "prompt.h"
+#include "request-move.h"
+#include "text.h"
+
+/* A grant outlives its device; taking it back must not need the device. */
+static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess access, bool release,
+                           WorkerResult *result) {
+        int r;
+
+        r = scope_open(s, root, q, access, true, result);
+        for (size_t i = 0; i < s->n_targets && r >= 0; i++)
+                r = release ? move_check_way_home(s->targets[i]) : move_check_at_home(s->targets[i]);
+        return r;
+}
+
+void request_prepare_revoke(int root, const void *request, WorkerResult *result) {
+        _cleanup_(scope_close) Scope s = {0};
+        const Request *q = request;
+
+        if (confine(root, q, CONFINE_LOCKS, NULL, 0, result) >= 0 &&
+            open_for_revoke(&s, root, q, TARGET_READ, q->release, result) >= 0)
+                prompt_devices(&s, q, result);
+}
+
+/* Each set before any grant goes: one that fails still has what is needed to try again. */
+static int release_all(Scope *s, WorkerResult *result) {
+        char members[256], released[256] = "";
+        size_t n;
+
+        for (size_t i = 0; i < s->n_targets; i++) {
+                if (s->targets[i]->at_home)
+                        continue;
+                if (move_home(s->targets[i]) < 0) {
+                        n = strlen(result->failure.sentence);
+                        (void)snprintf(result->failure.sentence + n, sizeof result->failure.sentence - n,
+                                       " No grant was removed; released before: %s.",
+                                       released[0] ? released : "none");
+                        return -EREMOTEIO;
+                }
+                text_append_item(released, sizeof released,
+                                 iommu_set_format(&s->targets[i]->movers, members, sizeof members));
+        }
+        return 0;
+}
+
+typedef struct Removal {
+        int root;
+        bool pending, kept, any;
+        WorkerResult *result;
+} Removal;
+
+static int remove_grant(const PciAddress *a, void *userdata) {
+        char address[PCI_ADDRESS_SIZE];
+        Removal *removal = userdata;
+        int r = 0, k = 0;
+
+        if (removal->pending)
+                r = grant_store_remove(removal->root, true, a);
+        if (removal->kept && r >= 0)
+                k = grant_store_remove(removal->root, false, a);
+        if (r < 0 || k < 0)
+                return failure_set(
+                                &removal->result->failure, FAILURE_INTERNAL,
+                                "The grant of device %s cannot be removed from /%s (%s); remove it by hand.",
+                                pci_address_format(a, address), r < 0 ? PENDING_GRANTS_DIR : GRANTS_DIR,
+                                strerror(r < 0 ? -r : -k));
+        removal->any |= r > 0 || k > 0;
+        return 0;
+}
+
+void request_revoke(int root, const void *request, WorkerResult *result) {
+        _cleanup_(scope_close) Scope s = {0};
+        char address[PCI_ADDRESS_SIZE];
+        const Request *q = request;
+        Removal removal = {root, true, true, false, result};
+
+        if (open_for_revoke(&s, root, q, TARGET_CHANGE, q->release, result) < 0 ||
+            confine(root, q, CONFINE_GRANTS | CONFINE_MOVES, s.targets, q->release ? s.n_targets : 0,
+                    result) < 0 ||
+            (q->release && release_all(&s, result) < 0) || scope_each(&s, q, remove_grant, &removal) < 0)
+                return;
+
+        if (!removal.any)
+                (void)failure_set(&result->failure, FAILURE_NOT_GRANTED,
+                                  "Device %s was not granted; nothing was changed.",
+                                  pci_address_format(&q->devices[0], address));
+}
+
+void request_drop(int root, const void *request, WorkerResult *result) {
+        _cleanup_(scope_close) Scope s = {0};
+        Removal removal = {root, true, false, false, result};
+
+        if (confine(root, request, CONFINE_LOCKS | CONFINE_PENDING, NULL, 0, result) >= 0 &&
+            open_for_revoke(&s, root, request, TARGET_CHANGE, false, result) >= 0)
+                (void)scope_each(&s, request, remove_grant, &removal);
+}
