@@ -4,13 +4,14 @@
 
 #include "log.h"
 #include "pci-names.h"
+#include "text.h"
 
 /* Hotplug of ever new ids must not grow us for ever; past this the words are looked up but not kept. */
 #define ENTRIES_MAX 1024U
 
 typedef struct Entry {
-        uint16_t vendor, device, class_id;
-        char *words[3]; /* vendor, model, class */
+        uint16_t vendor, device, class_id, svendor, sdevice;
+        char *words[5]; /* vendor, model, class, of the subsystem: vendor, model */
 } Entry;
 
 struct PciNames {
@@ -32,6 +33,19 @@ int pci_names_new(PciNames **ret) {
         return 0;
 }
 
+static Entry entry_key(const PciIdentity *i) {
+        return (Entry){.vendor = i->vendor,
+                       .device = i->device,
+                       .class_id = (uint16_t)(i->class_code >> 8),
+                       .svendor = i->subsystem_vendor,
+                       .sdevice = i->subsystem_device};
+}
+
+static bool entry_is(const Entry *a, const Entry *b) {
+        return a->vendor == b->vendor && a->device == b->device && a->class_id == b->class_id &&
+               a->svendor == b->svendor && a->sdevice == b->sdevice;
+}
+
 static void entry_clear(Entry *e) {
         for (size_t i = 0; i < ELEMENTSOF(e->words); i++)
                 free(e->words[i]);
@@ -50,29 +64,13 @@ PciNames *pci_names_free(PciNames *n) {
         return NULL;
 }
 
-/* Length of the UTF-8 sequence at s, 0 when it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s) {
-        size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
-
-        if (n == 4 && (s[0] < 0xf0 || s[0] > 0xf4))
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        /* overlong forms, surrogates, past U+10FFFF */
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-            (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-                return 0;
-        return n;
-}
-
 /* One byte that is no UTF-8 would cost the whole listing: sd-bus refuses it. */
 static void make_utf8(char *text) {
         size_t length;
 
-        for (unsigned char *s = (unsigned char *)text; *s; s += length) {
-                length = utf8_length(s);
-                if (length == 0 || s[0] < ' ') {
+        for (char *s = text; *s; s += length) {
+                length = text_utf8_length(s);
+                if (length == 0 || (unsigned char)*s < ' ') {
                         *s = '?';
                         length = 1;
                 }
@@ -104,22 +102,55 @@ static int load(PciNames *n) {
         return 0;
 }
 
-static char *look_up(PciNames *n, int what, unsigned a, unsigned b) {
-        char buf[256], *name, *copy = NULL;
+#define FLAGS (PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_NO_HWDB)
 
-        name = pci_lookup_name(n->access, buf, sizeof buf, what | PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_NO_HWDB,
-                               a, b);
-        if (name) {
-                copy = strdup(name);
-                if (copy)
-                        make_utf8(copy);
-                return copy;
-        }
-        return asprintf(&copy, "%04x", what == PCI_LOOKUP_DEVICE ? b : a) < 0 ? NULL : copy;
+/* What libpci found in `buf`, or else the number. */
+static char *take_name(const char *name, unsigned number) {
+        char *copy = NULL;
+
+        if (!name)
+                return asprintf(&copy, "%04x", number) < 0 ? NULL : copy;
+
+        copy = strdup(name);
+        if (copy)
+                make_utf8(copy);
+        return copy;
+}
+
+static bool look_up(PciNames *n, Entry *e) {
+        bool has_subsystem = e->svendor != 0 || e->sdevice != 0;
+        char buf[256];
+
+        e->words[0] = take_name(
+                        pci_lookup_name(n->access, buf, sizeof buf, PCI_LOOKUP_VENDOR | FLAGS, e->vendor),
+                        e->vendor);
+        e->words[1] = take_name(pci_lookup_name(n->access, buf, sizeof buf, PCI_LOOKUP_DEVICE | FLAGS,
+                                                e->vendor, e->device),
+                                e->device);
+        e->words[2] = take_name(
+                        pci_lookup_name(n->access, buf, sizeof buf, PCI_LOOKUP_CLASS | FLAGS, e->class_id),
+                        e->class_id);
+        e->words[3] = !has_subsystem ? strdup("")
+                                     : take_name(pci_lookup_name(n->access, buf, sizeof buf,
+                                                                 PCI_LOOKUP_SUBSYSTEM | PCI_LOOKUP_VENDOR |
+                                                                                 FLAGS,
+                                                                 e->svendor),
+                                                 e->svendor);
+        e->words[4] = !has_subsystem ? strdup("")
+                                     : take_name(pci_lookup_name(n->access, buf, sizeof buf,
+                                                                 PCI_LOOKUP_SUBSYSTEM | PCI_LOOKUP_DEVICE |
+                                                                                 FLAGS,
+                                                                 e->vendor, e->device, e->svendor,
+                                                                 e->sdevice),
+                                                 e->sdevice);
+        for (size_t i = 0; i < ELEMENTSOF(e->words); i++)
+                if (!e->words[i])
+                        return false;
+        return true;
 }
 
 static int add(PciNames *n, const PciIdentity *i, Entry **ret) {
-        Entry e = {i->vendor, i->device, (uint16_t)(i->class_code >> 8), {0}}, *entries;
+        Entry e = entry_key(i), *entries;
         size_t m;
         int r;
 
@@ -136,10 +167,7 @@ static int add(PciNames *n, const PciIdentity *i, Entry **ret) {
                 n->n_allocated = m;
         }
 
-        e.words[0] = look_up(n, PCI_LOOKUP_VENDOR, e.vendor, 0);
-        e.words[1] = look_up(n, PCI_LOOKUP_DEVICE, e.vendor, e.device);
-        e.words[2] = look_up(n, PCI_LOOKUP_CLASS, e.class_id, 0);
-        if (!e.words[0] || !e.words[1] || !e.words[2]) {
+        if (!look_up(n, &e)) {
                 entry_clear(&e);
                 return -ENOMEM;
         }
@@ -150,16 +178,16 @@ static int add(PciNames *n, const PciIdentity *i, Entry **ret) {
 }
 
 int pci_names_find(PciNames *n, const PciIdentity *i, PciWords *ret) {
-        Entry *e = NULL;
+        Entry *e = NULL, key;
         int r;
 
         assert(n);
         assert(i);
         assert(ret);
 
+        key = entry_key(i);
         for (size_t k = 0; k < n->n && !e; k++)
-                if (n->entries[k].vendor == i->vendor && n->entries[k].device == i->device &&
-                    n->entries[k].class_id == (uint16_t)(i->class_code >> 8))
+                if (entry_is(&n->entries[k], &key))
                         e = &n->entries[k];
 
         if (!e) {
@@ -170,7 +198,7 @@ int pci_names_find(PciNames *n, const PciIdentity *i, PciWords *ret) {
                         return r;
         }
 
-        *ret = (PciWords){e->words[0], e->words[1], e->words[2]};
+        *ret = (PciWords){e->words[0], e->words[1], e->words[2], e->words[3], e->words[4]};
         return 0;
 }
 

@@ -11,7 +11,8 @@
 typedef struct PciNames PciNames;
 
 typedef struct PciWords {
-        const char *vendor, *model, *class_words; /* owned by PciNames; UTF-8, never NULL */
+        /* Owned by PciNames; UTF-8, never NULL. The subsystem's are "" for a device without one. */
+        const char *vendor, *model, *class_words, *svendor, *smodel;
 } PciWords;
 
 int pci_names_new(PciNames **ret);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The orders that outlive the service: resource groups and their rules, as they are stored, exported and edited.
+ * Plain data with its limits; what follows from it is the registry's (registry.h). A `const` record may borrow its
+ * texts; one that is handed over owns them.
+ */
+
+#include "bus-error.h"
+
+#define RECORD_ID_SIZE 37U           /* a UUID: "6ba7b810-9dad-11d1-80b4-00c04fd430c8" */
+#define RECORD_NAME_MAX 256U         /* bytes of UTF-8 without control characters, at least one */
+#define RECORD_DESCRIPTION_MAX 2048U /* the same, also empty and with line breaks */
+#define RECORD_NODE_MAX 255U
+#define GROUPS_MAX 1000U
+#define RULES_MAX 10000U
+
+typedef enum GroupType {
+        GROUP_TYPE_PCI,
+        GROUP_TYPE_MAX,
+        GROUP_TYPE_INVALID = -EINVAL,
+} GroupType;
+
+DECLARE_STRING_TABLE(group_type, GroupType); /* "pci" */
+
+typedef enum GroupBinding {
+        GROUP_BINDING_ON_CLAIM,   /* at the host until a VM starts */
+        GROUP_BINDING_PERSISTENT, /* on vfio-pci from boot */
+        GROUP_BINDING_MAX,
+        GROUP_BINDING_INVALID = -EINVAL,
+} GroupBinding;
+
+DECLARE_STRING_TABLE(group_binding, GroupBinding); /* "on-claim", "persistent" */
+
+/* Only an icon; and the words of the filter field device_type. */
+typedef enum GroupClass {
+        GROUP_CLASS_UNKNOWN,
+        GROUP_CLASS_GPU,
+        GROUP_CLASS_VGPU,
+        GROUP_CLASS_STORAGE,
+        GROUP_CLASS_HID,
+        GROUP_CLASS_USB,
+        GROUP_CLASS_NETWORK,
+        GROUP_CLASS_MEDIA,
+        GROUP_CLASS_AUDIO,
+        GROUP_CLASS_FPGA,
+        GROUP_CLASS_PCI,
+        GROUP_CLASS_MAX,
+        GROUP_CLASS_INVALID = -EINVAL,
+} GroupClass;
+
+DECLARE_STRING_TABLE(group_class, GroupClass);
+
+/* The class that fits a PCI class code (24 bits); GROUP_CLASS_PCI for what has no word of its own. */
+GroupClass group_class_of(uint32_t class_code) _const_;
+
+typedef struct GroupRecord {
+        char id[RECORD_ID_SIZE];
+        char *name; /* unique among groups */
+        GroupType type;
+        char *description;
+        GroupClass class;
+        bool enabled;
+        GroupBinding binding;
+        uint64_t created, modified; /* microseconds since the epoch */
+} GroupRecord;
+
+typedef struct RuleRecord {
+        char id[RECORD_ID_SIZE], group[RECORD_ID_SIZE];
+        uint64_t age; /* 1, 2, ...: given once, never again; the lower is the older rule */
+        char *name;   /* unique in its group */
+        char *node;   /* "": all nodes */
+        char *filter; /* canonical */
+        bool enabled, auto_created;
+        uint64_t created, modified;
+} RuleRecord;
+
+void group_record_clear(GroupRecord *g); /* frees the texts */
+void rule_record_clear(RuleRecord *r);
+int group_record_copy(const GroupRecord *g, GroupRecord *ret); /* -ENOMEM */
+int rule_record_copy(const RuleRecord *r, RuleRecord *ret);
+
+/* Checks form and lengths, not uniqueness; -EREMOTEIO with a sentence (InvalidArgument) that names what is wrong. The
+ * rule's filter is parsed and replaced by its canonical text, so `r` must own its texts. */
+int group_record_check(const GroupRecord *g, Failure *f);
+int rule_record_check(RuleRecord *r, Failure *f);
+
+bool record_id_is_valid(const char *id) _pure_;
