@@ -2,22 +2,60 @@
 #pragma once
 
 /*
- * Method calls that cost somebody's work: counted for each user and in all, authorised as their row of the
- * table says (authorisation.h), and answered when the helper has answered. Nothing is held while a prompt
- * stands, and the device is looked up again after it.
- *
- * These return what a method handler returns; the answer to the caller goes out from here in any case.
+ * Method calls that cost somebody's work or change something: counted for each user and in all, authorised as
+ * their row of the table says (authorisation.h), and answered once. What a call does is its kind's business;
+ * nothing is held while a prompt stands, so a kind looks at everything again after it.
  */
 
 #include "manager.h"
 
-/* Check, Bind, Release, Reset. */
-int call_device(Manager *m, sd_bus_message *message, const Device *d, HelperVerb verb);
+typedef struct CallDetails {
+        const char *pairs[24]; /* key, value, ..., NULL: what a prompt shows, and what polkit's rules see */
+        size_t n;
+        char text[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)]; /* for what has to be made up */
+} CallDetails;
 
-/* Grant of `devices`, which with `siblings` are to be whole IOMMU sets; consent: bits of CriticalReason. */
-int call_grant(Manager *m, sd_bus_message *message, const IommuSet *devices, const IommuSet *siblings,
-               uint32_t consent);
+typedef struct CallKind {
+        /* Would it be carried out as things stand? A hopeless call must not prompt. Asked before polkit is, and
+         * again before `go`. -EREMOTEIO with *f. NULL: always. */
+        int (*check)(Call *c, Failure *f);
+        void (*describe)(const Call *c, CallDetails *ret); /* for polkit; NULL where it is not asked here */
+        void (*go)(Call *c); /* may it be done: does it, and sees to it that one call_finish*() follows */
+        void (*free)(void *data);
+} CallKind;
 
-int call_revoke(Manager *m, sd_bus_message *message, const IommuSet *devices);
+struct Call {
+        Manager *manager;
+        Call *next;
+        sd_bus_message *message; /* what the data points to stays valid */
+        const Authorisation *row;
+        const CallKind *kind;
+        void *data; /* of the kind */
+        uid_t uid;  /* (uid_t)-1 until the bus has said it */
+        BusUidQuery *who;
+        HelperCall *helper;    /* one that dies with the call */
+        void (*then)(Call *c); /* after polkit's yes */
+};
+
+/* Takes the call in, and takes over the data in any case. Returns what a method handler returns. */
+int call_start(Manager *m, sd_bus_message *message, const CallKind *kind, void *data);
+
+/* Asks polkit about the caller, who is not asked when he is root; then goes on, or answers with the refusal. */
+void call_ask(Call *c, const char *action, void (*then)(Call *c));
+
+void call_details_add(CallDetails *d, const char *key, const char *value);
+
+/* These answer and free the call. NULL: success without a result. */
+void call_finish(Call *c, const Failure *failure);
+void call_finish_with(Call *c, sd_bus_message *reply);
+void call_fail(Call *c, int error); /* of ours: out of memory and the like */
+
+static inline const char *call_sender(const Call *c) {
+        return sd_bus_message_get_sender(c->message);
+}
+
+static inline bool call_is_interactive(const Call *c) {
+        return sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
+}
 
 void calls_free_all(Manager *m); /* drops them without an answer */

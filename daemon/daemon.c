@@ -4,8 +4,10 @@
 
 #include "daemon.h"
 #include "device-bus.h"
+#include "group-bus.h"
 #include "log.h"
 #include "manager-bus.h"
+#include "rule-bus.h"
 
 static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -43,6 +45,12 @@ static const ManagerWire wire = {
                 .device_removed = device_bus_removed,
                 .device_changed = device_bus_changed,
                 .device_stuck = manager_bus_device_stuck,
+                .group_added = group_bus_added,
+                .group_removed = group_bus_removed,
+                .group_changed = group_bus_changed,
+                .rule_added = rule_bus_added,
+                .rule_removed = rule_bus_removed,
+                .rule_changed = rule_bus_changed,
                 .manager_changed = manager_bus_changed,
                 .ready = on_ready,
 };
@@ -100,7 +108,8 @@ int daemon_run(const DaemonConfig *config) {
 
         manager_config = (ManagerConfig){config->root_fd, config->root_uid, config->node_name};
         if ((r = manager_new(bus, event, &manager_config, &wire, &m)) < 0 ||
-            (r = manager_bus_attach(m)) < 0 || (r = device_bus_attach(m)) < 0) {
+            (r = manager_bus_attach(m)) < 0 || (r = device_bus_attach(m)) < 0 ||
+            (r = group_bus_attach(m)) < 0 || (r = rule_bus_attach(m)) < 0) {
                 log_error("Cannot set up the service: %s.", strerror(-r));
                 return r;
         }

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stddef.h>
 
-#include "calls.h"
 #include "critical.h"
 #include "device-bus.h"
-#include "log.h"
-
-/* The arguments of a property's getter, of which few need more than two. Userdata is the Device, plus the
- * offset that the vtable names. */
-#define GETTER_ARGUMENTS                                                                                    \
-        sd_bus *bus _unused_, const char *path _unused_, const char *interface _unused_,                    \
-                        const char *property _unused_, sd_bus_message *reply, void *userdata,               \
-                        sd_bus_error *error _unused_
+#include "device-calls.h"
+#include "registry.h"
+#include "wire.h"
 
 static int get_text(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', userdata); /* a char[], not a char * */
@@ -92,24 +86,42 @@ static int get_state(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', device_state_to_string(d->state));
 }
 
-static Manager *current_manager(sd_bus_message *m) {
-        return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+/* By age of the rules, each group once. */
+static int get_groups(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+        size_t k;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "o");
+        for (size_t i = 0; i < d->n_rules && r >= 0; i++) {
+                for (k = 0; k < i && d->rules[k]->group != d->rules[i]->group; k++)
+                        ;
+                if (k == i)
+                        r = sd_bus_message_append_basic(reply, 'o', d->rules[i]->group->path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_attention(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+
+        return sd_bus_message_append_basic(reply, 's', strempty(d->attention));
 }
 
 static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        return call_device(current_manager(m), m, userdata, HELPER_CHECK);
+        return device_call(wire_manager(m), m, userdata, HELPER_CHECK);
 }
 
 static int on_bind(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        return call_device(current_manager(m), m, userdata, HELPER_BIND);
+        return device_call(wire_manager(m), m, userdata, HELPER_BIND);
 }
 
 static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        return call_device(current_manager(m), m, userdata, HELPER_RELEASE);
+        return device_call(wire_manager(m), m, userdata, HELPER_RELEASE);
 }
 
 static int on_reset(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        return call_device(current_manager(m), m, userdata, HELPER_RESET);
+        return device_call(wire_manager(m), m, userdata, HELPER_RESET);
 }
 
 #define AT(member) offsetof(Device, member)
@@ -159,6 +171,8 @@ static const sd_bus_vtable device_vtable[] = {
                 SD_BUS_PROPERTY("Eligible", "b", NULL, AT(eligible), CHANGES),
                 SD_BUS_PROPERTY("Reason", "s", NULL, AT(reason), CHANGES),
                 SD_BUS_PROPERTY("Granted", "b", NULL, AT(granted), CHANGES),
+                SD_BUS_PROPERTY("Groups", "ao", get_groups, 0, CHANGES),
+                SD_BUS_PROPERTY("Attention", "s", get_attention, 0, CHANGES),
                 SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
                 SD_BUS_VTABLE_END,
 };
@@ -176,28 +190,17 @@ static int find_device(sd_bus *bus _unused_, const char *path, const char *inter
         return 1;
 }
 
-/* sd-bus frees what it gets, so each path is a copy. */
+static const char *next_path(void *walked, size_t *at) {
+        const DeviceTable *t = walked;
+
+        return *at < t->n ? t->devices[(*at)++]->path : NULL;
+}
+
 static int list_paths(sd_bus *bus _unused_, const char *prefix _unused_, void *userdata, char ***ret,
                       sd_bus_error *error _unused_) {
-        const Manager *m = userdata;
-        char **paths;
+        Manager *m = userdata;
 
-        paths = calloc(m->devices.n + 1, sizeof *paths);
-        if (!paths)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < m->devices.n; i++) {
-                paths[i] = strdup(m->devices.devices[i]->path);
-                if (!paths[i]) {
-                        while (i > 0)
-                                free(paths[--i]);
-                        free(paths);
-                        return -ENOMEM;
-                }
-        }
-
-        *ret = paths;
-        return 1;
+        return wire_list_paths(next_path, &m->devices, m->devices.n, ret);
 }
 
 int device_bus_attach(Manager *m) {
@@ -210,27 +213,18 @@ int device_bus_attach(Manager *m) {
         return r < 0 ? r : sd_bus_add_node_enumerator(m->bus, NULL, BUS_PATH_DEVICES, list_paths, m);
 }
 
-static void check_sent(int r, const Device *d) {
-        if (r < 0)
-                log_warning("A change of %s could not be told to the bus: %s.", d->address, strerror(-r));
-}
-
 void device_bus_added(Manager *m, Device *d) {
-        check_sent(sd_bus_emit_object_added(m->bus, d->path), d);
+        wire_check_sent(sd_bus_emit_object_added(m->bus, d->path), d->address);
 }
 
 void device_bus_removed(Manager *m, Device *d) {
-        check_sent(sd_bus_emit_object_removed(m->bus, d->path), d);
+        wire_check_sent(sd_bus_emit_object_removed(m->bus, d->path), d->address);
+}
+
+static const char *word(int property) {
+        return device_property_to_string((DeviceProperty)property);
 }
 
 void device_bus_changed(Manager *m, Device *d, uint32_t mask) {
-        char *names[DEVICE_PROPERTY_MAX + 1];
-        size_t n = 0;
-
-        for (int i = 0; i < DEVICE_PROPERTY_MAX; i++)
-                if (mask & 1U << i)
-                        names[n++] = (char *)(uintptr_t)device_property_to_string((DeviceProperty)i);
-        names[n] = NULL;
-
-        check_sent(sd_bus_emit_properties_changed_strv(m->bus, d->path, BUS_INTERFACE_DEVICE, names), d);
+        wire_emit_changed(m, d->path, BUS_INTERFACE_DEVICE, mask, word, d->address);
 }

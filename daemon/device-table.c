@@ -35,6 +35,17 @@ Device *device_table_find(const DeviceTable *t, const PciAddress *a) {
         return found ? t->devices[i] : NULL;
 }
 
+size_t device_table_after(const DeviceTable *t, const PciAddress *a) {
+        bool found;
+        size_t i;
+
+        assert(t);
+        assert(a);
+
+        i = find_place(t, a, &found);
+        return found ? i + 1 : i;
+}
+
 static int hex_digit(char c) {
         return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }

@@ -21,6 +21,9 @@ Device *device_table_find(const DeviceTable *t, const PciAddress *a);
 /* By object path; NULL for a path that is not exactly a device's. */
 Device *device_table_find_path(const DeviceTable *t, const char *path);
 
+/* Where the first device behind this address is, or t->n. */
+size_t device_table_after(const DeviceTable *t, const PciAddress *a);
+
 int device_table_insert(DeviceTable *t, Device *d); /* takes d over when it succeeds; -EEXIST */
 Device *device_table_remove(DeviceTable *t, const PciAddress *a); /* hands it back; NULL: there is none */
 void device_table_clear(DeviceTable *t);

@@ -33,6 +33,8 @@ static const char *const device_property_table[DEVICE_PROPERTY_MAX] = {
                 [DEVICE_PROPERTY_REASON] = "Reason",
                 [DEVICE_PROPERTY_GRANTED] = "Granted",
                 [DEVICE_PROPERTY_STATE] = "State",
+                [DEVICE_PROPERTY_GROUPS] = "Groups",
+                [DEVICE_PROPERTY_ATTENTION] = "Attention",
 };
 
 DEFINE_STRING_TABLE(device_property, DeviceProperty, DEVICE_PROPERTY_MAX);
@@ -42,13 +44,13 @@ Device *device_free(Device *d) {
                 return NULL;
 
         free(d->path);
-        free(d->vendor);
-        free(d->model);
-        free(d->class_words);
-        free(d->name);
+        free(d->words);
+        free(d->rules);
         free(d->critical_sentence);
         free(d->stuck);
         free(d->reason);
+        free(d->refusal);
+        free(d->attention);
         free(d);
         return NULL;
 }
@@ -74,22 +76,33 @@ int device_new(const DeviceFacts *facts, const char *path, Device **ret) {
         return 0;
 }
 
-int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words) {
-        _cleanup_free_ char *v = strdup(vendor), *m = strdup(model), *c = strdup(class_words), *n = NULL;
+static const char *take_word(char **at, const char *word) {
+        const char *taken = *at;
+
+        *at = stpcpy(*at, word) + 1;
+        return taken;
+}
+
+int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words,
+                     const char *svendor, const char *smodel) {
+        size_t n_name = strlen(vendor) + 1 + strlen(model) + 1;
+        char *words, *at;
 
         assert(d);
 
-        if (!v || !m || !c || asprintf(&n, "%s %s", vendor, model) < 0)
+        words = at = malloc(2 * n_name + strlen(class_words) + 1 + strlen(svendor) + 1 + strlen(smodel) + 1);
+        if (!words)
                 return -ENOMEM;
 
-        free(d->vendor);
-        free(d->model);
-        free(d->class_words);
-        free(d->name);
-        d->vendor = STEAL(v);
-        d->model = STEAL(m);
-        d->class_words = STEAL(c);
-        d->name = STEAL(n);
+        free(d->words);
+        d->words = words;
+        d->name = at;
+        at += snprintf(at, n_name, "%s %s", vendor, model) + 1;
+        d->vendor = take_word(&at, vendor);
+        d->model = take_word(&at, model);
+        d->class_words = take_word(&at, class_words);
+        d->svendor = take_word(&at, svendor);
+        d->smodel = take_word(&at, smodel);
         return 0;
 }
 

@@ -48,6 +48,8 @@ typedef enum DeviceProperty {
         DEVICE_PROPERTY_REASON,
         DEVICE_PROPERTY_GRANTED,
         DEVICE_PROPERTY_STATE,
+        DEVICE_PROPERTY_GROUPS,
+        DEVICE_PROPERTY_ATTENTION,
         DEVICE_PROPERTY_MAX,
         DEVICE_PROPERTY_INVALID = -EINVAL,
 } DeviceProperty;
@@ -71,13 +73,15 @@ typedef struct DeviceFacts {
 } DeviceFacts;
 
 struct DeviceTable;
+struct Rule;
 
 typedef struct Device {
         DeviceFacts facts;
         const struct DeviceTable *table;
         char address[PCI_ADDRESS_SIZE];
-        char *path; /* of the D-Bus object, made once: sd_bus_path_encode() costs more than all else */
-        char *vendor, *model, *class_words, *name;
+        char *path;  /* of the D-Bus object, made once: sd_bus_path_encode() costs more than all else */
+        char *words; /* one block for these */
+        const char *vendor, *model, *class_words, *name, *svendor, *smodel;
 
         /* What would be lost, as of the last look at the host. */
         bool critical_known;
@@ -86,18 +90,33 @@ typedef struct Device {
         char *critical_sentence;
 
         /* What the grant says. */
-        int granted; /* int: sd-bus reads it as a D-Bus boolean */
+        int granted;                   /* int: sd-bus reads it as a D-Bus boolean */
+        bool has_grant, grant_pending; /* a file for the address, valid or not; until Keep */
+        bool granted_by_ids;
+        uint32_t consent;    /* critical reasons that it overrides */
+        char persistent[33]; /* the boot in which the helper bound it persistently; "" */
         char grant_driver[PCI_DRIVER_SIZE], grant_serial[PCI_SERIAL_SIZE];
 
         /* What is done to it. */
         bool operating, journalled;
         char *stuck; /* NULL, or the sentence */
 
+        /* What became of the orders for it: kept by reconcile.c and attention.c. */
+        bool was_pool, taken; /* somebody else took it from vfio-pci */
+        unsigned order_failures;
+        uint64_t order_tried;
+        char *refusal; /* NULL, or what the helper said to the last try */
+        char *attention;
+
         /* What follows; device_table_derive() computes it. */
         DeviceState state;
         int eligible;
         char *reason;
         char host_driver[PCI_DRIVER_SIZE], serial[PCI_SERIAL_SIZE];
+
+        /* The rules that match it, oldest first; the first decides its group. Kept by registry.c. */
+        struct Rule **rules;
+        size_t n_rules;
 
         uint32_t changed; /* bits 1 << DeviceProperty, kept by changes.c */
 } Device;
@@ -107,7 +126,8 @@ int device_new(const DeviceFacts *facts, const char *path, Device **ret);
 Device *device_free(Device *d);
 DEFINE_CLEANUP(Device *, device_free);
 
-int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words);
+int device_set_words(Device *d, const char *vendor, const char *model, const char *class_words,
+                     const char *svendor, const char *smodel);
 
 /* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot
  * be read any more (the NVMe driver has left) stays known, and so does the link of a device that sleeps. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "critical.h"
+#include "grant-ids.h"
 #include "grant-set.h"
 
 #define ROOT_INTRODUCTION "Root asks the privileged helper itself. Type: "
@@ -83,6 +84,26 @@ static int check_complete(const IommuSet *closure, const IommuSet *devices, cons
                            iommu_set_format(&missing, named, sizeof named));
 }
 
+int grant_set_close(const DeviceTable *t, IommuSet *devices, Failure *f) {
+        IommuSet closure;
+
+        assert(t);
+        assert(devices);
+        assert(f);
+
+        if (check_there(t, devices, f) < 0)
+                return -EREMOTEIO;
+        if (make_closure(t, devices, &closure) < 0)
+                return failure_set(
+                                f, FAILURE_LIMITS_EXCEEDED,
+                                "With all that share their IOMMU sets these are more than %u devices; name "
+                                "fewer in one call.",
+                                DEVICES_PER_CALL_MAX);
+
+        *devices = closure;
+        return 0;
+}
+
 int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, const IommuSet *siblings,
                     Failure *f) {
         IommuSet closure;
@@ -100,13 +121,9 @@ int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, co
 
         if ((r = check_no_bridge(t, devices, f)) < 0)
                 return r;
-        if (make_closure(t, devices, &closure) < 0)
-                return failure_set(
-                                f, FAILURE_LIMITS_EXCEEDED,
-                                "With all that share their IOMMU sets these are more than %u devices; name "
-                                "fewer in one call.",
-                                DEVICES_PER_CALL_MAX);
-        if ((r = check_siblings(t, &closure, siblings, f)) < 0 ||
+        closure = *devices;
+        if ((r = grant_set_close(t, &closure, f)) < 0 ||
+            (r = check_siblings(t, &closure, siblings, f)) < 0 ||
             (r = check_complete(&closure, devices, siblings, f)) < 0)
                 return r;
 
@@ -114,10 +131,23 @@ int grant_set_check(const DeviceTable *t, bool whole_sets, IommuSet *devices, co
         return 0;
 }
 
-int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, Failure *f) {
+#define COMMAND_SIZE 2048
+
+/* Cut it would be a call of something else. */
+static int refuse_root(const char *command, int length, const char *verb, Failure *f) {
+        if (length >= COMMAND_SIZE || (size_t)length + sizeof ROOT_INTRODUCTION > sizeof f->sentence)
+                return failure_set(
+                                f, FAILURE_NOT_AUTHORIZED,
+                                "Root asks the privileged helper itself: the method %s of " HELPER_INTERFACE
+                                " takes these arguments, too many to be shown here; see 'busctl "
+                                "introspect " HELPER_NAME " " HELPER_PATH "'.",
+                                verb);
+        return failure_set(f, FAILURE_NOT_AUTHORIZED, ROOT_INTRODUCTION "%s", command);
+}
+
+int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release, Failure *f) {
         char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
-        char reasons[256] = "", command[2048];
-        const char *verb = grant ? "Grant" : "Revoke";
+        char reasons[256] = "", command[COMMAND_SIZE];
         size_t used = 0;
         int n;
 
@@ -136,15 +166,25 @@ int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent,
                                                  critical_reason_to_string((CriticalReason)i));
 
         n = snprintf(command, sizeof command,
-                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s %s %zu%s%s \"\"",
-                     verb, grant ? "asass" : "ass", devices->n_members, members, grant ? reasons : "");
-        /* Cut it would be a call of something else. */
-        if ((size_t)n + sizeof ROOT_INTRODUCTION > sizeof f->sentence)
-                return failure_set(
-                                f, FAILURE_NOT_AUTHORIZED,
-                                "Root asks the privileged helper itself: the method %s of " HELPER_INTERFACE
-                                " takes these %zu devices, too many to be shown here; see 'busctl "
-                                "introspect " HELPER_NAME " " HELPER_PATH "' for its arguments.",
-                                verb, devices->n_members);
-        return failure_set(f, FAILURE_NOT_AUTHORIZED, ROOT_INTRODUCTION "%s", command);
+                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s %zu%s%s%s \"\"",
+                     grant ? "Grant asasbs" : "Revoke asbs", devices->n_members, members,
+                     grant ? reasons : "", grant || !release ? " false" : " true");
+        return refuse_root(command, n, grant ? "Grant" : "Revoke", f);
+}
+
+int grant_set_refuse_root_ids(bool grant, const char *const *ids, size_t n_ids, Failure *f) {
+        char list[SELECTORS_PER_CALL_MAX * ID_SELECTOR_SIZE + 1] = "", command[COMMAND_SIZE];
+        const char *verb = grant ? "GrantIds" : "RevokeIds";
+        size_t used = 0;
+        int n;
+
+        assert(ids);
+        assert(f);
+
+        for (size_t i = 0; i < n_ids && used < sizeof list; i++)
+                used += (size_t)snprintf(list + used, sizeof list - used, " %.19s", ids[i]);
+        n = snprintf(command, sizeof command,
+                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s ass %zu%s \"\"",
+                     verb, n_ids, list);
+        return refuse_root(command, n, verb, f);
 }

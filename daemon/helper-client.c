@@ -10,9 +10,17 @@
 #define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
 
 static const char *const helper_verb_table[HELPER_VERB_MAX] = {
-                [HELPER_CHECK] = "Check",     [HELPER_GRANT] = "Grant",     [HELPER_REVOKE] = "Revoke",
-                [HELPER_BIND] = "Bind",       [HELPER_RELEASE] = "Release", [HELPER_RESET] = "Reset",
+                [HELPER_CHECK] = "Check",
+                [HELPER_GRANT] = "Grant",
+                [HELPER_REVOKE] = "Revoke",
+                [HELPER_BIND] = "Bind",
+                [HELPER_RELEASE] = "Release",
+                [HELPER_RESET] = "Reset",
                 [HELPER_RECOVER] = "Recover",
+                [HELPER_KEEP] = "Keep",
+                [HELPER_DROP] = "Drop",
+                [HELPER_GRANT_IDS] = "GrantIds",
+                [HELPER_REVOKE_IDS] = "RevokeIds",
 };
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
@@ -135,23 +143,50 @@ static int append_reasons(sd_bus_message *m, uint32_t reasons) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_ids(sd_bus_message *m, const HelperRequest *q) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t i = 0; i < q->n_ids && r >= 0; i++)
+                r = sd_bus_message_append(m, "s", q->ids[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         char address[PCI_ADDRESS_SIZE];
         int r;
 
-        if (q->verb != HELPER_GRANT && q->verb != HELPER_REVOKE)
-                return sd_bus_message_append(m, "s", pci_address_format(q->device, address));
+        switch (q->verb) {
+        case HELPER_GRANT:
+                if ((r = append_addresses(m, q->devices)) < 0 || (r = append_reasons(m, q->consent)) < 0)
+                        return r;
+                return sd_bus_message_append(m, "bs", (int)q->pending, q->subject);
+        case HELPER_REVOKE:
+                r = append_addresses(m, q->devices);
+                return r < 0 ? r : sd_bus_message_append(m, "bs", (int)q->release, q->subject);
+        case HELPER_KEEP:
+        case HELPER_DROP:
+                return append_addresses(m, q->devices);
+        case HELPER_GRANT_IDS:
+        case HELPER_REVOKE_IDS:
+                r = append_ids(m, q);
+                return r < 0 ? r : sd_bus_message_append(m, "s", q->subject);
+        default:
+                r = sd_bus_message_append(m, "s", pci_address_format(q->device, address));
+                return r < 0 || q->verb != HELPER_BIND ? r
+                                                       : sd_bus_message_append(m, "b", (int)q->persistent);
+        }
+}
 
-        r = append_addresses(m, q->devices);
-        if (r >= 0 && q->verb == HELPER_GRANT)
-                r = append_reasons(m, q->consent);
-        return r < 0 ? r : sd_bus_message_append(m, "s", q->subject);
+/* Those that take a subject. */
+static bool prompts(HelperVerb verb) {
+        return verb == HELPER_GRANT || verb == HELPER_REVOKE || verb == HELPER_GRANT_IDS ||
+               verb == HELPER_REVOKE_IDS;
 }
 
 int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,
                        HelperCall **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        bool prompts;
         HelperCall *call;
         int r;
 
@@ -172,9 +207,8 @@ int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t do
         call->done = done;
         call->userdata = userdata;
 
-        prompts = q->verb == HELPER_GRANT || q->verb == HELPER_REVOKE;
         r = sd_bus_call_async(c->bus, &call->slot, m, on_reply, call,
-                              prompts ? PROMPT_TIMEOUT_USEC : OPERATION_TIMEOUT_USEC);
+                              prompts(q->verb) ? PROMPT_TIMEOUT_USEC : OPERATION_TIMEOUT_USEC);
         if (r < 0) {
                 helper_call_free(call);
                 return r;

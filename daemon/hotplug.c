@@ -1,65 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "order-book.h"
+#include "grants.h"
 #include "hotplug.h"
 #include "inventory.h"
 #include "log.h"
 #include "operation.h"
+#include "reconcile.h"
 
 #define PROPERTIES_OF_PF (1U << DEVICE_PROPERTY_SRIOV_NUM_VFS | 1U << DEVICE_PROPERTY_VIRTUAL_FUNCTIONS)
 
 void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
         uint32_t critical = v->error < 0 ? 0 : v->critical; /* what was true once is not known to be now */
+        bool news = !d->critical_known || d->critical_error != v->error || d->critical != critical;
 
         d->critical_known = true;
         d->critical_error = v->error;
+        if (news)
+                reconcile_order_nudge(d);
         if (d->critical != critical)
                 changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);
         d->critical = critical;
-        (void)device_set_text(&d->critical_sentence, v->error < 0 ? "" : strempty(v->sentence));
-        changes_touch(&m->changes);
-}
-
-/* Who moves is who was consented to: nobody joined, nobody left. Bridges do not move. */
-static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
-        IommuSet movers = {0};
-        const Device *p;
-
-        for (size_t i = 0; i < set->n_members; i++) {
-                p = device_table_find(&m->devices, &set->members[i]);
-                if (!p || !device_is_bridge(p))
-                        (void)iommu_set_add(&movers, &set->members[i]);
-        }
-        return iommu_set_same_members(&g->set, &movers);
-}
-
-/* For show: the helper checks the grant itself, against more than we may read. The serial number in it may
- * be of the VPD and ours of the NVMe controller, so these two are not compared. */
-void hotplug_read_grant(Manager *m, Device *d) {
-        PciIdentity identity = d->facts.identity;
-        int granted = false, r;
-        bool same = false;
-        Grant g;
-
-        identity.serial[0] = '\0';
-        r = grant_read(m->root, device_address(d), m->root_uid, &g);
-        if (r >= 0) {
-                same = pci_identity_same(&identity, &g.identity);
-                granted = same && covers_set(m, &g, &d->facts.set);
-        } else if (r != -ENOENT)
-                log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
-
-        if (granted != d->granted)
-                changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GRANTED);
-        d->granted = granted;
-        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", same ? g.host_driver : "");
-        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", same ? g.identity.serial : "");
-        changes_touch(&m->changes);
+        news |= device_set_text(&d->critical_sentence, v->error < 0 ? "" : strempty(v->sentence));
+        if (news) /* each look judges all, and finds most as they were */
+                changes_touch_device(&m->changes, d);
 }
 
 void hotplug_reread(Manager *m, Device *d) {
         DeviceFacts facts = d->facts;
 
-        if (inventory_reread(m->root, &facts) >= 0) /* else it is gone, and its uevent on the way */
+        if (inventory_reread(m->root, &facts) >= 0) { /* else it is gone, and its uevent on the way */
                 changes_mark(&m->changes, d, device_set_facts(d, &facts));
+                order_book_match(m, d);
+        }
+        changes_touch_device(&m->changes, d); /* not all facts have a bit */
 }
 
 /* Others see it come and go: those that share its IOMMU set, and its physical function. */
@@ -76,13 +49,12 @@ static void tell_relatives(Manager *m, const DeviceFacts *facts) {
                 if (device_in_set(p, facts->set.number)) {
                         hotplug_reread(m, p);
                         changes_mark(&m->changes, p, 1U << DEVICE_PROPERTY_IOMMU_PEERS);
-                        hotplug_read_grant(m, p);
+                        grants_read_device(m, p);
                 }
                 if (facts->is_virtual &&
                     pci_address_compare(device_address(p), &facts->physical_function) == 0)
                         changes_mark(&m->changes, p, PROPERTIES_OF_PF);
         }
-        changes_touch(&m->changes);
 }
 
 static int make_device(Manager *m, const DeviceFacts *facts, Device **ret) {
@@ -96,7 +68,8 @@ static int make_device(Manager *m, const DeviceFacts *facts, Device **ret) {
         if ((r = sd_bus_path_encode(BUS_PATH_DEVICES, address, &path)) < 0 ||
             (r = device_new(facts, path, &d)) < 0 ||
             (r = pci_names_find(m->names, &facts->identity, &words)) < 0 ||
-            (r = device_set_words(d, words.vendor, words.model, words.class_words)) < 0 ||
+            (r = device_set_words(d, words.vendor, words.model, words.class_words, words.svendor,
+                                  words.smodel)) < 0 ||
             (r = device_table_insert(&m->devices, d)) < 0)
                 return r;
 
@@ -118,8 +91,9 @@ static void add(Manager *m, const DeviceFacts *facts) {
 
         d->operating = !device_is_bridge(d) && operation_covers(m, device_address(d));
         if (m->scanned) { /* else once for all, when the sets are known */
-                hotplug_read_grant(m, d);
+                grants_read_device(m, d);
                 manager_apply_move(m, d);
+                order_book_match(m, d);
         }
         if (m->ready) {
                 (void)device_table_derive(&m->devices, d, m->platform.disabled);
@@ -127,6 +101,7 @@ static void add(Manager *m, const DeviceFacts *facts) {
                 m->wire->device_added(m, d);
         }
         m->platform_stale = true; /* the first behind an IOMMU, perhaps */
+        changes_touch_device(&m->changes, d);
         tell_relatives(m, facts);
 }
 
@@ -139,10 +114,11 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
 
         if (m->ready)
                 m->wire->device_removed(m, d);
+        registry_forget_device(m->registry, d);
         facts = d->facts;
+        changes_touch_device(&m->changes, d);
         device_free(device_table_remove(&m->devices, a));
         m->platform_stale = true;
-        changes_touch(&m->changes);
         tell_relatives(m, &facts);
 }
 
@@ -152,13 +128,13 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
 
         mask = device_set_facts(d, facts);
         changes_mark(&m->changes, d, mask);
+        order_book_match(m, d);
         if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS)) {
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
         }
-        hotplug_read_grant(m, d);
+        grants_read_device(m, d);
         m->platform_stale = true;
-        changes_touch(&m->changes);
 }
 
 void hotplug_update(Manager *m, const PciAddress *a) {

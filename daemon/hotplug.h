@@ -16,7 +16,4 @@ int hotplug_scan(Manager *m);
 /* What moves with a driver, and the IOMMU set, of a device that is known. */
 void hotplug_reread(Manager *m, Device *d);
 
-/* What the grant's file says now. */
-void hotplug_read_grant(Manager *m, Device *d);
-
 void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stddef.h>
 
-#include "calls.h"
-#include "critical.h"
+#include "consent-calls.h"
+#include "import.h"
 #include "log.h"
+#include "make-passthrough.h"
 #include "manager-bus.h"
-
-#define GETTER_ARGUMENTS                                                                                    \
-        sd_bus *bus _unused_, const char *path _unused_, const char *interface _unused_,                    \
-                        const char *property _unused_, sd_bus_message *reply, void *userdata _unused_,      \
-                        sd_bus_error *error _unused_
+#include "options.h"
+#include "orders.h"
+#include "preview.h"
+#include "return-to-host.h"
+#include "wire.h"
 
 static int get_version(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', PROJECT_VERSION);
@@ -21,146 +22,54 @@ static int get_iommu_kind(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', iommu_kind_to_string(m->platform.iommu_kind));
 }
 
-/* Nothing that can be asked for yet needs a reboot to be finished. */
-static int get_restart_needed(GETTER_ARGUMENTS) {
-        return sd_bus_message_append_basic(reply, 'b', &(int){false});
-}
-
 static int get_restart_reason(GETTER_ARGUMENTS) {
-        return sd_bus_message_append_basic(reply, 's', "");
+        const Manager *m = userdata;
+
+        return sd_bus_message_append_basic(reply, 's', strempty(m->restart_reason));
 }
 
-/* The next Device object of an array of paths, into the set. Duplicates count too: they cost the same. */
-static int take_device(const Manager *m, const char *path, size_t *count, IommuSet *set, Failure *f) {
-        const Device *d;
+static int get_read_only_reason(GETTER_ARGUMENTS) {
+        const Manager *m = userdata;
 
-        if (++*count > DEVICES_PER_CALL_MAX)
-                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
-                                   "More than %u devices were named; name fewer in one call.",
-                                   DEVICES_PER_CALL_MAX);
-
-        d = device_table_find_path(&m->devices, path);
-        if (!d)
-                return failure_set(f, FAILURE_NO_SUCH_DEVICE,
-                                   "The object %.256s is no device of this host; list the devices and take "
-                                   "a path from there.",
-                                   path);
-        return iommu_set_add(set, device_address(d));
+        return sd_bus_message_append_basic(reply, 's', strempty(store_read_only(m->store)));
 }
 
-static int read_devices(const Manager *m, sd_bus_message *message, IommuSet *set, Failure *f) {
-        size_t count = 0;
-        const char *path;
+static int get_granted_ids(GETTER_ARGUMENTS) {
+        const Manager *m = userdata;
+        char ids[ID_SELECTOR_SIZE];
         int r;
 
-        r = sd_bus_message_enter_container(message, 'a', "o");
-        while (r >= 0 && (r = sd_bus_message_read_basic(message, 'o', &path)) > 0)
-                r = take_device(m, path, &count, set, f);
-        return r < 0 ? r : sd_bus_message_exit_container(message);
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        for (size_t i = 0; i < m->grants.n_ids && r >= 0; i++)
+                r = sd_bus_message_append_basic(reply, 's', id_selector_format(&m->grants.ids[i], ids));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int read_consent(sd_bus_message *message, uint32_t *consent, Failure *f) {
-        const char *word;
-        int r, reason;
-
-        r = sd_bus_message_enter_container(message, 'a', "s");
-        while (r >= 0 && (r = sd_bus_message_read_basic(message, 's', &word)) > 0) {
-                reason = (int)critical_reason_from_string(word);
-                if (reason < 0)
-                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                           "\"%.64s\" in the option \"consent\" is no critical reason; "
-                                           "Device.Critical lists those of a device.",
-                                           word);
-                /* Or a message could be of any size, and it is kept while a prompt stands. */
-                if (*consent & 1U << reason)
-                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                           "\"%s\" stands twice in the option \"consent\"; name it once.",
-                                           word);
-                *consent |= 1U << reason;
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(message);
-}
-
-typedef struct GrantOptions {
-        IommuSet siblings;
-        uint32_t consent;
-        bool has_siblings, has_consent;
-} GrantOptions;
-
-static int enter_option(sd_bus_message *message, const char *name, const char *signature, bool *seen,
-                        Failure *f) {
-        const char *contents;
-        char type;
+static int get_drift(GETTER_ARGUMENTS) {
+        const Manager *m = userdata;
         int r;
 
-        r = sd_bus_message_peek_type(message, &type, &contents);
-        if (r < 0)
-                return r;
-        if (type != 'v' || !streq(contents, signature))
-                return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "The option \"%s\" must be of the D-Bus type %s.", name, signature);
-        if (*seen)
-                return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "The option \"%s\" was given twice; give it once.", name);
-        *seen = true;
-        return sd_bus_message_enter_container(message, 'v', signature);
-}
-
-static int read_option(const Manager *m, sd_bus_message *message, GrantOptions *o, Failure *f) {
-        const char *name;
-        int r;
-
-        r = sd_bus_message_read_basic(message, 's', &name);
-        if (r < 0)
-                return r;
-
-        if (streq(name, "siblings")) {
-                if ((r = enter_option(message, name, "ao", &o->has_siblings, f)) < 0 ||
-                    (r = read_devices(m, message, &o->siblings, f)) < 0)
-                        return r;
-        } else if (streq(name, "consent")) {
-                if ((r = enter_option(message, name, "as", &o->has_consent, f)) < 0 ||
-                    (r = read_consent(message, &o->consent, f)) < 0)
-                        return r;
-        } else
-                return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "There is no option \"%.64s\"; there are \"siblings\" and \"consent\".",
-                                   name);
-
-        return sd_bus_message_exit_container(message);
-}
-
-static int read_options(const Manager *m, sd_bus_message *message, GrantOptions *o, Failure *f) {
-        int r;
-
-        r = sd_bus_message_enter_container(message, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-                r = read_option(m, message, o, f);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(message);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(message);
-}
-
-static int refuse_none(const IommuSet *devices, Failure *f) {
-        if (devices->n_members > 0)
-                return 0;
-        return failure_set(f, FAILURE_INVALID_ARGUMENT, "No device was named; name one to %u devices.",
-                           DEVICES_PER_CALL_MAX);
+        r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (size_t i = 0; i < m->drift.n && r >= 0; i++)
+                r = sd_bus_message_append(reply, "(sss)", drift_kind_to_string(m->drift.entries[i].kind),
+                                          m->drift.entries[i].address, m->drift.entries[i].sentence);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int on_grant(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        IommuSet devices = {0};
-        GrantOptions o = {0};
+        static const Option table[] = {
+                        {"siblings", OPTION_DEVICES, offsetof(MakeRequest, siblings), OPTION_NO_FLAG},
+                        {"consent", OPTION_CONSENT, offsetof(MakeRequest, consent), OPTION_NO_FLAG},
+        };
+        MakeRequest q = {0};
         Manager *m = userdata;
         Failure f = {0};
         int r;
 
-        if ((r = read_devices(m, message, &devices, &f)) < 0 || (r = read_options(m, message, &o, &f)) < 0 ||
-            (r = refuse_none(&devices, &f)) < 0)
-                return f.kind != FAILURE_NONE ? failure_to_bus(&f, error) : r;
-
-        return call_grant(m, message, &devices, &o.siblings, o.consent);
+        if ((r = options_read_devices(m, message, true, &q.devices, &f)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &q, &f)) < 0)
+                return options_fail(r, &f, error);
+        return consent_grant(m, message, &q.devices, &q.siblings, q.consent);
 }
 
 static int on_revoke(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -169,10 +78,140 @@ static int on_revoke(sd_bus_message *message, void *userdata, sd_bus_error *erro
         Failure f = {0};
         int r;
 
-        if ((r = read_devices(m, message, &devices, &f)) < 0 || (r = refuse_none(&devices, &f)) < 0)
-                return f.kind != FAILURE_NONE ? failure_to_bus(&f, error) : r;
+        r = options_read_devices(m, message, true, &devices, &f);
+        return r < 0 ? options_fail(r, &f, error) : consent_revoke(m, message, &devices);
+}
 
-        return call_revoke(m, message, &devices);
+static int on_ids(sd_bus_message *message, void *userdata, sd_bus_error *error, HelperVerb verb) {
+        Manager *m = userdata;
+        IdList ids = {0};
+        Failure f = {0};
+        int r;
+
+        r = options_read_ids(message, &ids, &f);
+        return r < 0 ? options_fail(r, &f, error) : consent_ids(m, message, verb, &ids);
+}
+
+static int on_grant_ids(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return on_ids(message, userdata, error, HELPER_GRANT_IDS);
+}
+
+static int on_revoke_ids(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return on_ids(message, userdata, error, HELPER_REVOKE_IDS);
+}
+
+static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"siblings", OPTION_DEVICES, offsetof(MakeRequest, siblings), OPTION_NO_FLAG},
+                        {"consent", OPTION_CONSENT, offsetof(MakeRequest, consent), OPTION_NO_FLAG},
+                        {"class", OPTION_TEXT, offsetof(MakeRequest, group.class), OPTION_NO_FLAG},
+                        {"description", OPTION_TEXT, offsetof(MakeRequest, group.description),
+                         OPTION_NO_FLAG},
+                        {"binding", OPTION_TEXT, offsetof(MakeRequest, group.binding), OPTION_NO_FLAG},
+        };
+        MakeRequest q = {0};
+        Manager *m = userdata;
+        Failure f = {0};
+        int r;
+
+        if ((r = options_read_devices(m, message, true, &q.devices, &f)) < 0 ||
+            (r = sd_bus_message_read_basic(message, 's', &q.group_name)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &q, &f)) < 0)
+                return options_fail(r, &f, error);
+        return make_passthrough(m, message, &q);
+}
+
+static int on_return_to_host(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        IommuSet devices = {0};
+        Manager *m = userdata;
+        Failure f = {0};
+        int r;
+
+        r = options_read_devices(m, message, true, &devices, &f);
+        return r < 0 ? options_fail(r, &f, error) : return_to_host(m, message, &devices);
+}
+
+static int on_create_group(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"description", OPTION_TEXT, offsetof(OrderPatch, description), OPTION_NO_FLAG},
+                        {"class", OPTION_TEXT, offsetof(OrderPatch, class), OPTION_NO_FLAG},
+                        {"enabled", OPTION_BOOL, offsetof(OrderPatch, enabled),
+                         offsetof(OrderPatch, has_enabled)},
+                        {"binding", OPTION_TEXT, offsetof(OrderPatch, binding), OPTION_NO_FLAG},
+        };
+        const char *name, *type;
+        OrderPatch patch = {0};
+        Manager *m = userdata;
+        Failure f = {0};
+        int r;
+
+        if ((r = sd_bus_message_read(message, "ss", &name, &type)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &patch, &f)) < 0)
+                return options_fail(r, &f, error);
+        return order_create_group(m, message, name, type, &patch);
+}
+
+static int on_create_rule(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"node", OPTION_TEXT, offsetof(OrderPatch, node), OPTION_NO_FLAG},
+                        {"enabled", OPTION_BOOL, offsetof(OrderPatch, enabled),
+                         offsetof(OrderPatch, has_enabled)},
+        };
+        const char *path, *name;
+        OrderPatch patch = {0};
+        Manager *m = userdata;
+        Failure f = {0};
+        const Group *g;
+        int r;
+
+        if ((r = sd_bus_message_read(message, "oss", &path, &name, &patch.filter)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &patch, &f)) < 0)
+                return options_fail(r, &f, error);
+        g = registry_find_group_path(m->registry, path);
+        if (!g) {
+                (void)failure_set(
+                                &f, FAILURE_NO_SUCH_OBJECT,
+                                "The object %.256s is no group; list the groups and take a path from there.",
+                                path);
+                return failure_to_bus(&f, error);
+        }
+        return order_create_rule(m, message, g, name, &patch);
+}
+
+static int on_preview_rule(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        const char *filter, *node;
+        int r;
+
+        r = sd_bus_message_read(message, "ss", &filter, &node);
+        return r < 0 ? r : preview_rule(userdata, message, filter, node);
+}
+
+static int on_export(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = import_export(userdata, &text);
+        return r < 0 ? r : sd_bus_reply_method_return(message, "s", text);
+}
+
+typedef struct ImportOptions {
+        int prune;
+} ImportOptions;
+
+static int on_import(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"prune", OPTION_BOOL, offsetof(ImportOptions, prune), OPTION_NO_FLAG},
+        };
+        ImportOptions options = {0};
+        Manager *m = userdata;
+        const char *document;
+        Failure f = {0};
+        int r;
+
+        if ((r = sd_bus_message_read_basic(message, 's', &document)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &options, &f)) < 0)
+                return options_fail(r, &f, error);
+        return order_import(m, message, document, options.prune);
 }
 
 #define AT(member) offsetof(Manager, member)
@@ -185,6 +224,30 @@ static const sd_bus_vtable manager_vtable[] = {
                                         SD_BUS_RESULT("ao", granted), on_grant, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Revoke", SD_BUS_ARGS("ao", devices), SD_BUS_NO_RESULT, on_revoke,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("GrantIds", SD_BUS_ARGS("as", ids), SD_BUS_NO_RESULT, on_grant_ids,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("RevokeIds", SD_BUS_ARGS("as", ids), SD_BUS_NO_RESULT, on_revoke_ids,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("MakePassthrough",
+                                        SD_BUS_ARGS("ao", devices, "s", group_name, "a{sv}", options),
+                                        SD_BUS_RESULT("o", group, "ao", rules, "ao", granted),
+                                        on_make_passthrough, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("ReturnToHost", SD_BUS_ARGS("ao", devices), SD_BUS_NO_RESULT,
+                                        on_return_to_host, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("CreateGroup", SD_BUS_ARGS("s", name, "s", type, "a{sv}", options),
+                                        SD_BUS_RESULT("o", group), on_create_group,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("CreateRule",
+                                        SD_BUS_ARGS("o", group, "s", name, "s", filter, "a{sv}", options),
+                                        SD_BUS_RESULT("o", rule), on_create_rule,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("PreviewRule", SD_BUS_ARGS("s", filter, "s", node),
+                                        SD_BUS_RESULT("ao", devices, "a(oo)", overlaps), on_preview_rule,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Export", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", document), on_export,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Import", SD_BUS_ARGS("s", document, "a{sv}", options),
+                                        SD_BUS_RESULT("u", changed), on_import, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("DeviceStuck", SD_BUS_ARGS("o", device, "s", reason), 0),
                 SD_BUS_PROPERTY("Version", "s", get_version, 0, CONST),
                 SD_BUS_PROPERTY("NodeName", "s", NULL, AT(node_name), CONST),
@@ -193,7 +256,11 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_PROPERTY("InterruptRemapping", "b", NULL, AT(platform.interrupt_remapping), CONST),
                 SD_BUS_PROPERTY("VfioAvailable", "b", NULL, AT(platform.vfio), CHANGES),
                 SD_BUS_PROPERTY("VfioCdevAvailable", "b", NULL, AT(platform.vfio_cdev), CHANGES),
-                SD_BUS_PROPERTY("RestartNeeded", "b", get_restart_needed, 0, CHANGES),
+                SD_BUS_PROPERTY("GrantedIds", "as", get_granted_ids, 0, CHANGES),
+                SD_BUS_PROPERTY("Drift", "a(sss)", get_drift, 0, CHANGES),
+                SD_BUS_PROPERTY("ReadOnly", "b", NULL, AT(read_only), CHANGES),
+                SD_BUS_PROPERTY("ReadOnlyReason", "s", get_read_only_reason, 0, CHANGES),
+                SD_BUS_PROPERTY("RestartNeeded", "b", NULL, AT(restart_needed), CHANGES),
                 SD_BUS_PROPERTY("RestartReason", "s", get_restart_reason, 0, CHANGES),
                 SD_BUS_PROPERTY("Disabled", "b", NULL, AT(platform.disabled), CONST),
                 SD_BUS_VTABLE_END,
@@ -210,19 +277,12 @@ int manager_bus_attach(Manager *m) {
                                                 manager_vtable, m);
 }
 
+static const char *word(int property) {
+        return manager_property_to_string((ManagerProperty)property);
+}
+
 void manager_bus_changed(Manager *m, uint32_t mask) {
-        char *names[MANAGER_PROPERTY_MAX + 1];
-        size_t n = 0;
-        int r;
-
-        for (int i = 0; i < MANAGER_PROPERTY_MAX; i++)
-                if (mask & 1U << i)
-                        names[n++] = (char *)(uintptr_t)manager_property_to_string((ManagerProperty)i);
-        names[n] = NULL;
-
-        r = sd_bus_emit_properties_changed_strv(m->bus, BUS_PATH, BUS_INTERFACE_MANAGER, names);
-        if (r < 0)
-                log_warning("A change of the host could not be told to the bus: %s.", strerror(-r));
+        wire_emit_changed(m, BUS_PATH, BUS_INTERFACE_MANAGER, mask, word, "the host");
 }
 
 void manager_bus_device_stuck(Manager *m, Device *d) {

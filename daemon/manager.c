@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "attention.h"
 #include "calls.h"
+#include "edits.h"
+#include "grants.h"
 #include "hotplug.h"
 #include "inventory.h"
 #include "log.h"
 #include "manager.h"
 #include "operation.h"
-#include "reconcile.h"
+#include "order-book.h"
+#include "steward.h"
+#include "sysfs.h"
+#include "transaction.h"
 
 #define PCI_BASE_CLASS_DISPLAY 0x03
 
@@ -41,6 +47,13 @@ static void refresh_platform(Manager *m) {
 static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
         Manager *m = userdata;
 
+        if (mask &
+            (1U << DEVICE_PROPERTY_STATE | 1U << DEVICE_PROPERTY_GRANTED | 1U << DEVICE_PROPERTY_ELIGIBLE))
+                registry_device_changed(m->registry, d);
+        if (m->ready && mask & 1U << DEVICE_PROPERTY_STATE)
+                steward_watch(m, d);
+        if (mask & 1U << DEVICE_PROPERTY_SERIAL)
+                order_book_match(m, d);
         if (m->ready)
                 m->wire->device_changed(m, d, mask);
 }
@@ -60,8 +73,35 @@ static void on_manager_changed(uint32_t mask, void *userdata) {
                 m->wire->manager_changed(m, mask);
 }
 
+static uint32_t attend(Device *d, void *userdata) {
+        return attention_to_device(userdata, d);
+}
+
+static void on_settled(void *userdata) {
+        attention_to_host(userdata);
+}
+
+static void on_group_changed(Group *g, uint32_t mask, void *userdata) {
+        Manager *m = userdata;
+
+        if (m->ready)
+                m->wire->group_changed(m, g, mask);
+}
+
+static void on_rule_changed(Rule *rule, uint32_t mask, void *userdata) {
+        Manager *m = userdata;
+
+        if (m->ready)
+                m->wire->rule_changed(m, rule, mask);
+}
+
 void manager_flush(Manager *m) {
-        static const ChangesSink sink = {on_device_changed, on_device_stuck, on_manager_changed};
+        static const ChangesSink sink = {.device = on_device_changed,
+                                         .stuck = on_device_stuck,
+                                         .attend = attend,
+                                         .settled = on_settled,
+                                         .manager = on_manager_changed};
+        static const RegistrySink registry_sink = {on_group_changed, on_rule_changed};
 
         assert(m);
 
@@ -69,6 +109,7 @@ void manager_flush(Manager *m) {
                 refresh_platform(m);
         (void)sd_event_source_set_enabled(m->flush, SD_EVENT_OFF);
         changes_flush(&m->changes, &m->devices, m->platform.disabled, &sink, m);
+        registry_flush(m->registry, &registry_sink, m);
 }
 
 static int on_flush(sd_event_source *s _unused_, void *userdata) {
@@ -94,21 +135,16 @@ void manager_reread_set(Manager *m, const IommuSet *set) {
                         hotplug_reread(m, d);
         }
         m->platform_stale = true;
-        changes_touch(&m->changes);
-}
-
-void manager_read_grants(Manager *m) {
-        for (size_t i = 0; i < m->devices.n; i++)
-                hotplug_read_grant(m, m->devices.devices[i]);
 }
 
 void manager_apply_move(Manager *m, Device *d) {
+        bool was = d->journalled;
         const MoveEntry *e;
 
         e = device_is_bridge(d) ? NULL : move_table_find(&m->moves, device_address(d));
         d->journalled = !!e;
-        (void)device_set_text(&d->stuck, strempty(e ? move_entry_stuck(e) : NULL));
-        changes_touch(&m->changes);
+        if (device_set_text(&d->stuck, strempty(e ? move_entry_stuck(e) : NULL)) || was != d->journalled)
+                changes_touch_device(&m->changes, d);
 }
 
 void manager_apply_moves(Manager *m) {
@@ -129,44 +165,8 @@ void manager_read_moves(Manager *m) {
         manager_apply_moves(m);
 }
 
-static void on_brought_home(const Failure *failure, void *userdata _unused_) {
-        if (!failure)
-                log_info("An interrupted move was undone.");
-        else if (failure->kind != FAILURE_BUSY)
-                log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
-}
-
-void manager_reconcile(Manager *m) {
-        char address[PCI_ADDRESS_SIZE];
-        ReconcileStep step;
-
-        if (!m->ready)
-                return;
-
-        for (;;) {
-                ReconcileState state = {&m->moves, &m->devices, manager_now(m)};
-                Failure failure = {0};
-
-                step = reconcile_next(&state);
-                if (!step.entry)
-                        break;
-
-                log_debug("The move of %s was interrupted: asking the helper to bring it home.",
-                          pci_address_format(&step.device, address));
-                step.entry->wanted = false;
-                if (operation_start(m, &step.device, HELPER_RECOVER, on_brought_home, m, &failure) < 0) {
-                        log_warning("An interrupted move cannot be undone yet: %s", failure.sentence);
-                        reconcile_not_tried(step.entry, manager_now(m));
-                }
-        }
-
-        (void)sd_event_source_set_time(m->again, step.again_at);
-        (void)sd_event_source_set_enabled(m->again,
-                                          step.again_at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
-}
-
 static int on_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        manager_reconcile(userdata);
+        steward_run(userdata);
         return 0;
 }
 
@@ -211,25 +211,24 @@ static void on_uevents_end(void *userdata) {
         if (m->look_due)
                 host_watch_trigger(m->host_watch);
         m->look_due = false;
-        manager_reconcile(m);
+        steward_run(m);
 }
 
 static void on_files_changed(RootDirectory which, void *userdata) {
         Manager *m = userdata;
 
-        if (which == ROOT_GRANTS) {
-                manager_read_grants(m);
-                return;
-        }
-        manager_read_moves(m);
-        manager_reconcile(m);
+        if (which == ROOT_MOVES)
+                manager_read_moves(m);
+        else
+                grants_read(m);
+        steward_run(m);
 }
 
 static void on_helper_left(void *userdata) {
         Manager *m = userdata;
 
         move_table_unblock(&m->moves);
-        manager_reconcile(m);
+        steward_run(m);
 }
 
 static void become_ready(Manager *m) {
@@ -237,10 +236,12 @@ static void become_ready(Manager *m) {
                 return;
 
         manager_flush(m);
+        steward_look_back(m);
         m->ready = true;
         (void)sd_event_source_set_enabled(m->patience, SD_EVENT_OFF);
+        order_book_recover(m);
         m->wire->ready(m);
-        manager_reconcile(m);
+        steward_run(m);
 }
 
 static int on_patience_ends(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
@@ -308,6 +309,23 @@ static int add_sources(Manager *m) {
                                           on_patience_ends, m);
 }
 
+/* Which boot this is, as the helper writes it into grants: without dashes. */
+static int read_boot_id(Manager *m) {
+        char text[64];
+        size_t n = 0;
+        int r;
+
+        r = sysfs_read(m->root, "proc/sys/kernel/random/boot_id", text, sizeof text);
+        if (r < 0)
+                return r;
+
+        for (const char *c = text; *c && n + 1 < sizeof m->boot_id; c++)
+                if (*c != '-')
+                        m->boot_id[n++] = *c;
+        m->boot_id[n] = '\0';
+        return n == 32 ? 0 : -EBADMSG;
+}
+
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,
                 Manager **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -334,7 +352,8 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
         if (!m->node_name)
                 return -ENOMEM;
         m->devices.node = m->node_name;
-        if ((r = add_sources(m)) < 0 || (r = polkit_new(bus, &m->polkit)) < 0 ||
+        if ((r = read_boot_id(m)) < 0 || (r = add_sources(m)) < 0 || (r = edits_init(m)) < 0 ||
+            (r = order_book_open(m)) < 0 || (r = polkit_new(bus, &m->polkit)) < 0 ||
             (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
             (r = pci_names_new(&m->names)) < 0)
                 return r;
@@ -348,6 +367,9 @@ Manager *manager_free(Manager *m) {
                 return NULL;
 
         m->polkit = polkit_free(m->polkit);
+        m->store = store_free(m->store);
+        edits_free_all(m);
+        transactions_free_all(m);
         calls_free_all(m);
         operation_free_all(m);
         helper_client_free(m->helper);
@@ -358,6 +380,10 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->flush);
         sd_event_source_disable_unref(m->again);
         sd_event_source_disable_unref(m->patience);
+        sd_event_source_disable_unref(m->edit_next);
+        order_book_close(m);
+        attention_clear(m);
+        grant_files_clear(&m->grants);
         device_table_clear(&m->devices);
         move_table_clear(&m->moves);
         sd_bus_unref(m->bus);
@@ -403,7 +429,7 @@ int manager_start(Manager *m, int uevent_fd) {
                 log_error("Cannot list the PCI devices: %s.", strerror(-r));
                 return r;
         }
-        manager_read_grants(m);
+        grants_read(m);
         manager_read_moves(m);
         m->scanned = true;
 

@@ -8,24 +8,36 @@
 
 #include "authorisation.h"
 #include "changes.h"
+#include "drift.h"
+#include "grant-files.h"
 #include "helper-client.h"
 #include "host-watch.h"
 #include "move-table.h"
 #include "pci-names.h"
 #include "platform.h"
 #include "polkit.h"
+#include "order-plan.h"
 #include "root-files.h"
+#include "store.h"
 #include "uevents.h"
 
 typedef struct Manager Manager;
 typedef struct Call Call;
+typedef struct Edit Edit;
 typedef struct Operation Operation;
+typedef struct Transaction Transaction;
 
 typedef struct ManagerWire {
         void (*device_added)(Manager *m, Device *d);
         void (*device_removed)(Manager *m, Device *d); /* while it can still be found */
         void (*device_changed)(Manager *m, Device *d, uint32_t mask);
         void (*device_stuck)(Manager *m, Device *d);
+        void (*group_added)(Manager *m, Group *g);
+        void (*group_removed)(Manager *m, Group *g); /* while it can still be found */
+        void (*group_changed)(Manager *m, Group *g, uint32_t mask);
+        void (*rule_added)(Manager *m, Rule *rule);
+        void (*rule_removed)(Manager *m, Rule *rule);
+        void (*rule_changed)(Manager *m, Rule *rule, uint32_t mask);
         void (*manager_changed)(Manager *m, uint32_t mask);
         void (*ready)(Manager *m); /* all is known that can be known at once: take the name */
 } ManagerWire;
@@ -38,11 +50,19 @@ struct Manager {
 
         sd_event *event;
         sd_bus *bus;
-        sd_event_source *flush, *again, *patience;
+        sd_event_source *flush, *again, *patience, *edit_next;
+        char boot_id[33]; /* 32 hexadecimal digits */
 
         Platform platform;
         DeviceTable devices;
+        GrantFiles grants;
         MoveTable moves;
+        Registry *registry;
+        uint64_t next_age; /* of the next rule */
+        DriftReport drift;
+        int restart_needed;   /* int: sd-bus reads it as a D-Bus boolean */
+        char *restart_reason; /* NULL: none */
+        int read_only;
         Changes changes;
         bool scanned;        /* all devices, grants and moves were read once: changes are seen as such */
         bool ready;          /* wire->ready() was called: from now on the bus is told of changes */
@@ -56,10 +76,16 @@ struct Manager {
         PciNames *names;
         HelperClient *helper;
         Polkit *polkit;
+        Store *store;
 
         Call *calls; /* calls.c */
         size_t n_calls;
         Operation *operations; /* operation.c */
+        Edit *edits;           /* edits.c, the next first */
+        size_t n_edits;
+        Transaction *transactions; /* transaction.c */
+        IntentRecord *intents;     /* that a crash has left, until they are taken up */
+        size_t n_intents;
 };
 
 typedef struct ManagerConfig {
@@ -83,10 +109,22 @@ void manager_flush(Manager *m);
 /* Reads the drivers of a set's members again; bridges too, since they are members. */
 void manager_reread_set(Manager *m, const IommuSet *set);
 
-void manager_read_grants(Manager *m);
 void manager_read_moves(Manager *m);
 void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
 void manager_apply_move(Manager *m, Device *d);
-void manager_reconcile(Manager *m);
+
+void manager_read_moves(Manager *m);
+void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
+void manager_apply_move(Manager *m, Device *d);
+
+/* Its rules may be others: something changed that filters ask about. */
+void order_book_match(Manager *m, Device *d);
+
+/* A new id, and the time. -errno: no randomness. */
+int manager_stamp(const Manager *m, OrderStamp *ret);
+uint64_t order_book_next_age(Manager *m);
+
+/* The store may have become read-only. */
+void order_book_note_store(Manager *m);
 
 uint64_t manager_now(const Manager *m);

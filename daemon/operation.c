@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "grants.h"
 #include "operation.h"
 #include "reconcile.h"
+#include "steward.h"
 
 struct Operation {
         Manager *manager;
@@ -18,10 +20,11 @@ static void mark(Manager *m, const IommuSet *set, bool operating) {
 
         for (size_t i = 0; i < set->n_members; i++) {
                 d = device_table_find(&m->devices, &set->members[i]);
-                if (d && !device_is_bridge(d))
-                        d->operating = operating;
+                if (!d || device_is_bridge(d))
+                        continue;
+                d->operating = operating;
+                changes_touch_device(&m->changes, d);
         }
-        changes_touch(&m->changes);
 }
 
 static Operation *operation_free(Operation *o) {
@@ -77,6 +80,28 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
         }
 }
 
+/* What leaves vfio-pci by us is not taken by somebody else; what we bound is ours again. */
+static void note_success(Manager *m, const Operation *o) {
+        Device *d;
+
+        if (o->verb == HELPER_RESET)
+                return;
+        for (size_t i = 0; i < o->set.n_members; i++)
+                if ((d = device_table_find(&m->devices, &o->set.members[i]))) {
+                        d->was_pool = d->taken = false;
+                        (void)device_set_text(&d->refusal, "");
+                }
+}
+
+/* Bind and Release mark them, and Bind may make them. */
+static void read_grants(Manager *m, const IommuSet *set) {
+        Device *d;
+
+        for (size_t i = 0; i < set->n_members; i++)
+                if ((d = device_table_find(&m->devices, &set->members[i])))
+                        grants_read_device(m, d);
+}
+
 static void on_done(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Operation *o = userdata;
         operation_done_t done = o->done;
@@ -89,26 +114,31 @@ static void on_done(const Failure *failure, sd_bus_message *reply _unused_, void
         manager_reread_set(m, &o->set);
         manager_read_moves(m);
         mind_what_is_left(m, o, failure);
+        if (!failure)
+                note_success(m, o);
+        read_grants(m, &o->set);
         operation_free(o);
 
         manager_flush(m);
         done(failure, userdata);
-        manager_reconcile(m);
+        steward_run(m);
 }
 
-int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, operation_done_t done,
-                    void *userdata, Failure *f) {
+int operation_start(Manager *m, const OperationRequest *request, operation_done_t done, void *userdata,
+                    Failure *f) {
         char address[PCI_ADDRESS_SIZE];
+        const PciAddress *device;
         HelperRequest q;
         Operation *o;
         Device *d;
         int r;
 
         assert(m);
-        assert(device);
+        assert(request);
         assert(done);
         assert(f);
 
+        device = &request->device;
         (void)pci_address_format(device, address);
         d = device_table_find(&m->devices, device);
         if (!d)
@@ -124,10 +154,10 @@ int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, opera
         if (!o)
                 return failure_set(f, FAILURE_INTERNAL,
                                    "Device %s cannot be moved: out of memory; try again later.", address);
-        *o = (Operation){m, m->operations, verb, *device, d->facts.set, NULL, done, userdata};
+        *o = (Operation){m, m->operations, request->verb, *device, d->facts.set, NULL, done, userdata};
         m->operations = o;
 
-        q = (HelperRequest){.verb = verb, .device = device};
+        q = (HelperRequest){.verb = request->verb, .device = device, .persistent = request->persistent};
         r = helper_client_call(m->helper, &q, on_done, o, &o->call);
         if (r < 0) {
                 operation_free(o);

@@ -8,12 +8,18 @@
 
 #include "manager.h"
 
+typedef struct OperationRequest {
+        HelperVerb verb;
+        PciAddress device;
+        bool persistent; /* Bind: after each boot, too */
+} OperationRequest;
+
 typedef void (*operation_done_t)(const Failure *failure, void *userdata);
 
 /* Fills *f (and returns a negative errno) when it cannot start. done is called once, when the helper has
  * answered and the tables say what has become of the set. */
-int operation_start(Manager *m, const PciAddress *device, HelperVerb verb, operation_done_t done,
-                    void *userdata, Failure *f);
+int operation_start(Manager *m, const OperationRequest *q, operation_done_t done, void *userdata,
+                    Failure *f);
 
 bool operation_covers(const Manager *m, const PciAddress *a); /* is one under way for this device? */
 

@@ -3,6 +3,7 @@
 
 #define BACKOFF_FIRST_USEC (1000ULL * 1000)
 #define BACKOFF_DOUBLINGS_MAX 6U /* about a minute */
+#define ORDER_DOUBLINGS_MAX 9U   /* about eight: nothing is half-way, and news do not wait for it */
 
 /* Bridges never move, so one that is found was put where a member had been. */
 static const Device *find_member(const ReconcileState *s, const MoveEntry *e) {
@@ -27,13 +28,13 @@ static bool has_operation(const ReconcileState *s, const MoveEntry *e) {
         return false;
 }
 
-static uint64_t due(const MoveEntry *e) {
+static uint64_t due(unsigned failures, uint64_t tried, unsigned doublings_max) {
         unsigned doublings;
 
-        if (e->failures == 0)
+        if (failures == 0)
                 return 0;
-        doublings = e->failures - 1 < BACKOFF_DOUBLINGS_MAX ? e->failures - 1 : BACKOFF_DOUBLINGS_MAX;
-        return e->tried + (BACKOFF_FIRST_USEC << doublings);
+        doublings = failures - 1 < doublings_max ? failures - 1 : doublings_max;
+        return tried + (BACKOFF_FIRST_USEC << doublings);
 }
 
 ReconcileStep reconcile_next(const ReconcileState *s) {
@@ -52,7 +53,7 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
                 if (!d) /* all are gone, and their overrides with them */
                         continue;
 
-                at = due(e);
+                at = due(e->failures, e->tried, BACKOFF_DOUBLINGS_MAX);
                 if (at <= s->now)
                         return (ReconcileStep){e, *device_address(d), UINT64_MAX};
                 if (at < step.again_at)
@@ -83,4 +84,101 @@ void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         /* A helper that was killed or could not start leaves no event behind that would tell us to go on. */
         if (kind == FAILURE_HELPER)
                 left->wanted = true;
+}
+
+/* What is true of the members that move, put together. */
+typedef struct SetView {
+        bool all_bound, all_marked, any_marked, busy, taken, spared;
+} SetView;
+
+bool reconcile_is_spared(const Device *d) {
+        return d->critical_known && d->critical_error == 0 && (d->critical & ~d->consent) == 0;
+}
+
+/* False: another member speaks for this set. */
+static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
+        SetView v = {.all_bound = true, .all_marked = true, .spared = true};
+        const Device *p;
+
+        for (size_t i = 0; i < d->facts.set.n_members; i++) {
+                p = device_table_find(s->devices, &d->facts.set.members[i]);
+                if (!p || device_is_bridge(p))
+                        continue;
+                if (pci_address_compare(device_address(p), device_address(d)) < 0)
+                        return false;
+                v.all_bound = v.all_bound && p->state == DEVICE_POOL;
+                v.all_marked = v.all_marked && streq(p->persistent, s->boot_id);
+                v.any_marked = v.any_marked || p->persistent[0];
+                v.busy = v.busy || p->operating || p->journalled || p->stuck ||
+                         s->covered(device_address(p), s->userdata);
+                v.taken = v.taken || p->taken;
+                v.spared = v.spared && reconcile_is_spared(p);
+        }
+
+        *ret = v;
+        return true;
+}
+
+/* 0: nothing, 1: bind, -1: release. */
+static int choose(const OrderState *s, const Device *d) {
+        SetView v;
+
+        if (device_is_bridge(d) || d->facts.set.number == DEVICE_NO_IOMMU_SET || !look_at_set(s, d, &v) ||
+            v.busy)
+                return 0;
+        /* What the host comes to use while all is off must not be taken from it at the next start: no mark stays. */
+        if (s->disabled && v.any_marked && !v.all_bound && d->granted)
+                return -1;
+        if (!wanted_by(s->devices, d))
+                return v.any_marked && d->granted ? -1 : 0;
+        if (s->disabled || v.taken || (v.all_bound && v.all_marked))
+                return 0;
+        return v.all_bound || v.spared ? 1 : 0;
+}
+
+OrderStep reconcile_next_order(const OrderState *s, size_t *at) {
+        OrderStep step = {.again_at = UINT64_MAX};
+        uint64_t when;
+        Device *d;
+        int choice;
+
+        assert(s);
+        assert(at);
+
+        while (*at < s->devices->n) {
+                d = s->devices->devices[(*at)++];
+                choice = choose(s, d);
+                if (choice == 0)
+                        continue;
+
+                when = due(d->order_failures, d->order_tried, ORDER_DOUBLINGS_MAX);
+                if (when <= s->now) {
+                        step.device = d;
+                        step.bind = choice > 0;
+                        return step;
+                }
+                if (when < step.again_at)
+                        step.again_at = when;
+        }
+        return step;
+}
+
+void reconcile_order_tried(const DeviceTable *t, Device *d, const Failure *failure, uint64_t now) {
+        Device *p;
+
+        assert(d);
+
+        d->order_tried = now;
+        d->order_failures = failure ? d->order_failures + 1 : 0;
+        for (size_t i = 0; i < d->facts.set.n_members; i++) {
+                p = device_table_find(t, &d->facts.set.members[i]);
+                if (p)
+                        (void)device_set_text(&p->refusal, failure ? failure->sentence : "");
+        }
+}
+
+void reconcile_order_nudge(Device *d) {
+        assert(d);
+
+        d->order_failures = 0;
 }

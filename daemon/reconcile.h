@@ -2,19 +2,21 @@
 #pragma once
 
 /*
- * Bringing home what an interrupted move left half-way. A journal entry that nobody works on has one next
+ * From orders and the truth of the kernel to the next call of the helper: at start, after each uevent, after each reply
+ * and after each change of the helper's files or of an order. Pure, so running it once more never harms; there is no
+ * other path for boot, hotplug and crash recovery.
+ *
+ * First come interrupted moves: they are brought home. A journal entry that nobody works on has one next
  * step, whatever (driver, override) state it stands for: the helper's Recover, which releases its set. That
  * looks at the journal again under the lock of the set, so an entry that was somebody's present work is no
  * mistake. This decides when a try is due; it is pure, so running it once more never harms.
  *
- * It runs at start, after each uevent, after each reply of the helper and after each change of the journal.
  * A try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to
  * about a minute). The exception is a helper that did not answer at all.
  */
 
-#include "bus-error.h"
-#include "device-table.h"
 #include "move-table.h"
+#include "wanted.h"
 
 typedef struct ReconcileState {
         const MoveTable *moves;
@@ -29,6 +31,39 @@ typedef struct ReconcileStep {
 } ReconcileStep;
 
 ReconcileStep reconcile_next(const ReconcileState *s);
+
+/*
+ * Then orders. A set that a group wants persistently (wanted.h) is bound, and one that was bound persistently and that
+ * no group wants any more is released; both by one call for the whole set. The helper's mark in the grant, which boot
+ * it was bound in, tells what is the case: bound in this boot and with the host now means that somebody else took it,
+ * and then it is left alone until an administrator says Bind.
+ */
+typedef struct OrderState {
+        const DeviceTable *devices;
+        const char *boot_id;
+        uint64_t now;
+        bool disabled;
+        bool (*covered)(const PciAddress *a, void *userdata); /* a transaction is under way for it */
+        void *userdata;
+} OrderState;
+
+typedef struct OrderStep {
+        Device *device; /* NULL: nothing to do now */
+        bool bind;      /* or release */
+        uint64_t again_at;
+} OrderStep;
+
+/* *at: where the walk goes on, 0 at its begin. */
+OrderStep reconcile_next_order(const OrderState *s, size_t *at);
+
+/* Tells how the call for a set ended: FAILURE_NONE well. Members keep the sentence. */
+void reconcile_order_tried(const DeviceTable *t, Device *d, const Failure *failure, uint64_t now);
+
+/* Something happened to it: a try may end differently now. */
+void reconcile_order_nudge(Device *d);
+
+/* May the host spare it, as far as we know? Its critical reasons are consented to. */
+bool reconcile_is_spared(const Device *d);
 
 /* Tells that the call could not even be made: no event will say when it can, so the time must. */
 void reconcile_not_tried(MoveEntry *e, uint64_t now);

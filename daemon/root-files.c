@@ -17,6 +17,7 @@
 
 static const char *const path_table[ROOT_DIRECTORY_MAX] = {
                 [ROOT_GRANTS] = GRANTS_DIR,
+                [ROOT_PENDING_GRANTS] = PENDING_GRANTS_DIR,
                 [ROOT_MOVES] = MOVES_DIR,
 };
 

@@ -14,6 +14,7 @@
 
 typedef enum RootDirectory {
         ROOT_GRANTS,
+        ROOT_PENDING_GRANTS,
         ROOT_MOVES,
         ROOT_DIRECTORY_MAX,
 } RootDirectory;

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "calls.h"
+#include "device-calls.h"
+#include "operation.h"
+#include "wanted.h"
+
+typedef struct DeviceCall {
+        HelperVerb verb;
+        PciIdentity identity; /* who was meant when the call came in */
+} DeviceCall;
+
+static Device *find(const Call *c) {
+        const DeviceCall *data = c->data;
+
+        return device_table_find(&c->manager->devices, &data->identity.address);
+}
+
+/* Home it may come without a grant that is valid for us: a guest may have rewritten what the device says of
+ * itself. There the helper asks for a grant of the address, or for the journal. */
+static bool may_have_a_standing(HelperVerb verb, const Device *d) {
+        return d->granted ||
+               (verb == HELPER_RELEASE && (d->journalled || streq(d->facts.driver, VFIO_DRIVER)));
+}
+
+/* It would be bound again at once. */
+static int refuse_ordered(const Device *d, Failure *f) {
+        const Group *g = wanted_by(d->table, d);
+
+        if (!g)
+                return 0;
+        return failure_set(f, FAILURE_ORDERED,
+                           "Device %s must stay on vfio-pci: the group \"%.200s\" binds its devices "
+                           "persistently; call ReturnToHost, or disable the rule or the group.",
+                           d->address, g->record.name);
+}
+
+/* The address is a place; after a prompt somebody else may sit there. */
+static int check(Call *c, Failure *f) {
+        const DeviceCall *data = c->data;
+        char address[PCI_ADDRESS_SIZE];
+        const Device *d;
+
+        if (data->verb == HELPER_CHECK) /* the helper says what it finds */
+                return 0;
+
+        (void)pci_address_format(&data->identity.address, address);
+        d = find(c);
+        if (!d)
+                return failure_set(f, FAILURE_NO_SUCH_DEVICE,
+                                   "Device %s is not there any more; list the devices again.", address);
+        if (!pci_identity_same(&data->identity, &d->facts.identity))
+                return failure_set(f, FAILURE_IDENTITY_CHANGED,
+                                   "Another device is at %s now; list the devices again.", address);
+        if (data->verb == HELPER_BIND && c->manager->platform.disabled)
+                return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE, address);
+
+        /* A hopeless request must not prompt. The helper has the last word. */
+        if (!may_have_a_standing(data->verb, d))
+                return failure_set(f, FAILURE_NOT_GRANTED,
+                                   "No valid grant by an administrator says that device %s may leave the "
+                                   "host; call "
+                                   "Grant for it first, Check tells more.",
+                                   address);
+        return data->verb == HELPER_RELEASE ? refuse_ordered(d, f) : 0;
+}
+
+static void describe(const Call *c, CallDetails *ret) {
+        const DeviceCall *data = c->data;
+        const Device *d = find(c);
+
+        call_details_add(ret, "device", d->address);
+        call_details_add(ret, "model", d->name);
+        call_details_add(ret, "driver", d->facts.driver[0] ? d->facts.driver : "none");
+        call_details_add(ret, "iommu-set", iommu_set_format(&d->facts.set, ret->text, sizeof ret->text));
+        call_details_add(ret, "verb", helper_verb_to_string(data->verb));
+}
+
+static int reply_checks(sd_bus_message *call, sd_bus_message *answer, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_has_signature(answer, "a(ssbs)");
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+        if ((r = sd_bus_message_new_method_return(call, &reply)) < 0 ||
+            (r = sd_bus_message_copy(reply, answer, true)) < 0)
+                return r;
+
+        *ret = STEAL(reply);
+        return 0;
+}
+
+static void on_checked(const Failure *failure, sd_bus_message *answer, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Call *c = userdata;
+        int r;
+
+        c->helper = NULL;
+        if (failure) {
+                call_finish(c, failure);
+                return;
+        }
+
+        r = reply_checks(c->message, answer, &reply);
+        if (r < 0)
+                call_fail(c, r);
+        else
+                call_finish_with(c, reply);
+}
+
+static void ask_for_checks(Call *c) {
+        const DeviceCall *data = c->data;
+        HelperRequest q = {.verb = HELPER_CHECK, .device = &data->identity.address};
+        int r;
+
+        r = helper_client_call(c->manager->helper, &q, on_checked, c, &c->helper);
+        if (r < 0)
+                call_fail(c, r);
+}
+
+static void on_operated(const Failure *failure, void *userdata) {
+        call_finish(userdata, failure);
+}
+
+static void go(Call *c) {
+        const DeviceCall *data = c->data;
+        OperationRequest q = {.verb = data->verb, .device = data->identity.address};
+        Failure f = {0};
+
+        if (data->verb == HELPER_CHECK) {
+                ask_for_checks(c);
+                return;
+        }
+
+        q.persistent = data->verb == HELPER_BIND && wanted_by(&c->manager->devices, find(c));
+        if (operation_start(c->manager, &q, on_operated, c, &f) < 0)
+                call_finish(c, &f);
+}
+
+int device_call(Manager *m, sd_bus_message *message, const Device *d, HelperVerb verb) {
+        static const CallKind kind = {.check = check, .describe = describe, .go = go, .free = free};
+        DeviceCall *data;
+
+        assert(m);
+        assert(d);
+
+        data = calloc(1, sizeof *data);
+        if (!data)
+                return -ENOMEM;
+
+        *data = (DeviceCall){verb, d->facts.identity};
+        return call_start(m, message, &kind, data);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "grant-files.h"
+#include "sysfs.h"
+
+typedef struct Reading {
+        int root;
+        uid_t root_uid;
+        bool pending;
+        GrantFiles found;
+} Reading;
+
+void grant_files_clear(GrantFiles *f) {
+        assert(f);
+
+        free(f->grants);
+        free(f->ids);
+        *f = (GrantFiles){0};
+}
+
+static int grow(void **array, size_t n, size_t size) {
+        void *a;
+
+        if ((n & (n - 1)) != 0 || (n > 0 && n < 4)) /* room for the next power of two, from 4 on */
+                return 0;
+        a = reallocarray(*array, n < 4 ? 4 : n * 2, size);
+        if (!a)
+                return -ENOMEM;
+
+        *array = a;
+        return 0;
+}
+
+static bool has(const GrantFiles *f, const PciAddress *a) {
+        for (size_t i = 0; i < f->n_grants; i++)
+                if (pci_address_compare(&f->grants[i].identity.address, a) == 0)
+                        return true;
+        return false;
+}
+
+static int take_grant(Reading *r, const PciAddress *a) {
+        GrantFiles *f = &r->found;
+        Grant g;
+
+        if (f->n_grants >= GRANT_FILES_MAX || (!r->pending && has(f, a)) ||
+            grant_read_from(r->root, r->pending, a, r->root_uid, &g) < 0)
+                return 0;
+        if (grow((void **)&f->grants, f->n_grants, sizeof *f->grants) < 0)
+                return -ENOMEM;
+
+        f->grants[f->n_grants++] = g;
+        return 0;
+}
+
+static int take_ids(Reading *r, const IdSelector *ids) {
+        GrantFiles *f = &r->found;
+        GrantIds g;
+
+        if (f->n_ids >= GRANT_FILES_MAX || grant_ids_read(r->root, ids, r->root_uid, &g) < 0)
+                return 0;
+        if (grow((void **)&f->ids, f->n_ids, sizeof *f->ids) < 0)
+                return -ENOMEM;
+
+        f->ids[f->n_ids++] = *ids;
+        return 0;
+}
+
+static int take(const char *name, void *userdata) {
+        const char *suffix = strrchr(name, '.');
+        Reading *r = userdata;
+        IdSelector ids;
+        char stem[32];
+        PciAddress a;
+
+        if (name[0] == '.' || !suffix ||
+            (size_t)snprintf(stem, sizeof stem, "%.*s", (int)(suffix - name), name) >= sizeof stem)
+                return 0;
+        if (streq(suffix, GRANT_SUFFIX) && pci_address_parse(stem, &a) >= 0)
+                return take_grant(r, &a);
+        if (streq(suffix, GRANT_IDS_SUFFIX) && !r->pending && id_selector_parse(stem, &ids) >= 0)
+                return take_ids(r, &ids);
+        return 0;
+}
+
+static int compare_ids(const void *a, const void *b) {
+        char one[ID_SELECTOR_SIZE], two[ID_SELECTOR_SIZE];
+
+        return strcmp(id_selector_format(a, one), id_selector_format(b, two));
+}
+
+static int compare_grants(const void *a, const void *b) {
+        const Grant *one = a, *two = b;
+
+        return pci_address_compare(&one->identity.address, &two->identity.address);
+}
+
+int grant_files_read(int root, uid_t root_uid, GrantFiles *ret) {
+        Reading r = {.root = root, .root_uid = root_uid};
+        int k;
+
+        assert(ret);
+
+        for (r.pending = true;; r.pending = false) {
+                k = sysfs_each(root, r.pending ? PENDING_GRANTS_DIR : GRANTS_DIR, take, &r);
+                if (k < 0 && k != -ENOENT) {
+                        grant_files_clear(&r.found);
+                        return k;
+                }
+                if (!r.pending)
+                        break;
+        }
+
+        if (r.found.n_ids > 0)
+                qsort(r.found.ids, r.found.n_ids, sizeof *r.found.ids, compare_ids);
+        if (r.found.n_grants > 0)
+                qsort(r.found.grants, r.found.n_grants, sizeof *r.found.grants, compare_grants);
+        *ret = r.found;
+        return 0;
+}
+
+bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) {
+        for (size_t i = 0; i < f->n_ids; i++)
+                if (id_selector_matches(&f->ids[i], identity))
+                        return true;
+        return false;
+}

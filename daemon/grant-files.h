@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All grants there are, those too of devices that are not there. */
+
+#include "grant-ids.h"
+#include "grant.h"
+
+#define GRANT_FILES_MAX 4096U /* of each kind; more are not looked at */
+
+typedef struct GrantFiles {
+        Grant *grants; /* one an address: the pending or else the kept one; owned */
+        size_t n_grants;
+        IdSelector *ids; /* sorted by their text; owned */
+        size_t n_ids;
+} GrantFiles;
+
+void grant_files_clear(GrantFiles *f);
+
+/* Damaged files, and those that are not root's alone, are left out. A directory that is not there holds none. */
+int grant_files_read(int root, uid_t root_uid, GrantFiles *ret);
+
+bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) _pure_; /* by its ids */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "grants.h"
+#include "log.h"
+#include "reconcile.h"
+
+/* Who moves is who was consented to: nobody joined, nobody left. Bridges do not move. */
+static bool covers_set(const Manager *m, const Grant *g, const IommuSet *set) {
+        IommuSet movers = {0};
+        const Device *p;
+
+        for (size_t i = 0; i < set->n_members; i++) {
+                p = device_table_find(&m->devices, &set->members[i]);
+                if (!p || !device_is_bridge(p))
+                        (void)iommu_set_add(&movers, &set->members[i]);
+        }
+        return iommu_set_same_members(&g->set, &movers);
+}
+
+/* The serial number in it may be of the VPD and ours of the NVMe controller, so these two are not compared. */
+static bool is_for(const Grant *g, const Device *d) {
+        PciIdentity identity = d->facts.identity;
+
+        identity.serial[0] = '\0';
+        return pci_identity_same(&identity, &g->identity);
+}
+
+static bool is_approved_by_ids(const Manager *m, const Device *d) {
+        return d->facts.set.number != DEVICE_NO_IOMMU_SET &&
+               grant_files_cover(&m->grants, &d->facts.identity);
+}
+
+/* All that move along must be approved, each by its own grant or by its ids; the helper then makes the grants that are
+ * missing when it binds. */
+static bool covers_by_ids(const Manager *m, const Device *d) {
+        const Device *p;
+        Grant g;
+
+        if (!is_approved_by_ids(m, d))
+                return false;
+        for (size_t i = 0; i < d->facts.set.n_members; i++) {
+                p = device_table_find(&m->devices, &d->facts.set.members[i]);
+                if (!p)
+                        return false;
+                if (p == d || device_is_bridge(p) || is_approved_by_ids(m, p))
+                        continue;
+                if (grant_read(m->root, device_address(p), m->root_uid, &g) < 0 || !is_for(&g, p))
+                        return false;
+        }
+        return true;
+}
+
+static void set_granted(Manager *m, Device *d, bool granted) {
+        if (granted == !!d->granted)
+                return;
+
+        d->granted = granted;
+        changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GRANTED);
+        reconcile_order_nudge(d);
+}
+
+/* For show: the helper checks the grant itself, against more than we may read. */
+void grants_read_device(Manager *m, Device *d) {
+        bool same = false, own = false;
+        Grant g = {0};
+        int r;
+
+        r = grant_read(m->root, device_address(d), m->root_uid, &g);
+        if (r >= 0) {
+                same = is_for(&g, d);
+                own = same && covers_set(m, &g, &d->facts.set);
+        } else if (r != -ENOENT)
+                log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
+
+        d->has_grant = r != -ENOENT;
+        d->grant_pending = r >= 0 && g.pending;
+        d->granted_by_ids = (r < 0 || !own || g.ids[0]) && !device_is_bridge(d) && covers_by_ids(m, d);
+        d->consent = same ? g.consent : 0;
+        (void)memcpy(d->persistent, same ? g.persistent : "\0", same ? sizeof d->persistent : 1);
+        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", same ? g.host_driver : "");
+        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", same ? g.identity.serial : "");
+        if (!d->has_grant)
+                d->taken = d->was_pool = false;
+        set_granted(m, d, own || d->granted_by_ids);
+        changes_touch_device(&m->changes, d);
+}
+
+void grants_read(Manager *m) {
+        GrantFiles files;
+        int r;
+
+        assert(m);
+
+        r = grant_files_read(m->root, m->root_uid, &files);
+        if (r < 0) {
+                log_error("Cannot read the grants in /" GRANTS_DIR ": %s.", strerror(-r));
+                return;
+        }
+        if (files.n_ids != m->grants.n_ids ||
+            (files.n_ids > 0 && memcmp(files.ids, m->grants.ids, files.n_ids * sizeof *files.ids) != 0))
+                changes_mark_manager(&m->changes, 1U << MANAGER_PROPERTY_GRANTED_IDS);
+        grant_files_clear(&m->grants);
+        m->grants = files;
+
+        for (size_t i = 0; i < m->devices.n; i++)
+                grants_read_device(m, m->devices.devices[i]);
+}

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "order-book.h"
+#include "grants.h"
+#include "grant-set.h"
+#include "log.h"
+#include "make-passthrough.h"
+#include "operation.h"
+#include "transaction.h"
+#include "wanted.h"
+
+typedef struct Make {
+        MakeRequest request;
+        PciIdentity identities[DEVICES_PER_CALL_MAX]; /* who was meant, in the order of the devices */
+        IommuSet movers, fresh;                       /* as of the last check */
+        Transaction *transaction;
+        char path[sizeof BUS_PATH_GROUPS + RECORD_ID_SIZE];
+} Make;
+
+static Device *find(const Manager *m, const PciAddress *a) {
+        return device_table_find(&m->devices, a);
+}
+
+static int check_identities(const Manager *m, const Make *data, Failure *f) {
+        const IommuSet *devices = &data->request.devices;
+        char address[PCI_ADDRESS_SIZE];
+        const Device *d;
+
+        for (size_t i = 0; i < devices->n_members; i++) {
+                d = find(m, &devices->members[i]);
+                if (d && !pci_identity_same(&data->identities[i], &d->facts.identity))
+                        return failure_set(f, FAILURE_IDENTITY_CHANGED,
+                                           "Another device is at %s now; list the devices again.",
+                                           pci_address_format(&devices->members[i], address));
+        }
+        return 0;
+}
+
+static int check_not_under_way(const Manager *m, const IommuSet *movers, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+
+        for (size_t i = 0; i < movers->n_members; i++)
+                if (transactions_cover(m, &movers->members[i]))
+                        return failure_set(
+                                        f, FAILURE_BUSY,
+                                        "Device %s is being made passthrough or returned by another call; "
+                                        "wait for its end and try again.",
+                                        pci_address_format(&movers->members[i], address));
+        return 0;
+}
+
+/* Whole sets: a grant is for all that move along. */
+static void find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret) {
+        const Device *d;
+
+        *ret = (IommuSet){0};
+        for (size_t i = 0; i < movers->n_members; i++) {
+                d = find(m, &movers->members[i]);
+                if (!d || d->granted)
+                        continue;
+                (void)iommu_set_add(ret, &movers->members[i]);
+                for (size_t k = 0; k < d->facts.set.n_members; k++)
+                        if (iommu_set_contains(movers, &d->facts.set.members[k]))
+                                (void)iommu_set_add(ret, &d->facts.set.members[k]);
+        }
+}
+
+/* What is said about a group that exists must be so: it is picked, not changed. */
+static int check_picked(const Group *g, const OrderPatch *patch, Failure *f) {
+        const char *what = NULL;
+
+        if (patch->class && !streq(patch->class, group_class_to_string(g->record.class)))
+                what = "class";
+        else if (patch->binding && !streq(patch->binding, group_binding_to_string(g->record.binding)))
+                what = "binding";
+        else if (patch->description && !streq(patch->description, g->record.description))
+                what = "description";
+        if (!what)
+                return 0;
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "The group \"%.200s\" exists and has another %s; leave the option out, or Update "
+                           "the "
+                           "group first.",
+                           g->record.name, what);
+}
+
+static int check_group(const Manager *m, const Make *data, Failure *f) {
+        const MakeRequest *q = &data->request;
+        Group *g = registry_find_group_name(m->registry, q->group_name);
+        OrderPlan plan = {0};
+        OrderStamp stamp;
+        int r;
+
+        if (g)
+                return check_picked(g, &q->group, f);
+        if (order_book_stamp(&stamp) < 0)
+                return failure_set(f, FAILURE_INTERNAL,
+                                   "Nothing was changed: there is no randomness; try again.");
+        r = order_plan_create_group(&plan, m->registry, &stamp, q->group_name, "pci", &q->group, f);
+        order_plan_clear(&plan);
+        return r;
+}
+
+static int check_members(const Manager *m, const Make *data, Failure *f) {
+        const IommuSet *devices = &data->request.devices;
+        const Device *d;
+        const Rule *own;
+
+        for (size_t i = 0; i < devices->n_members; i++) {
+                d = find(m, &devices->members[i]);
+                own = d ? rule_made_for(d) : NULL;
+                if (own && !streq(own->group->record.name, data->request.group_name))
+                        return failure_set(f, FAILURE_ORDERED,
+                                           "Device %s was made passthrough in the group \"%.200s\" already; "
+                                           "call ReturnToHost for it first.",
+                                           d->address, own->group->record.name);
+        }
+        return 0;
+}
+
+static bool binds(const Manager *m, const MakeRequest *q) {
+        const Group *g = registry_find_group_name(m->registry, q->group_name);
+
+        if (g)
+                return g->record.enabled && g->record.binding == GROUP_BINDING_PERSISTENT;
+        return q->group.binding && streq(q->group.binding, "persistent");
+}
+
+static int check(Call *c, Failure *f) {
+        Make *data = c->data;
+        MakeRequest *q = &data->request;
+        Manager *m = c->manager;
+        char address[PCI_ADDRESS_SIZE];
+
+        if (store_read_only(m->store))
+                return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
+                                   store_read_only(m->store));
+        data->movers = q->devices;
+        if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
+            check_identities(m, data, f) < 0 || check_not_under_way(m, &data->movers, f) < 0 ||
+            check_group(m, data, f) < 0 || check_members(m, data, f) < 0)
+                return -EREMOTEIO;
+        if (m->platform.disabled && binds(m, q))
+                return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE,
+                                   pci_address_format(&q->devices.members[0], address));
+
+        find_fresh(m, &data->movers, &data->fresh);
+        if (data->fresh.n_members > 0 && c->uid == 0)
+                return grant_set_refuse_root(true, &data->fresh, q->consent, false, f);
+        return 0;
+}
+
+static void describe(const Call *c, CallDetails *ret) {
+        const Make *data = c->data;
+
+        call_details_add(ret, "verb", "MakePassthrough");
+        call_details_add(ret, "group", data->request.group_name);
+        call_details_add(ret, "device",
+                         iommu_set_format(&data->request.devices, ret->text, sizeof ret->text));
+}
+
+static void answer(Transaction *t) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const Manager *m = t->manager;
+        Call *c = t->call;
+        const Make *data = c->data;
+        const Device *d;
+        int r;
+
+        if ((r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
+            (r = sd_bus_message_append_basic(reply, 'o', data->path)) < 0 ||
+            (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
+                goto fail;
+        for (size_t i = 0; i < data->request.devices.n_members && r >= 0; i++) {
+                d = find(m, &data->request.devices.members[i]);
+                if (d && rule_made_for(d))
+                        r = sd_bus_message_append_basic(reply, 'o', rule_made_for(d)->path);
+        }
+        if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0 ||
+            (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
+                goto fail;
+        for (size_t i = 0; i < t->movers.n_members && r >= 0; i++) {
+                d = find(m, &t->movers.members[i]);
+                if (d && d->granted)
+                        r = sd_bus_message_append_basic(reply, 'o', d->path);
+        }
+        if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0)
+                goto fail;
+        call_finish_with(c, reply);
+        return;
+fail:
+        call_fail(c, r);
+}
+
+static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        grants_read(t->manager);
+        if (failure)
+                transaction_undo(t, failure);
+        else
+                transaction_finish(t, answer);
+}
+
+static void keep(Transaction *t) {
+        HelperRequest q = {.verb = HELPER_KEEP, .devices = &t->fresh};
+        Failure f = {0};
+
+        if (t->fresh.n_members == 0)
+                transaction_finish(t, answer);
+        else if (transaction_ask_helper(t, &q, on_kept) < 0) {
+                (void)failure_set(&f, FAILURE_HELPER,
+                                  "Nothing was changed: the helper cannot be called; see 'journalctl -u "
+                                  "verge-passthroughd' and try again.");
+                transaction_undo(t, &f);
+        }
+}
+
+static void on_bound(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        if (failure)
+                (void)failure_set(&t->cause, failure->kind, "%s", failure->sentence);
+        if (--t->n_waiting > 0)
+                return;
+        if (t->cause.kind != FAILURE_NONE)
+                transaction_undo(t, NULL);
+        else
+                keep(t);
+}
+
+static bool was_started(const Transaction *t, const IommuSet *started, const Device *d) {
+        for (size_t i = 0; i < d->facts.set.n_members; i++)
+                if (iommu_set_contains(started, &d->facts.set.members[i]))
+                        return true;
+        return false;
+}
+
+/* All sets at once: they do not wait for each other in the kernel, or only where it makes them. */
+static void bind_all(Transaction *t) {
+        IommuSet started = {0};
+        const Device *d;
+
+        t->n_waiting = 1;
+        for (size_t i = 0; i < t->named.n_members; i++) {
+                OperationRequest q = {
+                                .verb = HELPER_BIND, .device = t->named.members[i], .persistent = true};
+
+                d = find(t->manager, &q.device);
+                if (d && was_started(t, &started, d))
+                        continue;
+                if (operation_start(t->manager, &q, on_bound, t, &t->cause) < 0)
+                        break;
+                (void)iommu_set_add(&started, &q.device);
+                t->n_waiting++;
+        }
+        on_bound(NULL, t);
+}
+
+static void on_stored(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+        const Group *g;
+
+        if (failure) {
+                transaction_undo(t, failure);
+                return;
+        }
+
+        t->stored = true;
+        g = registry_find_group(t->manager->registry, t->group);
+        if (g && g->record.enabled && g->record.binding == GROUP_BINDING_PERSISTENT)
+                bind_all(t);
+        else
+                keep(t);
+}
+
+/* It belongs to this device, at this place, of this make. Whoever wants it wider edits it. */
+static void write_filter(const Device *d, char *buf, size_t size) {
+        const PciIdentity *i = &d->facts.identity;
+        char quoted[2 * PCI_SERIAL_SIZE];
+        size_t n, k = 0;
+
+        n = (size_t)snprintf(buf, size,
+                             "address eq '%s' and vendor_device_hex eq '%04x:%04x' and subsystem_hex eq "
+                             "'%04x:%04x'",
+                             d->address, i->vendor, i->device, i->subsystem_vendor, i->subsystem_device);
+        for (const char *s = d->serial; *s && k + 2 < sizeof quoted; s++) {
+                if (*s == '\'')
+                        quoted[k++] = '\'';
+                quoted[k++] = *s;
+        }
+        quoted[k] = '\0';
+        if (k > 0)
+                (void)snprintf(buf + n, size - n, " and serial eq '%s'", quoted);
+}
+
+static int plan_rule(Transaction *t, OrderPlan *p, const Group *g, const Device *d, size_t n, Failure *f) {
+        Manager *m = t->manager;
+        char filter[512], name[PCI_ADDRESS_SIZE + 200];
+        OrderPatch patch = {.filter = filter, .node = m->node_name};
+        OrderStamp stamp;
+        int r;
+
+        r = order_book_stamp(&stamp);
+        if (r < 0)
+                return r;
+        (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->rules[n]);
+        stamp.age = order_book_next_age(m);
+        write_filter(d, filter, sizeof filter);
+
+        /* A rule of that name may be left of a device that was there before. */
+        (void)snprintf(name, sizeof name, "%s", d->address);
+        if (g && registry_find_rule_name(m->registry, g, name))
+                (void)snprintf(name, sizeof name, "%s %.8s", d->address, stamp.id);
+        return order_plan_create_rule(p, m->registry, &stamp, g, t->group, name, true, &patch, f);
+}
+
+static int plan_group(Transaction *t, OrderPlan *p, const Make *data, Failure *f) {
+        Manager *m = t->manager;
+        OrderStamp stamp;
+        int r;
+
+        r = order_book_stamp(&stamp);
+        if (r < 0)
+                return r;
+        (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->group);
+        return order_plan_create_group(p, m->registry, &stamp, data->request.group_name, "pci",
+                                       &data->request.group, f);
+}
+
+/* Between the prompt and here all may have changed. */
+static int plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
+        Transaction *t = userdata;
+        const Make *data = t->call->data;
+        const Group *g = registry_find_group(m->registry, t->group);
+        const Device *d;
+        size_t n = 0;
+        int r = 0;
+
+        if (check_identities(m, data, f) < 0 || check_members(m, data, f) < 0)
+                return -EREMOTEIO;
+        if (!t->makes_group && !g)
+                return failure_set(f, FAILURE_CONFLICT,
+                                   "The group \"%.200s\" was deleted meanwhile; try again.",
+                                   data->request.group_name);
+        if (t->makes_group && (r = plan_group(t, p, data, f)) < 0)
+                return r;
+
+        for (size_t i = 0; i < t->named.n_members && r >= 0; i++) {
+                d = find(m, &t->named.members[i]);
+                if (!d)
+                        return failure_set(f, FAILURE_NO_SUCH_DEVICE,
+                                           "A device was unplugged meanwhile; list the devices again.");
+                if (!rule_made_for(d))
+                        r = plan_rule(t, p, g, d, n++, f);
+        }
+        return r;
+}
+
+static void store_orders(Transaction *t) {
+        IntentRecord intent = {0};
+        Failure f = {0};
+
+        if (transaction_intent(t, &intent) < 0)
+                (void)failure_set(&f, FAILURE_INTERNAL,
+                                  "Nothing was changed: out of memory; try again later.");
+        else
+                (void)edit_start(t->manager, &(EditRequest){.plan = plan, .put_intent = &intent}, on_stored,
+                                 t, &f);
+        intent_record_clear(&intent);
+        if (f.kind != FAILURE_NONE)
+                transaction_undo(t, &f);
+}
+
+static void on_granted(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        grants_read(t->manager);
+        manager_flush(t->manager);
+        if (!failure) {
+                store_orders(t);
+                return;
+        }
+
+        /* A refusal has granted nothing. Of a helper that died before its answer that is not known. */
+        if (failure->kind != FAILURE_HELPER && failure->kind != FAILURE_STUCK)
+                t->fresh = (IommuSet){0};
+        transaction_undo(t, failure);
+}
+
+static int choose_ids(Transaction *t, const Make *data) {
+        const Group *g = registry_find_group_name(t->manager->registry, data->request.group_name);
+        OrderStamp stamp;
+
+        if (order_book_stamp(&stamp) < 0)
+                return -ENOMEM;
+        t->makes_group = !g;
+        (void)snprintf(t->group, sizeof t->group, "%s", g ? g->record.id : stamp.id);
+
+        for (size_t i = 0; i < data->request.devices.n_members; i++) {
+                if (order_book_stamp(&stamp) < 0)
+                        return -ENOMEM;
+                (void)snprintf(t->rules[t->n_rules++], RECORD_ID_SIZE, "%s", stamp.id);
+        }
+        return 0;
+}
+
+static Transaction *begin(Call *c) {
+        Make *data = c->data;
+        Transaction *t;
+        const Device *d;
+
+        t = transaction_new(c->manager, INTENT_MAKE, c);
+        if (!t || choose_ids(t, data) < 0) {
+                transaction_free(t);
+                return NULL;
+        }
+
+        t->named = data->request.devices;
+        t->movers = data->movers;
+        t->fresh = data->fresh;
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                d = find(c->manager, &t->movers.members[i]);
+                if (!d || !streq(d->facts.driver, VFIO_DRIVER))
+                        (void)iommu_set_add(&t->at_host, &t->movers.members[i]);
+        }
+        (void)snprintf(data->path, sizeof data->path, BUS_PATH_GROUPS "/%s", t->group);
+        for (char *s = data->path; *s; s++)
+                if (*s == '-')
+                        *s = '_';
+        return t;
+}
+
+static void start_without_consent(Call *c) {
+        Transaction *t;
+
+        t = begin(c);
+        if (t)
+                store_orders(t);
+        else
+                call_fail(c, -ENOMEM);
+}
+
+static void go(Call *c) {
+        Make *data = c->data;
+        HelperRequest q = {
+                        .verb = HELPER_GRANT,
+                        .devices = &data->fresh,
+                        .consent = data->request.consent,
+                        .pending = true,
+                        .subject = call_sender(c),
+                        .interactive = call_is_interactive(c),
+        };
+        Transaction *t;
+        Failure f = {0};
+
+        if (data->fresh.n_members == 0) {
+                call_ask(c, POLKIT_ACTION_MANAGE, start_without_consent);
+                return;
+        }
+
+        t = begin(c);
+        if (!t) {
+                call_fail(c, -ENOMEM);
+                return;
+        }
+        if (transaction_ask_helper(t, &q, on_granted) < 0) {
+                (void)failure_set(&f, FAILURE_HELPER,
+                                  "Nothing was changed: the helper cannot be called; see 'journalctl -u "
+                                  "verge-passthroughd' and try again.");
+                t->fresh = (IommuSet){0};
+                transaction_undo(t, &f);
+        }
+}
+
+int make_passthrough(Manager *m, sd_bus_message *message, const MakeRequest *q) {
+        static const CallKind kind = {.check = check, .describe = describe, .go = go, .free = free};
+        const Device *d;
+        Make *data;
+
+        assert(m);
+        assert(q);
+
+        data = calloc(1, sizeof *data);
+        if (!data)
+                return -ENOMEM;
+
+        data->request = *q;
+        for (size_t i = 0; i < q->devices.n_members; i++) {
+                d = find(m, &q->devices.members[i]);
+                if (d)
+                        data->identities[i] = d->facts.identity;
+        }
+        return call_start(m, message, &kind, data);
+}

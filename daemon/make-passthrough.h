@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Manager.MakePassthrough. Returns what a method handler returns; texts lie in the message. */
+
+#include "manager.h"
+#include "order-plan.h"
+
+typedef struct MakeRequest {
+        IommuSet devices, siblings;
+        uint32_t consent; /* bits of CriticalReason */
+        const char *group_name;
+        OrderPatch group; /* class, description, binding of a new one */
+} MakeRequest;
+
+int make_passthrough(Manager *m, sd_bus_message *message, const MakeRequest *q);

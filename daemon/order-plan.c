@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "order-plan.h"
+
+void order_plan_clear(OrderPlan *p) {
+        assert(p);
+
+        for (size_t i = 0; i < p->n_groups; i++)
+                group_record_clear(&p->groups[i]);
+        for (size_t i = 0; i < p->n_rules; i++)
+                rule_record_clear(&p->rules[i]);
+        free(p->groups);
+        free(p->rules);
+        free(p->dead_groups);
+        free(p->dead_rules);
+        *p = (OrderPlan){0};
+}
+
+/* Makes room for one more element; in steps, since an import has thousands. */
+static int grow(void **array, size_t n, size_t size) {
+        void *a;
+
+        if (n % 64 != 0)
+                return 0;
+        a = reallocarray(*array, n + 64, size);
+        if (!a)
+                return -ENOMEM;
+
+        *array = a;
+        return 0;
+}
+
+int order_plan_put_group(OrderPlan *p, GroupRecord *g) {
+        int r;
+
+        r = grow((void **)&p->groups, p->n_groups, sizeof *p->groups);
+        if (r < 0)
+                return r;
+
+        p->groups[p->n_groups++] = *g;
+        *g = (GroupRecord){0};
+        return 0;
+}
+
+int order_plan_put_rule(OrderPlan *p, RuleRecord *rule) {
+        int r;
+
+        r = grow((void **)&p->rules, p->n_rules, sizeof *p->rules);
+        if (r < 0)
+                return r;
+
+        p->rules[p->n_rules++] = *rule;
+        *rule = (RuleRecord){0};
+        return 0;
+}
+
+static int add_id(char (**ids)[RECORD_ID_SIZE], size_t *n, const char *id) {
+        int r;
+
+        r = grow((void **)ids, *n, sizeof **ids);
+        if (r < 0)
+                return r;
+
+        (void)snprintf((*ids)[(*n)++], RECORD_ID_SIZE, "%s", id);
+        return 0;
+}
+
+int order_plan_remove_group(OrderPlan *p, const char *id) {
+        return add_id(&p->dead_groups, &p->n_dead_groups, id);
+}
+
+int order_plan_remove_rule(OrderPlan *p, const char *id) {
+        return add_id(&p->dead_rules, &p->n_dead_rules, id);
+}
+
+static int fail_memory(Failure *f) {
+        return failure_set(f, FAILURE_INTERNAL, "Nothing was changed: out of memory; try again later.");
+}
+
+static int set_text(char **text, const char *value) {
+        char *copy;
+
+        copy = strdup(value);
+        if (!copy)
+                return -ENOMEM;
+
+        free(*text);
+        *text = copy;
+        return 0;
+}
+
+static int check_unchanged(const char *what, const char *name, uint64_t modified, const OrderPatch *patch,
+                           Failure *f) {
+        if (!patch->has_if_modified || patch->if_modified == modified)
+                return 0;
+        return failure_set(f, FAILURE_CONFLICT,
+                           "The %s \"%.200s\" was changed by somebody else since you have read it; read it "
+                           "again and then change it.",
+                           what, name);
+}
+
+/* Two changes in one microsecond, or a clock that was set back, must not look like none. */
+static uint64_t next_modified(uint64_t before, uint64_t now) {
+        return now > before ? now : before + 1;
+}
+
+static int take_class(GroupRecord *g, const char *word, Failure *f) {
+        int class = (int)group_class_from_string(word);
+
+        if (class < 0)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "\"%.64s\" is no class of a group; take gpu, vgpu, storage, hid, usb, "
+                                   "network, media, audio, fpga, pci or unknown.",
+                                   word);
+        g->class = (GroupClass) class;
+        return 0;
+}
+
+static int take_binding(GroupRecord *g, const char *word, Failure *f) {
+        int binding = (int)group_binding_from_string(word);
+
+        if (binding < 0)
+                return failure_set(
+                                f, FAILURE_INVALID_ARGUMENT,
+                                "\"%.64s\" is no binding of a group; take \"persistent\" or \"on-claim\".",
+                                word);
+        g->binding = (GroupBinding)binding;
+        return 0;
+}
+
+static int patch_group(GroupRecord *g, const OrderPatch *patch, Failure *f) {
+        if ((patch->class && take_class(g, patch->class, f) < 0) ||
+            (patch->binding && take_binding(g, patch->binding, f) < 0))
+                return -EREMOTEIO;
+        if (patch->has_enabled)
+                g->enabled = patch->enabled;
+        if ((patch->name && set_text(&g->name, patch->name) < 0) ||
+            (patch->description && set_text(&g->description, patch->description) < 0))
+                return fail_memory(f);
+        return group_record_check(g, f);
+}
+
+static int check_group_name(const Registry *r, const GroupRecord *g, Failure *f) {
+        const Group *other = registry_find_group_name(r, g->name);
+
+        if (!other || streq(other->record.id, g->id))
+                return 0;
+        return failure_set(f, FAILURE_NAME_TAKEN,
+                           "There is a group \"%.200s\" already; take another name, or change that group.",
+                           g->name);
+}
+
+static int put_group(OrderPlan *p, const Registry *r, GroupRecord *g, const OrderPatch *patch, Failure *f) {
+        if (patch_group(g, patch, f) < 0 || check_group_name(r, g, f) < 0)
+                return -EREMOTEIO;
+        return order_plan_put_group(p, g) < 0 ? fail_memory(f) : 0;
+}
+
+int order_plan_create_group(OrderPlan *p, const Registry *r, const OrderStamp *stamp, const char *name,
+                            const char *type, const OrderPatch *patch, Failure *f) {
+        GroupRecord g = {.enabled = true, .created = stamp->now, .modified = stamp->now};
+        int t;
+
+        assert(p);
+        assert(name);
+        assert(type);
+
+        t = (int)group_type_from_string(type);
+        if (t < 0)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "\"%.64s\" is no type of a group; this version knows \"pci\".", type);
+        if (registry_count_groups(r) + p->n_groups >= GROUPS_MAX)
+                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
+                                   "There are %u groups already, which is the limit; delete one first.",
+                                   GROUPS_MAX);
+
+        g.type = (GroupType)t;
+        (void)snprintf(g.id, sizeof g.id, "%s", stamp->id);
+        if (set_text(&g.name, name) < 0 || set_text(&g.description, "") < 0)
+                (void)fail_memory(f);
+        else
+                (void)put_group(p, r, &g, patch, f);
+        group_record_clear(&g);
+        return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+}
+
+int order_plan_update_group(OrderPlan *p, const Registry *r, const Group *g, const OrderPatch *patch,
+                            uint64_t now, Failure *f) {
+        GroupRecord new = {0};
+
+        assert(p);
+        assert(g);
+        assert(patch);
+
+        if (check_unchanged("group", g->record.name, g->record.modified, patch, f) < 0)
+                return -EREMOTEIO;
+        if (group_record_copy(&g->record, &new) < 0)
+                return fail_memory(f);
+
+        new.modified = next_modified(g->record.modified, now);
+        (void)put_group(p, r, &new, patch, f);
+        group_record_clear(&new);
+        return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+}
+
+/* Here and not only with the other checks, because a filter has an error of its own. */
+static int check_filter(const char *text, Failure *f) {
+        _cleanup_(filter_freep) Filter *filter = NULL;
+        FilterError error;
+        int r;
+
+        r = filter_parse(text, &filter, &error);
+        if (r == -ENOMEM)
+                return fail_memory(f);
+        return r < 0 ? failure_set(f, FAILURE_INVALID_FILTER, "The filter cannot be understood: %s.",
+                                   error.sentence)
+                     : 0;
+}
+
+static int patch_rule(RuleRecord *rule, const OrderPatch *patch, Failure *f) {
+        if (patch->filter && check_filter(patch->filter, f) < 0)
+                return -EREMOTEIO;
+        if (patch->has_enabled)
+                rule->enabled = patch->enabled;
+        if ((patch->name && set_text(&rule->name, patch->name) < 0) ||
+            (patch->node && set_text(&rule->node, patch->node) < 0) ||
+            (patch->filter && set_text(&rule->filter, patch->filter) < 0))
+                return fail_memory(f);
+        return rule_record_check(rule, f);
+}
+
+static int check_rule_name(const Registry *r, const Group *g, const RuleRecord *rule, Failure *f) {
+        const Rule *other = g ? registry_find_rule_name(r, g, rule->name) : NULL;
+
+        if (!other || streq(other->record.id, rule->id))
+                return 0;
+        return failure_set(
+                        f, FAILURE_NAME_TAKEN,
+                        "The group \"%.100s\" has a rule \"%.100s\" already; take another name, or change "
+                        "that rule.",
+                        g->record.name, rule->name);
+}
+
+static int put_rule(OrderPlan *p, const Registry *r, const Group *g, RuleRecord *rule,
+                    const OrderPatch *patch, Failure *f) {
+        if (patch_rule(rule, patch, f) < 0 || check_rule_name(r, g, rule, f) < 0)
+                return -EREMOTEIO;
+        return order_plan_put_rule(p, rule) < 0 ? fail_memory(f) : 0;
+}
+
+int order_plan_create_rule(OrderPlan *p, const Registry *r, const OrderStamp *stamp, const Group *g,
+                           const char *group_id, const char *name, bool auto_created,
+                           const OrderPatch *patch, Failure *f) {
+        RuleRecord rule = {.enabled = true,
+                           .auto_created = auto_created,
+                           .age = stamp->age,
+                           .created = stamp->now,
+                           .modified = stamp->now};
+
+        assert(p);
+        assert(group_id);
+        assert(name);
+        assert(patch);
+
+        if (registry_count_rules(r) + p->n_rules >= RULES_MAX)
+                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
+                                   "There are %u rules already, which is the limit; delete one first.",
+                                   RULES_MAX);
+
+        (void)snprintf(rule.id, sizeof rule.id, "%s", stamp->id);
+        (void)snprintf(rule.group, sizeof rule.group, "%s", group_id);
+        if (set_text(&rule.name, name) < 0 || set_text(&rule.node, "") < 0 || set_text(&rule.filter, "") < 0)
+                (void)fail_memory(f);
+        else
+                (void)put_rule(p, r, g, &rule, patch, f);
+        rule_record_clear(&rule);
+        return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+}
+
+int order_plan_update_rule(OrderPlan *p, const Registry *r, const Rule *rule, const OrderPatch *patch,
+                           uint64_t now, Failure *f) {
+        RuleRecord new = {0};
+
+        assert(p);
+        assert(rule);
+        assert(patch);
+
+        if (check_unchanged("rule", rule->record.name, rule->record.modified, patch, f) < 0)
+                return -EREMOTEIO;
+        if (rule_record_copy(&rule->record, &new) < 0)
+                return fail_memory(f);
+
+        new.modified = next_modified(rule->record.modified, now);
+        (void)put_rule(p, r, rule->group, &new, patch, f);
+        rule_record_clear(&new);
+        return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "grants.h"
+#include "grant-set.h"
+#include "log.h"
+#include "return-to-host.h"
+#include "transaction.h"
+#include "wanted.h"
+
+typedef struct Return {
+        IommuSet named, movers;
+        bool revokes; /* something was granted; else only rules are removed */
+} Return;
+
+/* A device that is approved by its ids and chosen by a rule of its own would come back at once. */
+static int check_stays(const Device *d, Failure *f) {
+        const Rule *own = rule_made_for(d);
+
+        for (size_t i = 0; i < d->n_rules; i++) {
+                const Rule *rule = d->rules[i];
+
+                if (rule != own && d->granted_by_ids && rule->group->record.enabled &&
+                    rule->group->record.binding == GROUP_BINDING_PERSISTENT)
+                        return failure_set(
+                                        f, FAILURE_ORDERED,
+                                        "Device %s would be bound again at once: its ids are granted, and "
+                                        "the rule \"%.100s\" of the group \"%.100s\" matches it; disable or "
+                                        "narrow that rule first, or call RevokeIds.",
+                                        d->address, rule->record.name, rule->group->record.name);
+        }
+        return 0;
+}
+
+static int check(Call *c, Failure *f) {
+        Return *data = c->data;
+        Manager *m = c->manager;
+        char address[PCI_ADDRESS_SIZE];
+        const Device *d;
+
+        if (store_read_only(m->store))
+                return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
+                                   store_read_only(m->store));
+        data->movers = data->named;
+        if (grant_set_close(&m->devices, &data->movers, f) < 0)
+                return -EREMOTEIO;
+
+        data->revokes = false;
+        for (size_t i = 0; i < data->movers.n_members; i++) {
+                d = device_table_find(&m->devices, &data->movers.members[i]);
+                if (transactions_cover(m, &data->movers.members[i]))
+                        return failure_set(
+                                        f, FAILURE_BUSY,
+                                        "Device %s is being made passthrough or returned by another call; "
+                                        "wait for its end and try again.",
+                                        pci_address_format(&data->movers.members[i], address));
+                if (!d)
+                        continue;
+                if (check_stays(d, f) < 0)
+                        return -EREMOTEIO;
+                data->revokes = data->revokes || d->has_grant;
+        }
+
+        if (data->revokes && c->uid == 0)
+                return grant_set_refuse_root(false, &data->movers, 0, true, f);
+        return 0;
+}
+
+static void describe(const Call *c, CallDetails *ret) {
+        const Return *data = c->data;
+
+        call_details_add(ret, "verb", "ReturnToHost");
+        call_details_add(ret, "device", iommu_set_format(&data->named, ret->text, sizeof ret->text));
+}
+
+static void on_removed(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        t->stored = !!failure;
+        if (failure)
+                (void)failure_set(&t->cause, failure->kind,
+                                  "The devices are with the host, but their rules could not be removed: "
+                                  "%.800s",
+                                  failure->sentence);
+        transaction_end(t, failure ? &t->cause : NULL);
+}
+
+/* All that needed consent is done: the rules go, and the intent with them. */
+static void remove_rules(Transaction *t) {
+        EditRequest q = {.plan = transaction_plan_removal, .delete_intent = t->stored ? t->id : NULL};
+        Failure f = {0};
+
+        if (edit_start(t->manager, &q, on_removed, t, &f) < 0)
+                on_removed(&f, t);
+}
+
+static void on_revoked(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        manager_reread_set(t->manager, &t->movers);
+        grants_read(t->manager);
+        if (failure)
+                transaction_undo(t, failure);
+        else
+                remove_rules(t);
+}
+
+static void ask_revoke(Transaction *t) {
+        HelperRequest q = {
+                        .verb = HELPER_REVOKE,
+                        .devices = &t->movers,
+                        .release = true,
+                        .subject = call_sender(t->call),
+                        .interactive = call_is_interactive(t->call),
+        };
+        Failure f = {0};
+
+        if (transaction_ask_helper(t, &q, on_revoked) < 0) {
+                (void)failure_set(&f, FAILURE_HELPER,
+                                  "Nothing was changed: the helper cannot be called; see 'journalctl -u "
+                                  "verge-passthroughd' and try again.");
+                transaction_undo(t, &f);
+        }
+}
+
+static void on_intent_stored(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        t->stored = !failure;
+        if (failure)
+                transaction_undo(t, failure);
+        else
+                ask_revoke(t);
+}
+
+static Transaction *begin(Call *c) {
+        const Return *data = c->data;
+        const Device *d;
+        Transaction *t;
+        Rule *rule;
+
+        t = transaction_new(c->manager, INTENT_RETURN, c);
+        if (!t)
+                return NULL;
+
+        t->named = data->named;
+        t->movers = data->movers;
+        for (size_t i = 0; i < t->named.n_members; i++) {
+                d = device_table_find(&c->manager->devices, &t->named.members[i]);
+                rule = d ? rule_made_for(d) : NULL;
+                if (rule)
+                        (void)snprintf(t->rules[t->n_rules++], RECORD_ID_SIZE, "%s", rule->record.id);
+        }
+        return t;
+}
+
+static void start_without_consent(Call *c) {
+        Transaction *t;
+
+        t = begin(c);
+        if (t)
+                remove_rules(t);
+        else
+                call_fail(c, -ENOMEM);
+}
+
+static void go(Call *c) {
+        const Return *data = c->data;
+        IntentRecord intent = {0};
+        Transaction *t;
+        Failure f = {0};
+
+        if (!data->revokes) {
+                call_ask(c, POLKIT_ACTION_MANAGE, start_without_consent);
+                return;
+        }
+
+        t = begin(c);
+        if (!t) {
+                call_fail(c, -ENOMEM);
+                return;
+        }
+        if (transaction_intent(t, &intent) < 0)
+                (void)failure_set(&f, FAILURE_INTERNAL,
+                                  "Nothing was changed: out of memory; try again later.");
+        else
+                (void)edit_start(c->manager, &(EditRequest){.put_intent = &intent}, on_intent_stored, t, &f);
+        intent_record_clear(&intent);
+        if (f.kind != FAILURE_NONE)
+                transaction_undo(t, &f);
+}
+
+int return_to_host(Manager *m, sd_bus_message *message, const IommuSet *devices) {
+        static const CallKind kind = {.check = check, .describe = describe, .go = go, .free = free};
+        Return *data;
+
+        assert(m);
+        assert(devices);
+
+        data = calloc(1, sizeof *data);
+        if (!data)
+                return -ENOMEM;
+
+        data->named = *devices;
+        return call_start(m, message, &kind, data);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "log.h"
+#include "operation.h"
+#include "reconcile.h"
+#include "steward.h"
+#include "transaction.h"
+
+static void on_brought_home(const Failure *failure, void *userdata _unused_) {
+        if (!failure)
+                log_info("An interrupted move was undone.");
+        else if (failure->kind != FAILURE_BUSY)
+                log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
+}
+
+static uint64_t bring_home(Manager *m) {
+        char address[PCI_ADDRESS_SIZE];
+        ReconcileStep step;
+
+        for (;;) {
+                ReconcileState state = {&m->moves, &m->devices, manager_now(m)};
+                OperationRequest q = {.verb = HELPER_RECOVER};
+                Failure failure = {0};
+
+                step = reconcile_next(&state);
+                if (!step.entry)
+                        return step.again_at;
+
+                log_debug("The move of %s was interrupted: asking the helper to bring it home.",
+                          pci_address_format(&step.device, address));
+                step.entry->wanted = false;
+                q.device = step.device;
+                if (operation_start(m, &q, on_brought_home, m, &failure) < 0) {
+                        log_warning("An interrupted move cannot be undone yet: %s", failure.sentence);
+                        reconcile_not_tried(step.entry, manager_now(m));
+                }
+        }
+}
+
+/* An order that the helper carries out: whom it is about, as he was. */
+typedef struct Errand {
+        Manager *manager;
+        PciAddress device;
+        bool bind;
+} Errand;
+
+static void on_errand_done(const Failure *failure, void *userdata) {
+        _cleanup_free_ Errand *e = userdata;
+        char address[PCI_ADDRESS_SIZE];
+        const char *what = e->bind ? "bound" : "released";
+        bool first;
+        Device *d;
+
+        d = device_table_find(&e->manager->devices, &e->device);
+        if (!d)
+                return;
+
+        first = failure && (!d->refusal || !streq(d->refusal, failure->sentence));
+        reconcile_order_tried(&e->manager->devices, d, failure, manager_now(e->manager));
+        changes_touch_device(&e->manager->changes, d);
+        (void)pci_address_format(&e->device, address);
+        if (!failure)
+                log_info("Device %s was %s, as the groups want it.", address, what);
+        else if (first) /* it is tried again and again, and told once */
+                log_warning("Device %s cannot be %s as the groups want it: %s", address, what,
+                            failure->sentence);
+}
+
+static int send(Manager *m, Device *d, bool bind) {
+        OperationRequest q = {.verb = bind ? HELPER_BIND : HELPER_RELEASE,
+                              .device = *device_address(d),
+                              .persistent = bind};
+        Failure failure = {0};
+        Errand *e;
+
+        e = malloc(sizeof *e);
+        if (!e)
+                return -ENOMEM;
+
+        *e = (Errand){m, q.device, bind};
+        if (operation_start(m, &q, on_errand_done, e, &failure) >= 0)
+                return 0;
+
+        free(e);
+        reconcile_order_tried(&m->devices, d, &failure, manager_now(m));
+        changes_touch_device(&m->changes, d);
+        return -EREMOTEIO;
+}
+
+static bool is_covered(const PciAddress *a, void *userdata) {
+        return transactions_cover(userdata, a);
+}
+
+/* Sets are independent; the kernel makes them wait for each other where it must. */
+static uint64_t carry_out_orders(Manager *m) {
+        OrderState state = {.devices = &m->devices,
+                            .boot_id = m->boot_id,
+                            .now = manager_now(m),
+                            .disabled = m->platform.disabled,
+                            .covered = is_covered,
+                            .userdata = m};
+        uint64_t again_at = UINT64_MAX;
+        size_t at = 0;
+        OrderStep step;
+
+        /* Of a database that cannot be read nobody knows what it wants. */
+        if (store_read_only(m->store))
+                return UINT64_MAX;
+
+        do {
+                step = reconcile_next_order(&state, &at);
+                if (step.again_at < again_at)
+                        again_at = step.again_at;
+                if (step.device && send(m, step.device, step.bind) == -ENOMEM)
+                        return manager_now(m) + 1000000;
+        } while (step.device);
+        return again_at;
+}
+
+void steward_run(Manager *m) {
+        uint64_t home, orders, again_at;
+
+        assert(m);
+
+        if (!m->ready)
+                return;
+        home = bring_home(m);
+        orders = carry_out_orders(m);
+
+        again_at = home < orders ? home : orders;
+        (void)sd_event_source_set_time(m->again, again_at);
+        (void)sd_event_source_set_enabled(m->again,
+                                          again_at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static void take_note(Manager *m, Device *d) {
+        d->taken = true;
+        changes_touch_device(&m->changes, d);
+        if (wanted_by(&m->devices, d))
+                log_warning("Device %s was taken from vfio-pci by somebody else (driver now: %s); it is "
+                            "left to "
+                            "him until Bind is called.",
+                            d->address, d->facts.driver[0] ? d->facts.driver : "none");
+}
+
+void steward_look_back(Manager *m) {
+        Device *d;
+
+        for (size_t i = 0; i < m->devices.n; i++) {
+                d = m->devices.devices[i];
+                d->was_pool = d->state == DEVICE_POOL;
+                if (d->state == DEVICE_HOST && d->persistent[0] && streq(d->persistent, m->boot_id))
+                        take_note(m, d);
+        }
+}
+
+void steward_watch(Manager *m, Device *d) {
+        if (d->state == DEVICE_POOL)
+                d->was_pool = true;
+        else if (d->state == DEVICE_HOST) {
+                if (d->was_pool && d->granted)
+                        take_note(m, d);
+                d->was_pool = false;
+        }
+}

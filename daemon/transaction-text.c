@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "text.h"
+#include "transaction.h"
+
+/* Lines of a word and its values:
+ *
+ *   group ID made|used
+ *   rule ID
+ *   device ADDRESS            asked for
+ *   mover ADDRESS old|fresh bound|host    moves along; fresh: granted by this; host: was with the host before
+ */
+
+#define TEXT_MAX (64U * 1024)
+
+int transaction_format(const Transaction *t, char **ret) {
+        char address[PCI_ADDRESS_SIZE], *text = NULL;
+        size_t size;
+        FILE *f;
+
+        assert(t);
+        assert(ret);
+
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+
+        if (t->group[0])
+                fprintf(f, "group %s %s\n", t->group, t->makes_group ? "made" : "used");
+        for (size_t i = 0; i < t->n_rules; i++)
+                fprintf(f, "rule %s\n", t->rules[i]);
+        for (size_t i = 0; i < t->named.n_members; i++)
+                fprintf(f, "device %s\n", pci_address_format(&t->named.members[i], address));
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                const PciAddress *a = &t->movers.members[i];
+
+                fprintf(f, "mover %s %s %s\n", pci_address_format(a, address),
+                        iommu_set_contains(&t->fresh, a) ? "fresh" : "old",
+                        iommu_set_contains(&t->at_host, a) ? "host" : "bound");
+        }
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+
+        *ret = text;
+        return 0;
+}
+
+static int take_mover(Transaction *t, char *words[static 4]) {
+        PciAddress a;
+
+        if (!words[2] || !words[3] || pci_address_parse(words[1], &a) < 0 ||
+            iommu_set_add(&t->movers, &a) < 0)
+                return -EBADMSG;
+        if (streq(words[2], "fresh"))
+                (void)iommu_set_add(&t->fresh, &a);
+        if (streq(words[3], "host"))
+                (void)iommu_set_add(&t->at_host, &a);
+        return 0;
+}
+
+static int take_line(Transaction *t, char *line) {
+        char *words[4] = {0}, *save = NULL;
+        PciAddress a;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                words[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+                if (!words[i])
+                        break;
+        }
+        if (!words[0] || !words[1])
+                return -EBADMSG;
+
+        if (streq(words[0], "group") && words[2] && record_id_is_valid(words[1])) {
+                (void)snprintf(t->group, sizeof t->group, "%s", words[1]);
+                t->makes_group = streq(words[2], "made");
+                return 0;
+        }
+        if (streq(words[0], "rule") && record_id_is_valid(words[1]) && t->n_rules < ELEMENTSOF(t->rules)) {
+                (void)snprintf(t->rules[t->n_rules++], RECORD_ID_SIZE, "%s", words[1]);
+                return 0;
+        }
+        if (streq(words[0], "device"))
+                return pci_address_parse(words[1], &a) < 0 || iommu_set_add(&t->named, &a) < 0 ? -EBADMSG
+                                                                                               : 0;
+        return streq(words[0], "mover") ? take_mover(t, words) : -EBADMSG;
+}
+
+int transaction_parse(Transaction *t, const char *data) {
+        char line[256];
+        int r;
+
+        assert(t);
+        assert(data);
+
+        while ((r = text_next_line(&data, line, sizeof line)) > 0)
+                if ((r = take_line(t, line)) < 0)
+                        break;
+        return r < 0 ? -EBADMSG : 0;
+}
+
+int transaction_intent(const Transaction *t, IntentRecord *ret) {
+        int r;
+
+        assert(t);
+        assert(ret);
+
+        *ret = (IntentRecord){.kind = t->kind, .created = t->began};
+        (void)snprintf(ret->id, sizeof ret->id, "%s", t->id);
+        r = transaction_format(t, &ret->data);
+        return r < 0 || strlen(ret->data) <= TEXT_MAX ? r : -E2BIG;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "order-book.h"
+#include "grants.h"
+#include "log.h"
+#include "operation.h"
+#include "transaction.h"
+#include "steward.h"
+
+Transaction *transaction_free(Transaction *t) {
+        if (!t)
+                return NULL;
+
+        changes_touch(&t->manager->changes); /* what is said about its devices waited for its end */
+        for (Transaction **i = &t->manager->transactions; *i; i = &(*i)->next)
+                if (*i == t) {
+                        *i = t->next;
+                        break;
+                }
+        helper_call_free(t->helper);
+        free(t);
+        return NULL;
+}
+
+void transactions_free_all(Manager *m) {
+        while (m->transactions)
+                transaction_free(m->transactions);
+}
+
+Transaction *transaction_new(Manager *m, IntentKind kind, Call *call) {
+        OrderStamp stamp;
+        Transaction *t;
+
+        assert(m);
+
+        if (order_book_stamp(&stamp) < 0)
+                return NULL;
+        t = calloc(1, sizeof *t);
+        if (!t)
+                return NULL;
+
+        *t = (Transaction){.manager = m,
+                           .next = m->transactions,
+                           .call = call,
+                           .kind = kind,
+                           .began = stamp.now};
+        (void)snprintf(t->id, sizeof t->id, "%s", stamp.id);
+        m->transactions = t;
+        return t;
+}
+
+bool transactions_cover(const Manager *m, const PciAddress *a) {
+        for (const Transaction *t = m->transactions; t; t = t->next)
+                if (iommu_set_contains(&t->movers, a))
+                        return true;
+        return false;
+}
+
+/* The answer goes out when nothing of it is under way any more. */
+static void end(Transaction *t, const Failure *failure, transaction_answer_t answer) {
+        Manager *m = t->manager;
+        Call *c = t->call;
+
+        manager_flush(m);
+        if (answer)
+                answer(t);
+        else if (c)
+                call_finish(c, failure);
+        transaction_free(t);
+        steward_run(m);
+}
+
+void transaction_end(Transaction *t, const Failure *failure) {
+        end(t, failure, NULL);
+}
+
+static void on_forgotten(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        if (failure) /* the next start will find that all is done, and forget it then */
+                log_warning("What is done could not be noted as done: %s", failure->sentence);
+        end(t, NULL, t->answer);
+}
+
+void transaction_finish(Transaction *t, transaction_answer_t answer) {
+        Failure f = {0};
+
+        assert(t);
+
+        t->answer = answer;
+        if (!t->stored)
+                end(t, NULL, answer);
+        else if (edit_start(t->manager, &(EditRequest){.delete_intent = t->id}, on_forgotten, t, &f) < 0)
+                on_forgotten(&f, t);
+}
+
+int transaction_ask_helper(Transaction *t, const HelperRequest *q, helper_done_t done) {
+        return helper_client_call(t->manager->helper, q, done, t, &t->helper);
+}
+
+int transaction_plan_removal(Manager *m, OrderPlan *p, void *userdata, Failure *f _unused_) {
+        const Transaction *t = userdata;
+        size_t ours = 0;
+        Group *g;
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_rules && r >= 0; i++)
+                if (registry_find_rule(m->registry, t->rules[i])) {
+                        r = order_plan_remove_rule(p, t->rules[i]);
+                        ours++;
+                }
+
+        /* Somebody else may have put a rule into it meanwhile. */
+        g = t->makes_group ? registry_find_group(m->registry, t->group) : NULL;
+        if (g && g->n_rules == ours && r >= 0)
+                r = order_plan_remove_group(p, g->record.id);
+        return r;
+}
+
+/* Undoing: the devices go home, the pending grants are dropped, what was stored is removed. Each is tried though
+ * another failed; then the intent stays, so that the next start tries again. */
+static void note_residue(Transaction *t, const char *sentence) {
+        size_t n = strlen(t->residue);
+
+        (void)snprintf(t->residue + n, sizeof t->residue - n, "%s%.200s", n > 0 ? " " : "", sentence);
+}
+
+static void end_undone(Transaction *t) {
+        Failure f = {.kind = t->cause.kind};
+
+        if (t->residue[0])
+                log_warning("Undoing a change failed in part: %s", t->residue);
+        if (!t->call) {
+                log_info("A change that a crash had interrupted was undone.");
+                end(t, NULL, NULL);
+                return;
+        }
+
+        (void)snprintf(f.sentence, sizeof f.sentence, "%.700s%s%.250s", t->cause.sentence,
+                       t->residue[0] ? " Not all could be undone: " : "", t->residue);
+        end(t, &f, NULL);
+}
+
+static void on_orders_removed(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        if (failure)
+                note_residue(t, failure->sentence);
+        end_undone(t);
+}
+
+static void remove_orders(Transaction *t) {
+        EditRequest q = {.plan = t->kind == INTENT_MAKE ? transaction_plan_removal : NULL,
+                         .delete_intent = t->residue[0] ? NULL : t->id};
+        Failure f = {0};
+
+        if (!t->stored)
+                end_undone(t);
+        else if (edit_start(t->manager, &q, on_orders_removed, t, &f) < 0)
+                on_orders_removed(&f, t);
+}
+
+static void on_dropped(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        if (failure)
+                note_residue(t, failure->sentence);
+        grants_read(t->manager);
+        remove_orders(t);
+}
+
+static void drop_grants(Transaction *t) {
+        HelperRequest q = {.verb = HELPER_DROP, .devices = &t->fresh};
+        int r;
+
+        if (t->fresh.n_members == 0 || t->kind != INTENT_MAKE) {
+                remove_orders(t);
+                return;
+        }
+
+        r = transaction_ask_helper(t, &q, on_dropped);
+        if (r < 0) {
+                note_residue(t, "the helper cannot be called.");
+                remove_orders(t);
+        }
+}
+
+static void release_next(Transaction *t);
+
+static void on_released(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+
+        if (failure)
+                note_residue(t, failure->sentence);
+        release_next(t);
+}
+
+/* One set after the other: the first failure must not keep the others from home. */
+static void release_next(Transaction *t) {
+        Manager *m = t->manager;
+
+        while (t->at < t->at_host.n_members) {
+                OperationRequest q = {.verb = HELPER_RELEASE, .device = t->at_host.members[t->at++]};
+                const Device *d = device_table_find(&m->devices, &q.device);
+                Failure f = {0};
+
+                if (!d || (d->state == DEVICE_HOST && !d->persistent[0]))
+                        continue;
+                if (operation_start(m, &q, on_released, t, &f) >= 0)
+                        return;
+                note_residue(t, f.sentence);
+        }
+        drop_grants(t);
+}
+
+void transaction_undo(Transaction *t, const Failure *cause) {
+        assert(t);
+
+        if (cause)
+                t->cause = *cause;
+        t->at = 0;
+        manager_flush(t->manager);
+        release_next(t);
+}
+
+/* After a crash. */
+static bool is_kept(const Transaction *t, const PciAddress *a, uint64_t since) {
+        Grant g;
+
+        return grant_read_from(t->manager->root, false, a, t->manager->root_uid, &g) >= 0 &&
+               g.granted_at >= since / 1000000;
+}
+
+static bool any_kept(const Transaction *t, const IommuSet *set, uint64_t since) {
+        for (size_t i = 0; i < set->n_members; i++)
+                if (is_kept(t, &set->members[i], since))
+                        return true;
+        return false;
+}
+
+static void on_kept_after_crash(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        grants_read(t->manager);
+        if (failure)
+                log_warning("A change that a crash had interrupted cannot be finished yet: %s",
+                            failure->sentence);
+        else
+                log_info("A change that a crash had interrupted was finished.");
+        if (failure)
+                end(t, NULL, NULL); /* the intent stays for the next start */
+        else
+                transaction_finish(t, NULL);
+}
+
+static void on_rules_removed(const Failure *failure, void *userdata) {
+        if (failure)
+                log_warning("A return that a crash had interrupted cannot be finished yet: %s",
+                            failure->sentence);
+        end(userdata, NULL, NULL);
+}
+
+static void finish_return(Transaction *t) {
+        EditRequest q = {.plan = transaction_plan_removal, .delete_intent = t->id};
+        Failure f = {0};
+
+        if (edit_start(t->manager, &q, on_rules_removed, t, &f) < 0)
+                on_rules_removed(&f, t);
+}
+
+/* What needed somebody's consent decides: was it done, the rest follows; was it not, there is nothing to do. */
+static void recover(Transaction *t, uint64_t since) {
+        HelperRequest keep = {.verb = HELPER_KEEP, .devices = &t->fresh};
+
+        if (t->kind == INTENT_RETURN) {
+                if (any_kept(t, &t->movers, 0))
+                        transaction_finish(t, NULL);
+                else
+                        finish_return(t);
+        } else if (t->fresh.n_members > 0 && any_kept(t, &t->fresh, since)) {
+                if (transaction_ask_helper(t, &keep, on_kept_after_crash) < 0)
+                        end(t, NULL, NULL);
+        } else
+                transaction_undo(t, NULL);
+}
+
+static void drop_orphan(Manager *m, const PciAddress *a) {
+        Transaction *t;
+
+        t = transaction_new(m, INTENT_MAKE, NULL);
+        if (!t)
+                return;
+
+        (void)iommu_set_add(&t->fresh, a);
+        t->movers = t->fresh;
+        drop_grants(t);
+}
+
+void transactions_recover(Manager *m, const IntentRecord *intents, size_t n) {
+        uint64_t since[16];
+        Transaction *t, *recovered[16];
+        size_t k = 0;
+
+        for (size_t i = 0; i < n && k < ELEMENTSOF(recovered); i++) {
+                t = transaction_new(m, intents[i].kind, NULL);
+                if (!t)
+                        return;
+                (void)snprintf(t->id, sizeof t->id, "%s", intents[i].id);
+                t->stored = true;
+                if (transaction_parse(t, intents[i].data) < 0)
+                        log_warning("The intent %s in the database cannot be read; it is removed.", t->id);
+                since[k] = intents[i].created;
+                recovered[k++] = t;
+        }
+
+        /* Pending grants that no intent speaks of: a crash came between the consent and the database. */
+        for (size_t i = 0; i < m->devices.n; i++)
+                if (m->devices.devices[i]->grant_pending &&
+                    !transactions_cover(m, device_address(m->devices.devices[i])))
+                        drop_orphan(m, device_address(m->devices.devices[i]));
+
+        for (size_t i = 0; i < k; i++)
+                recover(recovered[i], since[i]);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * MakePassthrough and ReturnToHost as one step each: several changes, by the helper, the kernel and the store, of which
+ * all are done or none. What is under way is written down first (an intent in the store); an end removes it, a failure
+ * undoes what was done, and after a crash the intent that is left is undone, or finished if all that needs somebody's
+ * consent was done already.
+ *
+ *   make:    Grant, pending (prompt) -> group, rules and intent stored -> Bind -> Keep the grants -> intent removed
+ *   return:  intent stored -> Revoke, which brings home (prompt) -> rules and intent removed
+ *
+ * A crash before the intent leaves pending grants that nobody speaks of: those are dropped at the next start, and by a
+ * reboot anyway.
+ */
+
+#include "calls.h"
+#include "edits.h"
+
+#define TRANSACTION_RULES_MAX DEVICES_PER_CALL_MAX
+
+typedef struct Transaction Transaction;
+typedef void (*transaction_answer_t)(Transaction *t);
+
+struct Transaction {
+        Manager *manager;
+        Transaction *next;
+        Call *call; /* NULL: after a crash, nobody waits */
+        IntentKind kind;
+        char id[RECORD_ID_SIZE];
+        uint64_t began; /* microseconds since the epoch: a grant that is older was not ours */
+
+        IommuSet named;   /* the devices that were asked for */
+        IommuSet movers;  /* these and all that move along */
+        IommuSet fresh;   /* make: those that this grants */
+        IommuSet at_host; /* make: those that were with the host before, and go back there if it fails */
+
+        char group[RECORD_ID_SIZE];
+        bool makes_group;
+        char rules[TRANSACTION_RULES_MAX][RECORD_ID_SIZE]; /* that are made, or to be removed */
+        size_t n_rules;
+
+        bool stored; /* the intent is in the store */
+        size_t at;   /* of the step that goes through the movers */
+        unsigned n_waiting;
+        HelperCall *helper;
+        transaction_answer_t answer;
+        Failure cause;     /* why it is undone */
+        char residue[256]; /* "" or what could not be undone */
+};
+
+Transaction *transaction_new(Manager *m, IntentKind kind, Call *call);
+Transaction *transaction_free(Transaction *t); /* one that has done nothing yet */
+void transactions_free_all(Manager *m);        /* calls nothing; what is stored tells the next start */
+
+/* Is it under way for this device? Then nobody else moves it. */
+bool transactions_cover(const Manager *m, const PciAddress *a);
+
+/* Ends it with success: removes the intent and answers by the function, or with nothing. */
+void transaction_finish(Transaction *t, transaction_answer_t answer);
+
+/* Ends it as it is, and answers with nothing or the failure. */
+void transaction_end(Transaction *t, const Failure *failure);
+
+/* Undoes all of it, removes the intent and answers with the cause (set before, or here when it is given). */
+void transaction_undo(Transaction *t, const Failure *cause);
+
+/* Makes a call of the helper for these devices. */
+int transaction_ask_helper(Transaction *t, const HelperRequest *q, helper_done_t done);
+
+/* The intent's text, and back. */
+int transaction_format(const Transaction *t, char **ret);
+int transaction_parse(Transaction *t, const char *data);
+int transaction_intent(const Transaction *t, IntentRecord *ret); /* data is the caller's to free */
+
+/* A plan for edit_start(): removes t's rules, and its group if it made that and nothing else is in it. */
+int transaction_plan_removal(Manager *m, OrderPlan *p, void *userdata, Failure *f);
+
+/* At start: takes up what a crash has left. */
+void transactions_recover(Manager *m, const IntentRecord *intents, size_t n);
