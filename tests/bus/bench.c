@@ -608,6 +608,7 @@ Bench *bench_new(unsigned helper_idle_ms) {
         fake_host_add_standard_devices(b->host);
         assert_int_equal(mkfifoat(b->host->fd, "fake/uevents", 0600), 0);
         assert_int_equal(fchownat(b->host->fd, "fake/uevents", DAEMON_UID, (gid_t)-1, 0), 0);
+        assert_int_equal(fchownat(b->host->fd, STATE_DIR, DAEMON_UID, (gid_t)-1, 0), 0);
 
         write_bus_files(b, helper_idle_ms);
         start_bus(b);

@@ -20,8 +20,8 @@ static int setup_granted(void **state) {
         Bench *b;
 
         *state = b = bench_new(0);
-        bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asass", 3, NIC, PAIR_NIC, PAIR_NVME, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 3, NIC, PAIR_NIC, PAIR_NVME, 0,
+                                               0, ""));
         fake_host_clear(b->host);
         bench_start_daemon(b);
         return 0;
@@ -590,7 +590,7 @@ static void test_a_crash_while_the_daemon_is_away(void **state) {
 
         bench_kill_daemon(b);
         fake_host_fail(b->host, "* * crash 4");
-        reply = bench_call_helper(b, b->root, "Bind", "s", PAIR_NIC);
+        reply = bench_call_helper(b, b->root, "Bind", "sb", PAIR_NIC, 0);
         assert_non_null(sd_bus_message_get_error(reply));
         sd_bus_message_unref(reply);
         fake_host_clear(b->host);

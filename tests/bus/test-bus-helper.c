@@ -6,6 +6,9 @@
 #include "suite.h"
 
 #define GRANT_OF(address) GRANTS_DIR "/" address ".grant"
+#define PENDING_OF(address) PENDING_GRANTS_DIR "/" address ".grant"
+#define NIC_IDS "8086:10d3"
+#define IDS_OF(ids) GRANTS_DIR "/" ids ".ids"
 
 static void expect_untouched(Bench *b) {
         _cleanup_free_ char *log = fake_host_log(b->host);
@@ -13,19 +16,28 @@ static void expect_untouched(Bench *b) {
         assert_string_equal(log, "");
         assert_false(fake_host_exists(b->host, GRANT_OF(NIC)));
         assert_false(fake_host_exists(b->host, GRANT_OF(PAIR_NIC)));
+        assert_false(fake_host_exists(b->host, PENDING_OF(NIC)));
+        assert_false(fake_host_exists(b->host, PENDING_OF(PAIR_NIC)));
+        assert_false(fake_host_exists(b->host, IDS_OF(NIC_IDS)));
 }
 
 /* Root's way: no prompt. */
 static void grant(Bench *b, const char *address) {
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 1, address, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, address, 0, 0, ""));
 }
 
 static void grant_pair(Bench *b) {
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 2, PAIR_NIC, PAIR_NVME, 0, ""));
+        bench_expect_success(
+                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, ""));
+}
+
+static sd_bus_message *call_one(Bench *b, sd_bus *from, const char *verb, const char *address) {
+        return streq(verb, "Bind") ? bench_call_helper(b, from, verb, "sb", address, 0)
+                                   : bench_call_helper(b, from, verb, "s", address);
 }
 
 static void bind_by(Bench *b, sd_bus *from, const char *address) {
-        bench_expect_success(bench_call_helper(b, from, "Bind", "s", address));
+        bench_expect_success(call_one(b, from, "Bind", address));
 }
 
 static void expect_driver(Bench *b, const char *address, const char *driver) {
@@ -44,12 +56,12 @@ static void test_story_of_root(void **state) {
         bind_by(b, b->root, PAIR_NIC);
         expect_driver(b, PAIR_NIC, "vfio-pci");
         expect_driver(b, PAIR_NVME, "vfio-pci");
-        bench_expect_error(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""), "NotBound",
+        bench_expect_error(bench_call_helper(b, b->root, "Revoke", "asbs", 1, PAIR_NIC, 0, ""), "NotBound",
                            PAIR_NIC);
         bench_expect_success(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME));
         expect_driver(b, PAIR_NIC, "e1000e");
         expect_driver(b, PAIR_NVME, "nvme");
-        bench_expect_success(bench_call_helper(b, b->root, "Revoke", "ass", 1, PAIR_NIC, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Revoke", "asbs", 1, PAIR_NIC, 0, ""));
         assert_false(fake_host_exists(b->host, GRANT_OF(PAIR_NVME)));
         assert_int_equal(b->n_asked, 0);
         bench_expect_no_line_twice(b);
@@ -58,15 +70,16 @@ static void test_story_of_root(void **state) {
 static void test_root_has_no_subject(void **state) {
         Bench *b = *state;
 
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 0, bench_name(b->root)),
-                           "InvalidArgument", "empty string");
+        bench_expect_error(
+                        bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(b->root)),
+                        "InvalidArgument", "empty string");
         expect_untouched(b);
 }
 
 static void test_half_a_set_is_refused_with_the_list(void **state) {
         Bench *b = *state;
 
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, PAIR_NIC, 0, ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, PAIR_NIC, 0, 0, ""),
                            "IncompleteIommuSet", PAIR_NVME);
         expect_untouched(b);
 }
@@ -76,12 +89,12 @@ static void test_critical_is_refused(void **state) {
 
         fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
         fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 0, ""), "Critical",
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""), "Critical",
                            "192.0.2.7");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "no-iommu", ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "no-iommu", 0, ""),
                            "InvalidArgument", "no-iommu");
         expect_untouched(b);
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "address", ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "address", 0, ""));
 }
 
 /* Every verb, by a user, by nobody, by the daemon's user without the name. */
@@ -89,12 +102,19 @@ static void refused_all(Bench *b, sd_bus *from) {
         static const char *const moves[] = {"Check", "Bind", "Release", "Reset"};
 
         for (size_t i = 0; i < ELEMENTSOF(moves); i++)
-                bench_expect_error(bench_call_helper(b, from, moves[i], "s", NIC), "NotAuthorized",
+                bench_expect_error(call_one(b, from, moves[i], NIC), "NotAuthorized",
                                    "call org.verge.Passthrough");
-        bench_expect_error(bench_call_helper(b, from, "Grant", "asass", 1, NIC, 0, ""), "NotAuthorized", "");
-        bench_expect_error(bench_call_helper(b, from, "Grant", "asass", 1, NIC, 0, bench_name(from)),
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbs", 1, NIC, 0, 0, ""), "NotAuthorized",
+                           "");
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(from)),
                            "NotAuthorized", "");
-        bench_expect_error(bench_call_helper(b, from, "Revoke", "ass", 1, NIC, ""), "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Revoke", "asbs", 1, NIC, 0, ""), "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Keep", "as", 1, NIC), "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Drop", "as", 1, NIC), "NotAuthorized", "");
+        for (int i = 0; i < 2; i++)
+                bench_expect_error(bench_call_helper(b, from, i ? "GrantIds" : "RevokeIds", "ass", 1,
+                                                     NIC_IDS, bench_name(from)),
+                                   "NotAuthorized", "");
         assert_int_equal(b->n_asked, 0);
         expect_untouched(b);
 }
@@ -158,7 +178,7 @@ static void part(People p) {
 
 static Pending *ask_for_pair(Bench *b, People p, bool interactive) {
         return bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", interactive,
-                           "asass", 2, PAIR_NIC, PAIR_NVME, 0, bench_name(p.admin));
+                           "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, bench_name(p.admin));
 }
 
 static void test_story_of_the_daemon(void **state) {
@@ -184,12 +204,228 @@ static void test_story_of_the_daemon(void **state) {
         bench_expect_success(bench_call_helper(b, p.daemon, "Release", "s", PAIR_NVME));
         assert_int_equal(b->n_asked, 1);
 
-        bench_expect_success(
-                        bench_call_helper(b, p.daemon, "Revoke", "ass", 1, PAIR_NIC, bench_name(p.admin)));
+        bench_expect_success(bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, PAIR_NIC, 0,
+                                               bench_name(p.admin)));
         assert_int_equal(b->n_asked, 2);
         assert_string_equal(b->asked[1].action, POLKIT_ACTION_REVOKE);
         part(p);
         bench_expect_no_line_twice(b);
+}
+
+/* One prompt when a grant is made; what becomes of a pending one is no new question. */
+static void test_pending_grants_are_kept_or_dropped_without_a_prompt(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        for (int round = 0; round < 2; round++) {
+                bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                                                       bench_name(p.admin)));
+                assert_int_equal(b->n_asked, round + 1);
+                assert_true(fake_host_exists(b->host, PENDING_OF(NIC)));
+                assert_false(fake_host_exists(b->host, GRANT_OF(NIC)));
+                bench_expect_success(bench_call_helper(b, p.daemon, round ? "Keep" : "Drop", "as", 1, NIC));
+                assert_int_equal(b->n_asked, round + 1);
+                assert_false(fake_host_exists(b->host, PENDING_OF(NIC)));
+                assert_int_equal(fake_host_exists(b->host, GRANT_OF(NIC)), round);
+        }
+
+        bench_expect_success(bench_call_helper(b, p.daemon, "Drop", "as", 1, NIC));
+        assert_true(fake_host_exists(b->host, GRANT_OF(NIC)));
+        bench_expect_error(bench_call_helper(b, p.daemon, "Keep", "as", 1, PAIR_NIC), "NotGranted",
+                           PAIR_NIC);
+        part(p);
+}
+
+static void test_revoke_that_releases(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        grant_pair(b);
+        bind_by(b, p.daemon, PAIR_NIC);
+        fake_host_hold_vfio(b->host, 9, true);
+        bench_expect_error(bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, PAIR_NIC, 1,
+                                             bench_name(p.admin)),
+                           "InUse", PAIR_NIC);
+        assert_int_equal(b->n_asked, 0);
+        fake_host_hold_vfio(b->host, 9, false);
+        bench_expect_success(bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, PAIR_NIC, 1,
+                                               bench_name(p.admin)));
+        assert_int_equal(b->n_asked, 1);
+        expect_driver(b, PAIR_NIC, "e1000e");
+        expect_driver(b, PAIR_NVME, "nvme");
+        assert_false(fake_host_exists(b->host, GRANT_OF(PAIR_NVME)));
+        part(p);
+}
+
+/* A VM that starts while the prompt stands keeps its device, and the grant that it came with. */
+static void test_a_vm_that_starts_during_the_prompt_of_revoke(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        Pending *call;
+
+        grant(b, NIC);
+        bind_by(b, p.daemon, NIC);
+        polkit_set_mode(b, POLKIT_HANG);
+        call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Revoke", true, "asbs",
+                           1, NIC, 1, bench_name(p.admin));
+        bench_until_asked(b, 1);
+        fake_host_hold_vfio(b->host, 7, true);
+        polkit_settle(b, 0, true);
+        bench_expect_error(bench_finish(b, call), "InUse", NIC);
+        expect_driver(b, NIC, "vfio-pci");
+        assert_true(fake_host_exists(b->host, GRANT_OF(NIC)));
+        fake_host_hold_vfio(b->host, 7, false);
+        part(p);
+}
+
+static void test_the_prompt_of_ids(void **state) {
+        static const char *const verbs[] = {"GrantIds", "RevokeIds"};
+        static const char *const actions[] = {POLKIT_ACTION_GRANT, POLKIT_ACTION_REVOKE};
+        Bench *b = *state;
+        People p = gather(b);
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                bench_expect_success(bench_call_helper(b, p.daemon, verbs[i], "ass", 2, NIC_IDS,
+                                                       "1b36:0010:1af4:1100", bench_name(p.admin)));
+                assert_int_equal(b->n_asked, i + 1);
+                assert_string_equal(b->asked[i].action, actions[i]);
+                assert_string_equal(b->asked[i].subject, bench_name(p.admin));
+                assert_string_equal(polkit_detail(b, i, "device"), NIC_IDS ", 1b36:0010:1af4:1100");
+                assert_non_null(strstr(polkit_detail(b, i, "model"), "[8086:10d3]"));
+                assert_non_null(strstr(polkit_detail(b, i, "model"), "[1b36:0010]"));
+                assert_string_equal(polkit_detail(b, i, "driver"), "any");
+                assert_string_equal(polkit_detail(b, i, "iommu-set"),
+                                    "whatever shares it: each must be granted too");
+                assert_string_equal(polkit_detail(b, i, "consent"), "");
+                assert_int_equal(fake_host_exists(b->host, IDS_OF(NIC_IDS)), i == 0);
+
+                if (i == 0) {
+                        bind_by(b, p.daemon, NIC);
+                        bench_expect_error(bench_call_helper(b, p.daemon, "RevokeIds", "ass", 1, NIC_IDS,
+                                                             bench_name(p.admin)),
+                                           "NotBound", NIC);
+                        assert_int_equal(b->n_asked, 1);
+                        bench_expect_success(bench_call_helper(b, p.daemon, "Release", "s", NIC));
+                }
+        }
+        assert_false(fake_host_exists(b->host, GRANT_OF(NIC)));
+        part(p);
+}
+
+static void test_bad_ids(void **state) {
+        static const char *const bad[] = {"",
+                                          "8086",
+                                          "8086:10D3",
+                                          "8086:10d3:",
+                                          "8086:10d",
+                                          "8086-10d3",
+                                          "8086:10d3:8086",
+                                          "*:*",
+                                          "8086:10d3*",
+                                          "../86:10d3",
+                                          "8086:10d3:8086:a01f:0"};
+        Bench *b = *state;
+        char ids[65][16];
+        sd_bus_message *m;
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                bench_expect_error(bench_call_helper(b, b->root, "GrantIds", "ass", 1, bad[i], ""),
+                                   "InvalidArgument", "by their ids");
+        bench_expect_error(bench_call_helper(b, b->root, "GrantIds", "ass", 0, ""), "InvalidArgument", "");
+        bench_expect_error(bench_call_helper(b, b->root, "GrantIds", "ass", 2, NIC_IDS, NIC_IDS, ""),
+                           "InvalidArgument", "twice");
+        bench_expect_error(bench_call_helper(b, b->root, "RevokeIds", "ass", 1, NIC_IDS, ""), "NotGranted",
+                           NIC_IDS);
+
+        assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
+                                                   "GrantIds") >= 0);
+        assert_true(sd_bus_message_open_container(m, 'a', "s") >= 0);
+        for (unsigned i = 0; i < ELEMENTSOF(ids); i++) {
+                (void)snprintf(ids[i], sizeof ids[i], "8086:%04x", i);
+                assert_true(sd_bus_message_append(m, "s", ids[i]) >= 0);
+        }
+        assert_true(sd_bus_message_close_container(m) >= 0);
+        assert_true(sd_bus_message_append(m, "s", "") >= 0);
+        bench_expect_error(bench_send(b, b->root, m), "LimitsExceeded", "64");
+        expect_untouched(b);
+}
+
+/* A daemon that was taken over, with nobody's consent: all that it can say, in every order of three. */
+static void test_a_hostile_daemon_gets_nothing(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+        const char *self = bench_name(p.daemon);
+        unsigned first, second;
+
+        polkit_set_mode(b, POLKIT_NO);
+        for (unsigned order = 0; order < 64; order++) {
+                first = order / 8;
+                second = order % 8;
+                for (unsigned step = 0; step < 3; step++) {
+                        sd_bus_message *reply = NULL;
+
+                        switch (step == 0 ? first : step == 1 ? second : 0) {
+                        case 0:
+                                reply = bench_call_helper(b, p.daemon, "Bind", "sb", NIC, 1);
+                                break;
+                        case 1:
+                                reply = bench_call_helper(b, p.daemon, "Keep", "as", 1, NIC);
+                                break;
+                        case 2:
+                                reply = bench_call_helper(b, p.daemon, "GrantIds", "ass", 1, NIC_IDS, self);
+                                break;
+                        case 3:
+                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                                                          self);
+                                break;
+                        case 4:
+                                reply = bench_call_helper(b, p.daemon, "GrantIds", "ass", 1, NIC_IDS, "");
+                                break;
+                        case 5:
+                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                                                          bench_name(p.admin));
+                                break;
+                        case 6:
+                                reply = bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, NIC, 1, self);
+                                break;
+                        default: /* the one that may succeed: there is nothing to drop */
+                                sd_bus_message_unref(bench_call_helper(b, p.daemon, "Drop", "as", 1, NIC));
+                                continue;
+                        }
+                        assert_true(sd_bus_message_is_method_error(reply, NULL));
+                        sd_bus_message_unref(reply);
+                }
+        }
+        expect_untouched(b);
+        expect_driver(b, NIC, "e1000e");
+        part(p);
+}
+
+/* Nor does it get rid of a consent that was kept, or of one for a device that is not at the host. */
+static void test_a_hostile_daemon_drops_no_kept_consent(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        grant(b, NIC);
+        bench_expect_success(bench_call_helper(b, b->root, "GrantIds", "ass", 1, NIC_IDS, ""));
+        bench_expect_success(
+                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 1, ""));
+        bind_by(b, p.daemon, PAIR_NIC);
+        polkit_set_mode(b, POLKIT_NO);
+
+        bench_expect_success(bench_call_helper(b, p.daemon, "Drop", "as", 1, NIC));
+        bench_expect_error(bench_call_helper(b, p.daemon, "Drop", "as", 1, PAIR_NIC), "NotBound", PAIR_NIC);
+        bench_expect_error(bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, NIC, 1, bench_name(p.admin)),
+                           "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, p.daemon, "Revoke", "asbs", 1, NIC, 1, bench_name(p.daemon)),
+                           "NotAuthorized", "");
+        bench_expect_error(
+                        bench_call_helper(b, p.daemon, "RevokeIds", "ass", 1, NIC_IDS, bench_name(p.daemon)),
+                        "NotAuthorized", "");
+        assert_true(fake_host_exists(b->host, GRANT_OF(NIC)));
+        assert_true(fake_host_exists(b->host, IDS_OF(NIC_IDS)));
+        assert_true(fake_host_exists(b->host, PENDING_OF(PAIR_NVME)));
+        part(p);
 }
 
 static void test_consent_needs_the_stronger_action(void **state) {
@@ -198,7 +434,7 @@ static void test_consent_needs_the_stronger_action(void **state) {
 
         fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
         fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
-        bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 1, "address",
+        bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 1, "address", 0,
                                                bench_name(p.admin)));
         assert_string_equal(b->asked[0].action, POLKIT_ACTION_GRANT_CRITICAL);
         assert_string_equal(polkit_detail(b, 0, "consent"), "address");
@@ -304,7 +540,7 @@ static void test_subjects_that_prove_nothing(void **state) {
                 sd_bus_message *reply;
                 const sd_bus_error *e;
 
-                reply = bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 0, subjects[i]);
+                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 0, subjects[i]);
                 e = sd_bus_message_get_error(reply);
                 if (!e || !(strstr(e->name, ".NotAuthorized") || strstr(e->name, ".InvalidArgument")))
                         fail_msg("subject '%s': %s", subjects[i], e ? e->name : "yes");
@@ -330,12 +566,12 @@ static void test_bad_addresses(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
                 for (size_t v = 0; v < ELEMENTSOF(verbs); v++)
-                        bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", bad[i]),
-                                           "InvalidArgument", "is not a PCI address");
+                        bench_expect_error(call_one(b, b->root, verbs[v], bad[i]), "InvalidArgument",
+                                           "is not a PCI address");
         for (size_t v = 0; v < ELEMENTSOF(verbs); v++) {
-                bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", "0000:66:00.0"),
-                                   "NoSuchDevice", "0000:66:00.0");
-                bench_expect_error(bench_call_helper(b, b->root, verbs[v], "s", BRIDGE), "Critical", BRIDGE);
+                bench_expect_error(call_one(b, b->root, verbs[v], "0000:66:00.0"), "NoSuchDevice",
+                                   "0000:66:00.0");
+                bench_expect_error(call_one(b, b->root, verbs[v], BRIDGE), "Critical", BRIDGE);
         }
         expect_untouched(b);
 }
@@ -345,11 +581,11 @@ static void test_bad_arrays(void **state) {
         sd_bus_message *m;
         char address[32];
 
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 0, 0, ""), "InvalidArgument",
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 0, 0, 0, ""), "InvalidArgument",
                            "No device");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 2, NIC, NIC, 0, ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 2, NIC, NIC, 0, 0, ""),
                            "InvalidArgument", "twice");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asass", 1, NIC, 1, "everything", ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "everything", 0, ""),
                            "InvalidArgument", "everything");
 
         for (unsigned n = 64; n <= 65; n++) {
@@ -361,7 +597,7 @@ static void test_bad_arrays(void **state) {
                         assert_true(sd_bus_message_append(m, "s", address) >= 0);
                 }
                 assert_true(sd_bus_message_close_container(m) >= 0);
-                assert_true(sd_bus_message_append(m, "s", "") >= 0);
+                assert_true(sd_bus_message_append(m, "bs", 0, "") >= 0);
                 bench_expect_error(bench_send(b, b->root, m), n == 64 ? "NotGranted" : "LimitsExceeded", "");
         }
         expect_untouched(b);
@@ -389,15 +625,16 @@ static void test_nine_prompts_of_one_user(void **state) {
         polkit_set_mode(b, POLKIT_HANG);
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 calls[i] = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant",
-                                       true, "asass", 1, NIC, 0, bench_name(p.admin));
+                                       true, "asasbs", 1, NIC, 0, 0, bench_name(p.admin));
         bench_until_asked(b, ELEMENTSOF(calls));
-        bench_expect_error(bench_call_helper(b, p.daemon, "Grant", "asass", 1, NIC, 0, bench_name(p.admin)),
-                           "LimitsExceeded", "");
+        bench_expect_error(
+                        bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(p.admin)),
+                        "LimitsExceeded", "");
 
         /* That is no other user's trouble. */
         sd_bus *other = bench_connect(b, OTHER_UID);
         Pending *call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true,
-                                    "asass", 1, NIC, 0, bench_name(other));
+                                    "asasbs", 1, NIC, 0, 0, bench_name(other));
         bench_until_asked(b, ELEMENTSOF(calls) + 1);
         polkit_settle(b, ELEMENTSOF(calls), false);
         bench_expect_error(bench_finish(b, call), "NotAuthorized", "");
@@ -422,8 +659,8 @@ static void test_a_stuck_kernel(void **state) {
         fake_host_clear(b->host);
         fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
 
-        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s",
-                           PAIR_NIC);
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "sb",
+                           PAIR_NIC, 0);
         bench_expect_error(bench_finish(b, call), "Stuck", "unbinding " PAIR_NIC " from e1000e");
         _cleanup_free_ char *journal = fake_host_read(b->host, MOVES_DIR "/9");
         assert_non_null(journal);
@@ -451,8 +688,8 @@ static void test_busy_while_a_move_is_under_way(void **state) {
 
         grant_pair(b);
         fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
-        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "s",
-                           PAIR_NIC);
+        call = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", true, "sb",
+                           PAIR_NIC, 0);
         bench_expect_error(bench_call_helper(b, b->root, "Release", "s", PAIR_NVME), "Busy", PAIR_NVME);
         fake_host_let_go(b->host);
         bench_expect_success(bench_finish(b, call));
@@ -471,7 +708,7 @@ static void test_crash_at_each_step(void **state) {
                         fake_host_clear(b->host);
                         (void)snprintf(rule, sizeof rule, "* * %s %u", ways[i], step);
                         fake_host_fail(b->host, rule);
-                        bench_expect_error(bench_call_helper(b, b->root, "Bind", "s", PAIR_NIC),
+                        bench_expect_error(call_one(b, b->root, "Bind", PAIR_NIC),
                                            streq(ways[i], "kill") ? "Internal" : SD_BUS_ERROR_NO_REPLY, "");
                         assert_true(fake_host_exists(b->host, MOVES_DIR "/9"));
 
@@ -532,6 +769,13 @@ int main(void) {
                         CASE(test_the_name_without_the_daemons_user_is_refused),
                         CASE(test_a_stranger_may_start_it_and_that_is_all),
                         CASE(test_story_of_the_daemon),
+                        CASE(test_pending_grants_are_kept_or_dropped_without_a_prompt),
+                        CASE(test_revoke_that_releases),
+                        CASE(test_a_vm_that_starts_during_the_prompt_of_revoke),
+                        CASE(test_the_prompt_of_ids),
+                        CASE(test_bad_ids),
+                        CASE(test_a_hostile_daemon_gets_nothing),
+                        CASE(test_a_hostile_daemon_drops_no_kept_consent),
                         CASE(test_consent_needs_the_stronger_action),
                         CASE(test_polkit_says_no),
                         CASE(test_polkit_has_no_agent),

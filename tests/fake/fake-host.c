@@ -124,6 +124,7 @@ static void furnish(FakeHost *h) {
         static const char *const directories[] = {
                         "dev/vfio",
                         GRANTS_DIR,
+                        PENDING_GRANTS_DIR,
                         MOVES_DIR,
                         LOCKS_DIR,
                         "fake/held",
@@ -141,6 +142,7 @@ static void furnish(FakeHost *h) {
                         "sys/devices",
                         "sys/fs",
                         "sys/kernel/iommu_groups",
+                        STATE_DIR,
         };
 
         for (size_t i = 0; i < ELEMENTSOF(directories); i++)
@@ -152,6 +154,7 @@ static void furnish(FakeHost *h) {
         fake_host_write(h, "sys/bus/pci/drivers_probe", "%s", "");
         fake_host_write(h, "dev/vfio/vfio", "%s", "");
         fake_host_write(h, "proc/cmdline", "root=/dev/vda1 quiet\n");
+        fake_host_write(h, "proc/sys/kernel/random/boot_id", "01234567-89ab-cdef-0123-456789abcdef\n");
         fake_host_write(h, "proc/interrupts",
                         "           CPU0\n  0:         12   IO-APIC   2-edge      timer\n");
         fake_host_write(h, "proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");

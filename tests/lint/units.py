@@ -18,7 +18,8 @@ SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
 NEEDED = {
     "verge-passthroughd.service": {
         "User": "verge-passthrough", "BusName": "org.verge.Passthrough", "Type": "dbus", "CapabilityBoundingSet": "",
-        "StartLimitIntervalSec": "0", "ProcSubset": "all",
+        "StartLimitIntervalSec": "0", "ProcSubset": "all", "StateDirectory": "verge-passthrough",
+        "StateDirectoryMode": "0700", "UMask": "0077",
     },
     "verge-passthrough-helper.service": {
         "BusName": "org.verge.Passthrough.Helper", "Type": "dbus", "CapabilityBoundingSet": "",

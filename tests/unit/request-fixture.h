@@ -17,6 +17,11 @@
 #include "request.h"
 
 #define GRANT_OF(address) GRANTS_DIR "/" address GRANT_SUFFIX
+#define PENDING_OF(address) PENDING_GRANTS_DIR "/" address GRANT_SUFFIX
+#define BOOT "0123456789abcdef0123456789abcdef" /* of a fake host */
+
+/* A directory where a file is to be written for an instant: then it cannot be. */
+#define IN_THE_WAY(address) GRANTS_DIR "/." address GRANT_SUFFIX
 
 static inline int fixture_setup(void **state) {
         FakeHost *h;
@@ -65,6 +70,69 @@ static inline Failure move(FakeHost *h, MoveVerb verb, const char *address) {
 
         request_devices(&q, (const char *const[]){address, NULL});
         return run_work(h, request_move, &q, NULL);
+}
+
+static inline Failure bind_persistent(FakeHost *h, const char *address) {
+        Request q = {.verb = MOVE_BIND, .persistent = true};
+
+        request_devices(&q, (const char *const[]){address, NULL});
+        return run_work(h, request_move, &q, NULL);
+}
+
+static inline Failure run_on(FakeHost *h, worker_work_t work, const char *const *addresses) {
+        Request q = {.uid = 1000};
+
+        request_devices(&q, addresses);
+        return run_work(h, work, &q, NULL);
+}
+
+static inline Failure recover(FakeHost *h, const char *address) {
+        Request q = {.verb = MOVE_RELEASE};
+
+        request_devices(&q, (const char *const[]){address, NULL});
+        return run_work(h, request_recover, &q, NULL);
+}
+
+static inline Failure grant_pending(FakeHost *h, const char *const *addresses) {
+        Request q = {.uid = 1001, .pending = true};
+
+        request_devices(&q, addresses);
+        return run_work(h, request_grant, &q, NULL);
+}
+
+static inline Failure run_on_ids(FakeHost *h, worker_work_t work, const char *const *ids) {
+        Request q = {.uid = 1002};
+
+        for (; *ids; ids++)
+                assert_int_equal(id_selector_parse(*ids, &q.ids[q.n_ids++]), 0);
+        return run_work(h, work, &q, NULL);
+}
+
+/* The grant that counts. */
+static inline Grant read_grant(FakeHost *h, const char *address) {
+        PciAddress a;
+        Grant g;
+
+        assert_int_equal(pci_address_parse(address, &a), 0);
+        if (grant_read(h->fd, &a, geteuid(), &g) < 0)
+                fail_msg("%s has no grant", address);
+        return g;
+}
+
+static inline bool is_kept(FakeHost *h, const char *address) {
+        PciAddress a;
+        Grant g;
+
+        assert_int_equal(pci_address_parse(address, &a), 0);
+        return grant_read_from(h->fd, false, &a, geteuid(), &g) >= 0;
+}
+
+static inline bool is_pending(FakeHost *h, const char *address) {
+        PciAddress a;
+        Grant g;
+
+        assert_int_equal(pci_address_parse(address, &a), 0);
+        return grant_read_from(h->fd, true, &a, geteuid(), &g) >= 0;
 }
 
 /* In a child, which an injection may kill. True when it came to its end. */

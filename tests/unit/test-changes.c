@@ -47,7 +47,7 @@ static void on_manager(uint32_t mask, void *userdata) {
 }
 
 static void flush(Told *told) {
-        static const ChangesSink sink = {on_device, on_stuck, on_manager};
+        static const ChangesSink sink = {.device = on_device, .stuck = on_stuck, .manager = on_manager};
 
         told->armed = told->n_device = told->n_stuck = told->n_manager = 0;
         told->mask = told->manager_mask = 0;
@@ -65,6 +65,7 @@ static int setup(void **state) {
         model_add(told->table, "0000:05:00.0", 5);
         model_add(told->table, "0000:06:00.0", 6);
         model_add(told->table, "0000:07:00.0", 7);
+        changes_touch(&told->changes);
         flush(told); /* what was derived first */
         *state = told;
         return 0;
@@ -163,10 +164,12 @@ static void test_stuck_is_told_once(void **state) {
         assert_int_equal(told->mask, BIT(REASON));
 
         (void)device_set_text(&d->stuck, "");
+        changes_touch_device(&told->changes, d);
         flush(told);
         assert_int_equal(told->n_stuck, 0);
         assert_int_equal(told->mask, BIT(STATE) | BIT(ELIGIBLE) | BIT(REASON));
         (void)device_set_text(&d->stuck, "Process 44 holds it.");
+        changes_touch_device(&told->changes, d);
         flush(told);
         assert_int_equal(told->n_stuck, 1);
 }
@@ -191,6 +194,102 @@ static void test_a_mark_during_the_flush_is_not_lost(void **state) {
         }
 }
 
+static void set_critical(Device *d, bool critical) {
+        d->critical = critical;
+        (void)device_set_text(&d->critical_sentence, critical ? "The host needs it." : "");
+}
+
+/* Who was not touched is left alone, unless what follows for it depends on who was. */
+static void test_only_who_depends_on_it_is_derived(void **state) {
+        Told *told = *state;
+        Device *d = told->table->devices[0], *other = told->table->devices[1],
+               *third = told->table->devices[2];
+
+        assert_int_equal(iommu_set_add(&other->facts.set, device_address(d)), 0);
+        set_critical(d, true);
+        set_critical(third, true);
+        changes_touch_device(&told->changes, d);
+        changes_touch_device(&told->changes, d);
+        assert_int_equal(told->armed, 1);
+        flush(told);
+        assert_int_equal(told->n_device, 2);
+        assert_false(d->eligible || other->eligible);
+        assert_true(third->eligible);
+
+        changes_touch(&told->changes);
+        flush(told);
+        assert_int_equal(told->n_device, 1);
+        assert_false(third->eligible);
+}
+
+static void test_a_switch_for_all_touches_all(void **state) {
+        static const ChangesSink sink = {.device = on_device, .stuck = on_stuck, .manager = on_manager};
+        Told *told = *state;
+
+        told->n_device = 0;
+        changes_flush(&told->changes, told->table, true, &sink, told);
+        assert_int_equal(told->n_device, 3);
+        changes_flush(&told->changes, told->table, true, &sink, told);
+        assert_int_equal(told->n_device, 3);
+}
+
+#define MANY (CHANGES_TOUCHED_MAX + 5)
+
+static void draw_change(Told *told, const char *address) {
+        PciAddress a = model_address(address);
+        Device *d = device_table_find(told->table, &a);
+
+        switch (d ? model_draw() % 6 : 0) {
+        case 0:
+                if (d) {
+                        changes_touch_device(&told->changes, d);
+                        device_free(device_table_remove(told->table, &a));
+                        return;
+                }
+                /* It need not know yet who else is in its set, and they may know of it before it is there. */
+                d = model_add(told->table, address, (unsigned)(model_draw() % 8));
+                for (unsigned n = model_draw() % 4; n > 0; n--) {
+                        a.bus = (uint8_t)(model_draw() % MANY);
+                        assert_int_equal(iommu_set_add(&d->facts.set, &a), 0);
+                }
+                break;
+        case 1:
+                set_critical(d, d->critical == 0);
+                break;
+        case 2:
+                d->critical_error = d->critical_error ? 0 : -EIO;
+                break;
+        case 3:
+                d->operating = !d->operating;
+                break;
+        case 4:
+                (void)device_set_text(&d->stuck, d->stuck ? "" : "Process 42 holds it.");
+                break;
+        default:
+                d->facts.set_error = d->facts.set_error ? 0 : -EXDEV;
+                break;
+        }
+        changes_touch_device(&told->changes, d);
+}
+
+/* Whatever happens: after the flush a look at all devices finds nothing that was left out. */
+static void test_equals_a_full_derivation(void **state) {
+        Told *told = *state;
+        char address[PCI_ADDRESS_SIZE];
+
+        for (int round = 0; round < 400; round++) {
+                for (uint64_t n = model_draw() % (round % 10 == 0 ? 2 * MANY : 4); n > 0; n--) {
+                        PciAddress a = {.bus = (uint8_t)(model_draw() % MANY)};
+
+                        draw_change(told, pci_address_format(&a, address));
+                }
+                flush(told);
+                for (size_t i = 0; i < told->table->n; i++)
+                        assert_int_equal(device_table_derive(told->table, told->table->devices[i], false),
+                                         0);
+        }
+}
+
 /* The daemon's first steps: nobody is there yet who could be asked to come back. */
 static void test_marks_without_somebody_to_arm(void **state) {
         Told *told = *state;
@@ -210,6 +309,10 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_stuck_is_told_once, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_mark_during_the_flush_is_not_lost, setup,
                                                         teardown),
+                        cmocka_unit_test_setup_teardown(test_only_who_depends_on_it_is_derived, setup,
+                                                        teardown),
+                        cmocka_unit_test_setup_teardown(test_a_switch_for_all_touches_all, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_equals_a_full_derivation, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_marks_without_somebody_to_arm, setup, teardown),
         };
 

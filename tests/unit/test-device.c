@@ -49,18 +49,22 @@ static void test_a_new_device_is_at_the_host_and_not_judged(void **state _unused
 }
 
 static void test_words_are_copied(void **state) {
-        char vendor[] = "Intel Corporation", model[] = "82574L";
+        char vendor[] = "Intel Corporation", model[] = "82574L", smodel[] = "PRO/1000";
         Device *d = *state;
 
-        assert_int_equal(device_set_words(d, vendor, model, "Ethernet controller"), 0);
-        vendor[0] = model[0] = 'x';
+        assert_int_equal(device_set_words(d, vendor, model, "Ethernet controller", "Dell", smodel), 0);
+        vendor[0] = model[0] = smodel[0] = 'x';
         assert_string_equal(d->vendor, "Intel Corporation");
         assert_string_equal(d->name, "Intel Corporation 82574L");
         assert_string_equal(d->class_words, "Ethernet controller");
+        assert_string_equal(d->svendor, "Dell");
+        assert_string_equal(d->smodel, "PRO/1000");
 
-        assert_int_equal(device_set_words(d, "Red Hat", "Virtio", ""), 0);
+        assert_int_equal(device_set_words(d, "Red Hat", "Virtio", "", "", ""), 0);
         assert_string_equal(d->name, "Red Hat Virtio");
         assert_string_equal(d->class_words, "");
+        assert_string_equal(d->svendor, "");
+        assert_string_equal(d->smodel, "");
 }
 
 static void change_slot(DeviceFacts *f) {

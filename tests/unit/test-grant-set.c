@@ -189,14 +189,15 @@ static void expect_word(char **save, const char *wanted) {
 }
 
 /* What root is told to type, taken apart as busctl does. */
-static void check_command(const char *sentence, bool grant, const IommuSet *devices, uint32_t consent) {
+static void check_command(const char *sentence, bool grant, const IommuSet *devices, uint32_t consent,
+                          const char *flag) {
         char text[sizeof((Failure *)0)->sentence], address[PCI_ADDRESS_SIZE], count[16], *save = NULL, *at;
         const char *expected[] = {"call",
                                   HELPER_NAME,
                                   HELPER_PATH,
                                   HELPER_INTERFACE,
                                   grant ? "Grant" : "Revoke",
-                                  grant ? "asass" : "ass"};
+                                  grant ? "asasbs" : "asbs"};
 
         at = strstr(sentence, "busctl ");
         assert_non_null(at);
@@ -215,6 +216,7 @@ static void check_command(const char *sentence, bool grant, const IommuSet *devi
                         if (consent & 1U << i)
                                 expect_word(&save, critical_reason_to_string((CriticalReason)i));
         }
+        expect_word(&save, flag);
         expect_word(&save, "\"\"");
         expect_word(&save, "");
 }
@@ -224,17 +226,18 @@ static void test_root_is_shown_the_command(void **state _unused_) {
         const uint32_t consent = 1U << CRITICAL_MOUNTED | 1U << CRITICAL_DEFAULT_ROUTE;
         Failure f = {0};
 
-        assert_int_equal(grant_set_refuse_root(true, &two, consent, &f), -EREMOTEIO);
+        assert_int_equal(grant_set_refuse_root(true, &two, consent, false, &f), -EREMOTEIO);
         assert_int_equal(f.kind, FAILURE_NOT_AUTHORIZED);
-        check_command(f.sentence, true, &two, consent);
-        assert_non_null(strstr(f.sentence, " 2 0000:05:01.0 0000:05:02.0 2 mounted default-route \"\""));
+        check_command(f.sentence, true, &two, consent, "false");
+        assert_non_null(strstr(f.sentence,
+                               " 2 0000:05:01.0 0000:05:02.0 2 mounted default-route false \"\""));
 
         f = (Failure){0};
-        (void)grant_set_refuse_root(true, &one, 0, &f);
-        check_command(f.sentence, true, &one, 0);
+        (void)grant_set_refuse_root(true, &one, 0, false, &f);
+        check_command(f.sentence, true, &one, 0, "false");
         f = (Failure){0};
-        (void)grant_set_refuse_root(false, &one, consent, &f);
-        check_command(f.sentence, false, &one, consent);
+        (void)grant_set_refuse_root(false, &one, consent, true, &f);
+        check_command(f.sentence, false, &one, consent, "true");
 }
 
 /* A command that was cut would do something else, or nothing: either all of it or none. */
@@ -247,11 +250,11 @@ static void test_root_is_never_shown_half_a_command(void **state _unused_) {
                         const IommuSet *all = &t->devices[0]->facts.set;
                         Failure f = {0};
 
-                        assert_int_equal(grant_set_refuse_root(grant, all, CRITICAL_OVERRIDABLE, &f),
+                        assert_int_equal(grant_set_refuse_root(grant, all, CRITICAL_OVERRIDABLE, false, &f),
                                          -EREMOTEIO);
                         assert_int_equal(f.kind, FAILURE_NOT_AUTHORIZED);
                         if (strstr(f.sentence, "busctl call")) {
-                                check_command(f.sentence, grant, all, CRITICAL_OVERRIDABLE);
+                                check_command(f.sentence, grant, all, CRITICAL_OVERRIDABLE, "false");
                                 shown++;
                         } else {
                                 assert_int_equal(f.sentence[strlen(f.sentence) - 1], '.');

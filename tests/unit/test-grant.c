@@ -21,6 +21,8 @@ static const Grant example = {
                 .consent = 1U << CRITICAL_MOUNTED | 1U << CRITICAL_ADDRESS,
                 .granted_by = 1000,
                 .granted_at = 1760000000,
+                .persistent = "0123456789abcdef0123456789abcdef",
+                .ids = "8086:10d3:8086:a01f",
 };
 
 static bool same(const Grant *a, const Grant *b) {
@@ -28,7 +30,9 @@ static bool same(const Grant *a, const Grant *b) {
                pci_identity_same(&a->identity, &b->identity) &&
                streq(a->identity.serial, b->identity.serial) && streq(a->identity.slot, b->identity.slot) &&
                iommu_set_same_members(&a->set, &b->set) && streq(a->host_driver, b->host_driver) &&
-               a->consent == b->consent && a->granted_by == b->granted_by && a->granted_at == b->granted_at;
+               a->consent == b->consent && a->granted_by == b->granted_by &&
+               a->granted_at == b->granted_at && streq(a->persistent, b->persistent) &&
+               streq(a->ids, b->ids);
 }
 
 static void format_example(char *text) {
@@ -243,6 +247,16 @@ static void test_wrong_values(void **state _unused_) {
                         {"consent=mounted address", "consent=everything"},
                         {"consent=mounted address", "consent=mounted,address"},
                         {"granted-by=1000", "granted-by=4294967295"},
+                        {"persistent=0123456789abcdef0123456789abcdef", "persistent=yes"},
+                        {"persistent=0123456789abcdef0123456789abcdef", "persistent=0123456789abcdef"},
+                        {"persistent=0123456789abcdef0123456789abcdef",
+                         "persistent=0123456789ABCDEF0123456789abcdef"},
+                        {"persistent=0123456789abcdef0123456789abcdef",
+                         "persistent=01234567-89ab-cdef-0123-456789abcdef"},
+                        {"ids=8086:10d3:8086:a01f", "ids=8086"},
+                        {"ids=8086:10d3:8086:a01f", "ids=8086:10d3:8086"},
+                        {"ids=8086:10d3:8086:a01f", "ids=8086:10d4"}, /* does not select this device */
+                        {"ids=8086:10d3:8086:a01f", "ids=8086:10d3\nids=8086:10d3"},
                         {"granted-by=1000", "granted-by=root"},
                         {"granted-by=1000", "granted-by=0x3e8"},
                         {"granted-at=1760000000", "granted-at=18446744073709551616"},
@@ -259,6 +273,21 @@ static void test_wrong_values(void **state _unused_) {
         replaced(text, "format=1\n", "# a comment\n\nformat=1\n");
         assert_int_equal(grant_parse(text, &g), 0);
         assert_true(same(&g, &example));
+}
+
+/* As the first release wrote them. */
+static void test_the_newer_keys_may_be_missing(void **state _unused_) {
+        char text[GRANT_TEXT_SIZE];
+        Grant g, older = example;
+
+        replaced(text, "persistent=0123456789abcdef0123456789abcdef\nids=8086:10d3:8086:a01f\n", "");
+        older.persistent[0] = older.ids[0] = '\0';
+        assert_int_equal(grant_parse(text, &g), 0);
+        assert_true(same(&g, &older));
+        replaced(text, "persistent=0123456789abcdef0123456789abcdef\nids=8086:10d3:8086:a01f\n",
+                 "persistent=\nids=\n");
+        assert_int_equal(grant_parse(text, &g), 0);
+        assert_true(same(&g, &older));
 }
 
 static void test_too_many_members_are_refused(void **state _unused_) {
@@ -351,6 +380,38 @@ static void test_read_takes_only_the_grant_of_this_address(void **state) {
         assert_int_equal(read_example(h, geteuid()), -EBADMSG);
 }
 
+#define PENDING_FILE PENDING_GRANTS_DIR "/0000:05:01.0.grant"
+
+static void test_read_looks_at_the_pending_one_first(void **state) {
+        PciAddress a = {0, 5, 1, 0};
+        char text[GRANT_TEXT_SIZE];
+        FakeHost *h = *state;
+        Grant g = example;
+
+        assert_int_equal(grant_read_from(h->fd, true, &a, geteuid(), &g), -ENOENT);
+        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), 0);
+        assert_false(g.pending);
+
+        g.granted_by = 7;
+        assert_true(grant_format(&g, text, sizeof text) > 0);
+        fake_host_write(h, PENDING_FILE, "%s", text);
+        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), 0);
+        assert_true(g.pending);
+        assert_int_equal(g.granted_by, 7);
+        assert_int_equal(grant_read_from(h->fd, false, &a, geteuid(), &g), 0);
+        assert_false(g.pending);
+        assert_int_equal(g.granted_by, 1000);
+
+        /* One that is none takes nothing from the kept one; alone it is told. */
+        fake_host_write(h, PENDING_FILE, "nonsense\n");
+        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), 0);
+        assert_false(g.pending);
+        fake_host_remove(h, GRANT_FILE);
+        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), -EBADMSG);
+        fake_host_remove(h, PENDING_FILE);
+        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), -ENOENT);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -361,10 +422,12 @@ int main(void) {
                         cmocka_unit_test(test_truncated_text_is_no_grant),
                         cmocka_unit_test(test_damaged_text_never_says_more),
                         cmocka_unit_test(test_wrong_values),
+                        cmocka_unit_test(test_the_newer_keys_may_be_missing),
                         cmocka_unit_test(test_too_many_members_are_refused),
                         CASE(test_read),
                         CASE(test_read_asks_whose_file_it_is),
                         CASE(test_read_follows_no_link),
+                        CASE(test_read_looks_at_the_pending_one_first),
                         CASE(test_read_takes_only_the_grant_of_this_address),
         };
 

@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "request-fixture.h"
 
-static Grant read_grant(FakeHost *h, const char *address) {
-        PciAddress a;
-        Grant g;
-
-        assert_int_equal(pci_address_parse(address, &a), 0);
-        assert_int_equal(grant_read(h->fd, &a, geteuid(), &g), 0);
-        return g;
-}
-
 static unsigned count_grants(FakeHost *h) {
         static const char *const addresses[] = {GRANT_OF(NIC), GRANT_OF(PAIR_NIC), GRANT_OF(PAIR_NVME),
                                                 GRANT_OF(BRIDGE)};
@@ -119,7 +110,9 @@ static void test_a_grant_that_fails_half_way_is_taken_back(void **state) {
         fake_host_mkdir(h, GRANTS_DIR "/." PAIR_NVME GRANT_SUFFIX);
         fake_host_add_net(h, "devices/pci0000:04/" BRIDGE "/" PAIR_NIC "/net/eth1");
         fake_host_add_network_address(h, "eth1", "192.0.2.7");
-        assert_failure(grant(h, 1U << CRITICAL_ADDRESS, LIST(PAIR_NIC, PAIR_NVME)), FAILURE_INTERNAL, "");
+        Request q = {.consent = 1U << CRITICAL_ADDRESS, .uid = 1001};
+        request_devices(&q, LIST(PAIR_NIC, PAIR_NVME));
+        assert_failure(run_work(h, request_grant, &q, NULL), FAILURE_INTERNAL, "");
         assert_int_equal(read_grant(h, PAIR_NIC).consent, before.consent);
         assert_int_equal(count_grants(h), 2);
 }

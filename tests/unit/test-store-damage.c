@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A database that is not what it was, of another version, or not to be had: it is opened with all that it held, or
+ * refused with a sentence and not touched. Nothing between these two. */
+
+#include "store-fixture.h"
+#include "store-schema.h"
+
+static uint64_t random_state = 88172645463325252ULL; /* the same damage in each run */
+
+static size_t random_below(size_t n) {
+        random_state ^= random_state << 13;
+        random_state ^= random_state >> 7;
+        random_state ^= random_state << 17;
+        return (size_t)(random_state % n);
+}
+
+static int setup_filled(void **state) {
+        Bench *b;
+
+        (void)bench_setup(state);
+        b = *state;
+        bench_fill(b);
+        bench_close(b);
+        return 0;
+}
+
+/* --- random damage --- */
+
+typedef struct Damage {
+        Bench *b;
+        const char *allowed[2]; /* descriptions of what it may hold when it opens */
+        unsigned opened, refused;
+} Damage;
+
+/* The files are damaged now. */
+static void judge(Damage *d, const char *what) {
+        _cleanup_snapshot_ Snapshot before = bench_snapshot(d->b);
+        _cleanup_free_ char *found = NULL;
+
+        bench_try(d->b);
+        if (store_read_only(d->b->store)) {
+                d->refused++;
+                bench_close(d->b);
+                bench_is_untouched(d->b, &before, what);
+                return;
+        }
+
+        d->opened++;
+        found = bench_describe(&d->b->contents);
+        if (!streq(found, d->allowed[0]) && !streq(found, d->allowed[1]))
+                fail_msg("%s: opened with other contents:\n%s\ninstead of:\n%s", what, found, d->allowed[0]);
+        bench_close(d->b);
+}
+
+static void truncate_it(Damage *d, const Snapshot *whole, size_t file, size_t n) {
+        char what[64];
+
+        bench_restore(d->b, whole);
+        bench_write(d->b, bench_files[file], whole->files[file].data, n);
+        (void)snprintf(what, sizeof what, "%s cut to %zu bytes", bench_files[file], n);
+        judge(d, what);
+}
+
+static void flip(Damage *d, const Snapshot *whole, size_t file, size_t offset, unsigned char mask) {
+        unsigned char *byte = &whole->files[file].data[offset];
+        char what[64];
+
+        *byte ^= mask;
+        bench_restore(d->b, whole);
+        *byte ^= mask;
+        (void)snprintf(what, sizeof what, "%s with bits %02x flipped at %zu", bench_files[file], mask,
+                       offset);
+        judge(d, what);
+}
+
+static char *describe_now(Bench *b) {
+        char *text;
+
+        bench_open(b);
+        text = bench_describe(&b->contents);
+        bench_close(b);
+        return text;
+}
+
+static void test_truncated(void **state) {
+        _cleanup_snapshot_ Snapshot whole = {0};
+        _cleanup_free_ char *contents = describe_now(*state);
+        Damage d = {*state, {contents, contents}, 0, 0};
+
+        whole = bench_snapshot(d.b);
+        for (size_t n = 0; n < whole.files[0].n; n += 509)
+                truncate_it(&d, &whole, 0, n);
+        for (unsigned i = 0; i < 60; i++)
+                truncate_it(&d, &whole, 0, random_below(whole.files[0].n));
+        assert_int_equal(d.opened, 0);
+        assert_true(d.refused > 60);
+}
+
+static void test_flipped(void **state) {
+        _cleanup_snapshot_ Snapshot whole = {0};
+        _cleanup_free_ char *contents = describe_now(*state);
+        Damage d = {*state, {contents, contents}, 0, 0};
+
+        whole = bench_snapshot(d.b);
+        for (size_t i = 0; i < 100; i++) /* the header, each byte */
+                flip(&d, &whole, 0, i, (unsigned char)(1U << random_below(8)));
+        for (unsigned i = 0; i < 300; i++)
+                flip(&d, &whole, 0, random_below(whole.files[0].n), (unsigned char)(1 + random_below(255)));
+        assert_true(d.refused > 50);
+        assert_true(d.opened > 0); /* free space and counters of no importance */
+}
+
+/* Every byte of every text: this is where SQLite sees nothing. */
+static void test_flipped_texts(void **state) {
+        static const char *const texts[] = {"rule number 17", "PCI NICs", "0000:01:00.0\n", "line one"};
+        _cleanup_snapshot_ Snapshot whole = {0};
+        _cleanup_free_ char *contents = describe_now(*state);
+        Damage d = {*state, {contents, contents}, 0, 0};
+
+        whole = bench_snapshot(d.b);
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                unsigned char *at =
+                                memmem(whole.files[0].data, whole.files[0].n, texts[i], strlen(texts[i]));
+
+                assert_non_null(at);
+                for (size_t k = 0; k < strlen(texts[i]); k++)
+                        flip(&d, &whole, 0, (size_t)(at - whole.files[0].data) + k, 1);
+        }
+        assert_int_equal(d.opened, 0);
+}
+
+/* A database whose last change is only in its WAL, as a crash between COMMIT and checkpoint leaves it. */
+static void make_wal(Bench *b, char **ret_before, char **ret_after) {
+        _cleanup_snapshot_ Snapshot crashed = {0};
+        Blob *db = &crashed.files[0], *wal = &crashed.files[1];
+        sqlite3 *handle = NULL;
+        char path[64];
+
+        *ret_before = describe_now(b);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" STORE_FILE, b->fd);
+        assert_int_equal(sqlite3_open(path, &handle), 0);
+        assert_int_equal(sqlite3_exec(handle,
+                                      "PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; BEGIN;"
+                                      "UPDATE meta SET total = total - (SELECT sum(checksum) FROM rules);"
+                                      "DELETE FROM rules;",
+                                      NULL, NULL, NULL),
+                         0);
+        assert_int_equal(store_schema_prepare(handle), 0);
+        assert_int_equal(store_schema_seal(handle), 0);
+        assert_int_equal(sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL), 0);
+        *db = bench_read(b, STORE_FILE);
+        *wal = bench_read(b, STORE_WAL);
+        assert_true(wal->n > 0);
+        assert_int_equal(sqlite3_close(handle), 0);
+
+        bench_restore(b, &crashed);
+        *ret_after = describe_now(b);
+        assert_string_not_equal(*ret_before, *ret_after);
+        bench_restore(b, &crashed);
+}
+
+static void test_a_damaged_wal(void **state) {
+        _cleanup_free_ char *before = NULL, *after = NULL;
+        _cleanup_snapshot_ Snapshot whole = {0};
+        Damage d = {.b = *state};
+
+        make_wal(d.b, &before, &after);
+        d.allowed[0] = before;
+        d.allowed[1] = after;
+        whole = bench_snapshot(d.b);
+        for (unsigned i = 0; i < 60; i++)
+                truncate_it(&d, &whole, 1, random_below(whole.files[1].n));
+        for (unsigned i = 0; i < 120; i++)
+                flip(&d, &whole, 1, random_below(whole.files[1].n), (unsigned char)(1 + random_below(255)));
+        assert_true(d.opened > 100); /* the change was not yet confirmed, so it may be lost, but whole */
+
+        /* A damaged database below a good WAL. */
+        d.opened = d.refused = 0;
+        for (unsigned i = 0; i < 60; i++)
+                truncate_it(&d, &whole, 0, random_below(whole.files[0].n));
+        for (unsigned i = 0; i < 120; i++)
+                flip(&d, &whole, 0, random_below(whole.files[0].n), (unsigned char)(1 + random_below(255)));
+        assert_true(d.refused > 30);
+}
+
+/* --- what another program did to it --- */
+
+static void test_rows_that_somebody_changed(void **state) {
+        static const struct {
+                const char *sql, *words;
+        } table[] = {
+                        {"DELETE FROM rules WHERE age = 3", "number of its rows"},
+                        {"UPDATE rules SET enabled = 1 - enabled WHERE age = 4", "rule 'rule number 4'"},
+                        {"UPDATE rules SET filter = 'slot eq ''04:00.0''' WHERE age = 4",
+                         "rule 'rule number 4'"},
+                        {"UPDATE rules SET age = 90 WHERE age = 4", "rule 'rule number 4'"},
+                        {"UPDATE groups SET binding = 'on-claim' WHERE name = 'PCI NICs'",
+                         "group 'PCI NICs'"},
+                        {"UPDATE intents SET data = ''", "intent"},
+                        {"UPDATE meta SET next_age = 2", "meta"},
+                        {"DELETE FROM meta", "meta"},
+                        {"PRAGMA foreign_keys = OFF; DELETE FROM groups WHERE name = 'GPUs'",
+                         "rules belongs to"},
+                        {"CREATE TRIGGER t AFTER INSERT ON rules BEGIN DELETE FROM groups; END", "tables"},
+                        {"DROP TABLE intents", "tables"},
+                        {"ALTER TABLE rules ADD COLUMN more TEXT", "tables"},
+                        {"CREATE TABLE more (x)", "tables"},
+                        {"PRAGMA application_id = 7", "another program"},
+                        {"PRAGMA user_version = 0", "which format"},
+                        {"PRAGMA user_version = -3", "which format"},
+        };
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                bench_close(*state);
+                bench_restore(*state, &whole);
+                bench_sql(*state, table[i].sql);
+                bench_refuses(*state, table[i].words);
+        }
+}
+
+/* Who knows the checksums can still put in what no record may be. */
+static void test_rows_that_are_no_records(void **state) {
+        static const char *const table[] = {
+                        "UPDATE groups SET class = 'teapot'",
+                        "UPDATE groups SET name = 'two' || char(10) || 'lines' WHERE name = 'GPUs'",
+                        "UPDATE groups SET description = 'cut' || char(0) || 'short'",
+                        "UPDATE rules SET id = replace(id, '-', '+')",
+                        "UPDATE intents SET kind = 'fancy'",
+                        "UPDATE meta SET next_age = 5",
+        };
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        Bench *b = *state;
+        char path[64];
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" STORE_FILE, b->fd);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                sqlite3 *db = NULL;
+
+                bench_close(b);
+                bench_restore(b, &whole);
+                assert_int_equal(sqlite3_open(path, &db), 0);
+                assert_int_equal(store_schema_prepare(db), 0);
+                assert_int_equal(sqlite3_exec(db, table[i], NULL, NULL, NULL), 0);
+                assert_int_equal(sqlite3_exec(db,
+                                              "UPDATE groups SET checksum = row_checksum(id, name, type, "
+                                              "description, class, enabled, binding, created, modified);"
+                                              "UPDATE rules SET checksum = row_checksum(age, id, group_id, "
+                                              "name, "
+                                              "node, filter, enabled, auto_created, created, modified);"
+                                              "UPDATE intents SET checksum = row_checksum(id, kind, data, "
+                                              "created);",
+                                              NULL, NULL, NULL),
+                                 0);
+                assert_int_equal(store_schema_seal(db), 0);
+                assert_int_equal(sqlite3_close(db), 0);
+                bench_refuses(b, "is damaged");
+        }
+}
+
+/* Copies that other tools make are good copies. */
+static void test_backups(void **state) {
+        _cleanup_free_ char *before = describe_now(*state), *after = NULL;
+        Bench *b = *state;
+        char sql[PATH_MAX];
+
+        (void)snprintf(sql, sizeof sql, "VACUUM INTO '%s/state/backup'", b->host->root);
+        bench_sql(b, sql);
+        bench_sql(b, "DROP TABLE rules");
+        bench_refuses(b, "is damaged");
+        assert_int_equal(renameat(b->fd, "backup", b->fd, STORE_FILE), 0);
+        after = describe_now(b);
+        assert_string_equal(before, after);
+
+        bench_sql(b, "PRAGMA journal_mode = DELETE");
+        free(after);
+        after = describe_now(b);
+        assert_string_equal(before, after);
+}
+
+/* --- what is no database at all --- */
+
+static void test_files_that_are_none(void **state) {
+        _cleanup_free_ char *noise = malloc(20000);
+        Bench *b = *state;
+
+        assert_non_null(noise);
+        memset(noise, 'x', 20000);
+        bench_write(b, STORE_FILE, "", 0);
+        bench_refuses(b, "it is empty");
+        bench_write(b, STORE_FILE, noise, 1);
+        bench_refuses(b, "is damaged");
+        bench_write(b, STORE_FILE, noise, 20000);
+        bench_refuses(b, "is damaged");
+
+        bench_write(b, STORE_FILE ".copy", noise, 20000);
+        assert_int_equal(unlinkat(b->fd, STORE_FILE, 0), 0);
+        assert_int_equal(symlinkat(STORE_FILE ".copy", b->fd, STORE_FILE), 0);
+        bench_refuses(b, "cannot be opened");
+        assert_int_equal(unlinkat(b->fd, STORE_FILE, 0), 0);
+        assert_int_equal(mkdirat(b->fd, STORE_FILE, 0700), 0);
+        bench_refuses(b, "Is a directory");
+        assert_int_equal(unlinkat(b->fd, STORE_FILE, AT_REMOVEDIR), 0);
+        assert_int_equal(mkfifoat(b->fd, STORE_FILE, 0600), 0);
+        bench_refuses(b, "cannot be opened");
+}
+
+static void test_what_stands_beside_it(void **state) {
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        Bench *b = *state;
+
+        bench_write(b, STORE_FILE "-journal", "hot", 3);
+        bench_refuses(b, "interrupted");
+        assert_int_equal(unlinkat(b->fd, STORE_FILE "-journal", 0), 0);
+
+        assert_int_equal(mkdirat(b->fd, STORE_WAL, 0700), 0);
+        bench_refuses(b, "Is a directory");
+        assert_int_equal(unlinkat(b->fd, STORE_WAL, AT_REMOVEDIR), 0);
+
+        /* Its changes would be played into whatever database comes next. */
+        bench_write(b, STORE_WAL, "some", 4);
+        assert_int_equal(unlinkat(b->fd, STORE_FILE, 0), 0);
+        bench_refuses(b, "it is missing");
+
+        bench_restore(b, &whole);
+        bench_write(b, STORE_WAL, "", 0);
+        bench_open(b);
+}
+
+static void test_no_permission(void **state) {
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        uid_t uid = geteuid();
+        Bench *b = *state;
+
+        /* Root may everything, so be somebody else meanwhile. */
+        assert_int_equal(uid == 0 ? fchownat(b->fd, STORE_FILE, 65534, (gid_t)-1, 0) : 0, 0);
+        assert_int_equal(fchmodat(b->fd, STORE_FILE, 0400, 0), 0);
+        assert_int_equal(fchmod(b->fd, 0755), 0);
+        assert_int_equal(uid == 0 ? seteuid(65534) : 0, 0);
+        bench_refuses(b, "Permission denied");
+        assert_int_equal(seteuid(uid), 0);
+
+        assert_int_equal(fchmodat(b->fd, STORE_FILE, 0600, 0), 0);
+        assert_int_equal(fchmod(b->fd, 0555), 0);
+        assert_int_equal(uid == 0 ? seteuid(65534) : 0, 0);
+        bench_refuses(b, "its directory cannot be written");
+        assert_int_equal(seteuid(uid), 0);
+
+        assert_int_equal(fchmod(b->fd, 0755), 0);
+        assert_int_equal(unlinkat(b->fd, STORE_FILE, 0), 0);
+        assert_int_equal(fchmod(b->fd, 0555), 0);
+        assert_int_equal(uid == 0 ? seteuid(65534) : 0, 0);
+        bench_refuses(b, "it cannot be made");
+        assert_int_equal(seteuid(uid), 0);
+
+        assert_int_equal(fchmod(b->fd, 0700), 0);
+        bench_restore(b, &whole);
+        bench_open(b);
+}
+
+/* --- versions --- */
+
+#define STEPS_MAX 4
+
+/* The program of the future: what there is, and these steps. */
+static StoreSchema future(StoreStep buffer[STEPS_MAX], const StoreStep *more, int n) {
+        assert_true(store_schema.version + n <= STEPS_MAX);
+        for (int i = 0; i < store_schema.version; i++)
+                buffer[i] = store_schema.steps[i];
+        for (int i = 0; i < n; i++)
+                buffer[store_schema.version + i] = more[i];
+        return (StoreSchema){.steps = buffer, .version = store_schema.version + n};
+}
+
+static void try_as(Bench *b, const StoreSchema *schema) {
+        bench_close(b);
+        assert_int_equal(store_open_as(b->event, b->fd, schema, &b->store, &b->contents), 0);
+}
+
+static void test_migration(void **state) {
+        static const StoreStep more[] = {
+                        {"ALTER TABLE groups ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';",
+                         "SELECT 'a group' FROM groups WHERE colour <> 'blue'"},
+                        {"CREATE TABLE claims (id TEXT PRIMARY KEY) STRICT; INSERT INTO claims VALUES "
+                         "('one');",
+                         "SELECT 'claims' WHERE (SELECT count(*) FROM claims) <> 1"},
+        };
+        _cleanup_free_ char *before = describe_now(*state), *after = NULL;
+        StoreStep buffer[STEPS_MAX];
+        Bench *b = *state;
+        StoreSchema schema;
+
+        for (int n = 1; n <= 2; n++) {
+                schema = future(buffer, more, n);
+                for (int i = 0; i < 2; i++) { /* migrates, then finds it as it must be */
+                        try_as(b, &schema);
+                        assert_null(store_read_only(b->store));
+                        free(after);
+                        after = bench_describe(&b->contents);
+                        assert_string_equal(after, before);
+                }
+                assert_int_equal(bench_commit(b, bench_change()), 0);
+        }
+        bench_refuses(b, "has format 3, written by version " PROJECT_VERSION);
+        bench_refuses(b, "knows format 1");
+
+        bench_sql(b, "ALTER TABLE meta DROP COLUMN written_by");
+        bench_refuses(b, "has format 3, written by a newer version");
+}
+
+/* One that fails in its third step leaves what the first two have done to nobody. */
+static void test_migration_that_fails(void **state) {
+        static const StoreStep fine = {"CREATE TABLE more (x INTEGER) STRICT;", "SELECT 1 WHERE 0"};
+        static const StoreStep wrong[] = {
+                        {"CREATE TABLE half (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);",
+                         "SELECT 1 WHERE 0"},
+                        {"UPDATE rules SET name = name || '!';",
+                         "SELECT 'rules' FROM rules WHERE name LIKE '%!'"},
+                        {"UPDATE groups SET class = 'teapot';", "SELECT 1 WHERE 0"},
+                        {"PRAGMA defer_foreign_keys = ON; UPDATE rules SET group_id = 'none';",
+                         "SELECT 1 WHERE 0"},
+        };
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        StoreStep buffer[STEPS_MAX];
+        Bench *b = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                StoreStep more[] = {fine, fine, wrong[i]};
+                StoreSchema schema = future(buffer, more, 3);
+
+                try_as(b, &schema);
+                if (!store_read_only(b->store))
+                        fail_msg("wrong step %zu was taken", i);
+                assert_int_equal(b->contents.n_groups, 0);
+                bench_close(b);
+                bench_is_untouched(b, &whole, wrong[i].sql);
+        }
+        bench_open(b);
+        assert_int_equal(b->contents.n_rules, 29);
+}
+
+/* With a full WAL below it. */
+static void test_newer_with_a_wal(void **state) {
+        _cleanup_free_ char *before = NULL, *after = NULL;
+        _cleanup_snapshot_ Snapshot crashed = {0};
+        Bench *b = *state;
+        sqlite3 *db = NULL;
+        char path[64];
+
+        make_wal(b, &before, &after);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" STORE_FILE, b->fd);
+        assert_int_equal(sqlite3_open(path, &db), 0);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 9", NULL, NULL, NULL), 0);
+        crashed = bench_snapshot(b);
+        assert_int_equal(sqlite3_close(db), 0);
+        bench_restore(b, &crashed);
+        assert_true(crashed.files[1].n > 0);
+        assert_true(crashed.files[2].n > 0); /* this one has a -shm, too */
+        bench_refuses(b, "has format 9");
+}
+
+#define with(setup, name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                        with(setup_filled, test_truncated),
+                        with(setup_filled, test_flipped),
+                        with(setup_filled, test_flipped_texts),
+                        with(setup_filled, test_a_damaged_wal),
+                        with(setup_filled, test_rows_that_somebody_changed),
+                        with(setup_filled, test_rows_that_are_no_records),
+                        with(setup_filled, test_backups),
+                        with(bench_setup_closed, test_files_that_are_none),
+                        with(setup_filled, test_what_stands_beside_it),
+                        with(setup_filled, test_no_permission),
+                        with(setup_filled, test_migration),
+                        with(setup_filled, test_migration_that_fails),
+                        with(setup_filled, test_newer_with_a_wal),
+        };
+
+        return cmocka_run_group_tests_name("store-damage", tests, NULL, NULL);
+}
