@@ -305,6 +305,47 @@ static void test_too_long_to_come_back(void **state _unused_) {
         assert_null(text);
 }
 
+/* Undoes the escapes of a manual page. */
+static void append_line(FILE *f, const char *line) {
+        for (; *line; line++)
+                if (startswith(line, "\\(aq")) {
+                        (void)fputc('\'', f);
+                        line += strlen("\\(aq") - 1;
+                } else if (!startswith(line, "\\-"))
+                        (void)fputc(*line, f);
+}
+
+/* The example is a document, and says what the page says that it does. */
+static void test_man_page(void **state _unused_) {
+        _cleanup_fclose_ FILE *page = fopen(MAN_PAGE, "re");
+        _cleanup_free_ char *text = NULL;
+        bool is_example = false;
+        char line[512];
+        size_t size;
+        Document d;
+        FILE *f;
+
+        assert_non_null(page);
+        f = open_memstream(&text, &size);
+        assert_non_null(f);
+        while (fgets(line, sizeof line, page)) {
+                is_example = (is_example || streq(line, "{\n")) && !streq(line, ".EE\n");
+                if (is_example)
+                        append_line(f, line);
+        }
+        assert_int_equal(fclose(f), 0);
+
+        d = parse(text);
+        assert_int_equal(d.n_groups, 2);
+        assert_int_equal(d.groups[0].group.binding, GROUP_BINDING_PERSISTENT);
+        assert_int_equal(d.groups[0].n_rules, 2);
+        assert_true(d.groups[0].rules[0].auto_created);
+        assert_string_equal(d.groups[0].rules[0].filter, "address eq '0000:01:00.0'");
+        assert_false(d.groups[0].rules[1].auto_created);
+        assert_int_equal(d.groups[1].n_rules, 0);
+        document_clear(&d);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_defaults),
@@ -314,6 +355,7 @@ int main(void) {
                         cmocka_unit_test(test_limits),
                         cmocka_unit_test(test_what_would_eat_memory),
                         cmocka_unit_test(test_too_long_to_come_back),
+                        cmocka_unit_test(test_man_page),
         };
 
         return cmocka_run_group_tests_name("document", tests, NULL, NULL);
