@@ -154,8 +154,8 @@ def may_send(bus, uid, owner, name, interface):
 
 
 STANDARD = ["org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Peer"]
-PUBLIC = [f"{NAME}.Manager", f"{NAME}.Device", "org.freedesktop.DBus.ObjectManager",
-          "org.freedesktop.DBus.Properties"] + STANDARD
+PUBLIC = [f"{NAME}.{interface}" for interface in ("Manager", "Device", "Group", "Rule")] + [
+    "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"] + STANDARD
 
 
 def expectations():
