@@ -432,6 +432,8 @@ int manager_start(Manager *m, int uevent_fd) {
         grants_read(m);
         manager_read_moves(m);
         m->scanned = true;
+        for (size_t i = 0; i < m->devices.n; i++)
+                order_book_match(m, m->devices.devices[i]);
 
         r = watch_host(m);
         if (r < 0) {
