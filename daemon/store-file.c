@@ -18,6 +18,7 @@ typedef struct Opening {
         const StoreSchema *schema;
         Failure *failure;
         char path[512]; /* of the file, for sentences */
+        int64_t size, wal_size;
         bool had_wal;
 } Opening;
 
@@ -107,11 +108,11 @@ static int look_at(const Opening *o, const char *name, int64_t *ret_size) {
  * begun to write. 1: there is a database, 0: there is none. It is not opened here: closing it again would drop the
  * locks of whoever has it open in this process. */
 static int survey(Opening *o) {
-        int64_t size, wal_size, journal_size;
         int exists, wal, journal;
+        int64_t journal_size;
 
-        exists = look_at(o, STORE_FILE, &size);
-        wal = look_at(o, STORE_FILE "-wal", &wal_size);
+        exists = look_at(o, STORE_FILE, &o->size);
+        wal = look_at(o, STORE_FILE "-wal", &o->wal_size);
         journal = look_at(o, STORE_FILE "-journal", &journal_size);
         if (exists < 0)
                 return hindered(o, "it cannot be opened", exists);
@@ -122,13 +123,13 @@ static int survey(Opening *o) {
         if (journal_size > 0)
                 return damaged(o, STORE_FILE
                                "-journal is beside it, so another program was interrupted writing it");
-        if (!exists && wal_size > 0)
+        if (!exists && o->wal_size > 0)
                 return damaged(o, "it is missing, but its " STORE_FILE "-wal is there");
         if (!exists)
                 return 0;
-        if (size == 0)
+        if (o->size == 0)
                 return damaged(o, "it is empty");
-        if (size > SIZE_MAX_BYTES)
+        if (o->size > SIZE_MAX_BYTES)
                 return damaged(o, "it is larger than it can be");
         if (faccessat(o->directory_fd, STORE_FILE, R_OK | W_OK, AT_EACCESS) < 0)
                 return hindered(o, "it cannot be written", -errno);
@@ -212,12 +213,17 @@ static int refuse_newer(Opening *o, sqlite3 *db, int version) {
 
 /* Returns the version of what is there. */
 static int identify(Opening *o, sqlite3 *db) {
-        int64_t id, version;
+        int64_t id, version, pages, page_size;
         int r;
 
         if ((r = store_db_number(db, "PRAGMA application_id", &id)) < 0 ||
-            (r = store_db_number(db, "PRAGMA user_version", &version)) < 0)
+            (r = store_db_number(db, "PRAGMA user_version", &version)) < 0 ||
+            (r = store_db_number(db, "PRAGMA page_count", &pages)) < 0 ||
+            (r = store_db_number(db, "PRAGMA page_size", &page_size)) < 0)
                 return refused(o, db, r);
+        /* SQLite takes what is missing of the last page for zeros. While there is a WAL it may stand only there. */
+        if (o->size > 0 && o->wal_size == 0 && o->size < pages * page_size)
+                return damaged(o, "its end is cut off");
         if (id != STORE_APPLICATION_ID)
                 return damaged(o, "it is a database of another program");
         if (version < 1)
