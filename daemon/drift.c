@@ -151,9 +151,8 @@ int drift_compute(const DeviceTable *t, const Grant *grants, size_t n, DriftRepo
         for (size_t i = 0; i < t->n && r >= 0; i++) {
                 const Device *d = t->devices[i];
 
-                if (d->taken || d->refusal)
-                        r = add(&report, d->taken ? DRIFT_TAKEN : DRIFT_REFUSED, d->address,
-                                strempty(d->attention));
+                if ((d->taken || d->refusal) && d->attention)
+                        r = add(&report, d->taken ? DRIFT_TAKEN : DRIFT_REFUSED, d->address, d->attention);
         }
         if (r < 0) {
                 drift_report_clear(&report);

@@ -158,6 +158,10 @@ static void describe(const Call *c, CallDetails *ret) {
         call_details_add(ret, "group", data->request.group_name);
         call_details_add(ret, "device",
                          iommu_set_format(&data->request.devices, ret->text, sizeof ret->text));
+        call_details_add(
+                        ret, "polkit.message",
+                        "Authentication is required to put PCI device $(device) into the group $(group) for "
+                        "virtual machines");
 }
 
 static void answer(Transaction *t) {

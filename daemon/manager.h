@@ -113,18 +113,4 @@ void manager_read_moves(Manager *m);
 void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
 void manager_apply_move(Manager *m, Device *d);
 
-void manager_read_moves(Manager *m);
-void manager_apply_moves(Manager *m); /* tells the devices what the journal says */
-void manager_apply_move(Manager *m, Device *d);
-
-/* Its rules may be others: something changed that filters ask about. */
-void order_book_match(Manager *m, Device *d);
-
-/* A new id, and the time. -errno: no randomness. */
-int manager_stamp(const Manager *m, OrderStamp *ret);
-uint64_t order_book_next_age(Manager *m);
-
-/* The store may have become read-only. */
-void order_book_note_store(Manager *m);
-
 uint64_t manager_now(const Manager *m);

@@ -10,7 +10,8 @@ typedef struct Order Order;
 
 /* One row a method: how it is planned, and what it answers. */
 typedef struct OrderVerb {
-        const char *word; /* for polkit's rules */
+        const char *word, *about; /* for polkit's rules: the verb, and the key of the object's name */
+        const char *message;      /* what a prompt says */
         edit_plan_t plan;
         int (*answer)(const Order *o, sd_bus_message *reply);
 } OrderVerb;
@@ -139,13 +140,29 @@ static int answer_count(const Order *o, sd_bus_message *reply) {
         return sd_bus_message_append_basic(reply, 'u', &o->n_changed);
 }
 
-static const OrderVerb create_group = {"CreateGroup", plan_create_group, answer_group},
-                       create_rule = {"CreateRule", plan_create_rule, answer_rule},
-                       update_group = {"UpdateGroup", plan_update_group, answer_nothing},
-                       update_rule = {"UpdateRule", plan_update_rule, answer_nothing},
-                       delete_group = {"DeleteGroup", plan_delete_group, answer_nothing},
-                       delete_rule = {"DeleteRule", plan_delete_rule, answer_nothing},
-                       import = {"Import", plan_import, answer_count};
+#define MESSAGE(what) "Authentication is required to " what " for virtual machines"
+
+static const OrderVerb create_group = {"CreateGroup", "group",
+                                       MESSAGE("make the group $(group) of PCI devices"), plan_create_group,
+                                       answer_group},
+                       create_rule = {"CreateRule", "group",
+                                      MESSAGE("add a rule to the group $(group) of PCI devices"),
+                                      plan_create_rule, answer_rule},
+                       update_group = {"UpdateGroup", "group",
+                                       MESSAGE("change the group $(group) of PCI devices"),
+                                       plan_update_group, answer_nothing},
+                       update_rule = {"UpdateRule", "rule",
+                                      MESSAGE("change the rule $(rule) that chooses PCI devices"),
+                                      plan_update_rule, answer_nothing},
+                       delete_group = {"DeleteGroup", "group",
+                                       MESSAGE("delete the group $(group) of PCI devices"),
+                                       plan_delete_group, answer_nothing},
+                       delete_rule = {"DeleteRule", "rule",
+                                      MESSAGE("delete the rule $(rule) that chooses PCI devices"),
+                                      plan_delete_rule, answer_nothing},
+                       import = {"Import", "group",
+                                 MESSAGE("import groups and rules that choose PCI devices"), plan_import,
+                                 answer_count};
 
 /* As it will be planned when its turn comes: who asks for what cannot be is told so before a prompt. */
 static int check(Call *c, Failure *f) {
@@ -168,7 +185,8 @@ static void describe(const Call *c, CallDetails *ret) {
         const Order *o = c->data;
 
         call_details_add(ret, "verb", o->verb->word);
-        call_details_add(ret, "group", o->what);
+        call_details_add(ret, o->verb->about, o->what);
+        call_details_add(ret, "polkit.message", o->verb->message);
 }
 
 static void on_edited(const Failure *failure, void *userdata) {

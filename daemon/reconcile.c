@@ -88,7 +88,7 @@ void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
 
 /* What is true of the members that move, put together. */
 typedef struct SetView {
-        bool all_bound, all_marked, any_marked, busy, taken, spared;
+        bool all_bound, all_marked, any_marked, busy, taken, spared, needed;
 } SetView;
 
 bool reconcile_is_spared(const Device *d) {
@@ -113,6 +113,7 @@ static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
                          s->covered(device_address(p), s->userdata);
                 v.taken = v.taken || p->taken;
                 v.spared = v.spared && reconcile_is_spared(p);
+                v.needed = v.needed || (p->critical & ~p->consent) != 0;
         }
 
         *ret = v;
@@ -126,8 +127,9 @@ static int choose(const OrderState *s, const Device *d) {
         if (device_is_bridge(d) || d->facts.set.number == DEVICE_NO_IOMMU_SET || !look_at_set(s, d, &v) ||
             v.busy)
                 return 0;
-        /* What the host comes to use while all is off must not be taken from it at the next start: no mark stays. */
-        if (s->disabled && v.any_marked && !v.all_bound && d->granted)
+        /* What the host uses by now, or comes to use while all is off, must not be taken from it at the next start,
+         * before anybody can look: no mark stays. */
+        if ((s->disabled || v.needed) && v.any_marked && !v.all_bound && d->granted)
                 return -1;
         if (!wanted_by(s->devices, d))
                 return v.any_marked && d->granted ? -1 : 0;

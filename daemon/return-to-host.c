@@ -69,6 +69,8 @@ static void describe(const Call *c, CallDetails *ret) {
 
         call_details_add(ret, "verb", "ReturnToHost");
         call_details_add(ret, "device", iommu_set_format(&data->named, ret->text, sizeof ret->text));
+        call_details_add(ret, "polkit.message",
+                         "Authentication is required to return PCI device $(device) to this host");
 }
 
 static void on_removed(const Failure *failure, void *userdata) {

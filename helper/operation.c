@@ -167,7 +167,8 @@ static void ask(Operation *o, const WorkerResult *result) {
         const char *details[] = {
                         "device",    result->prompt.device,    "model",   result->prompt.model,
                         "driver",    result->prompt.driver,    "consent", result->prompt.consent,
-                        "iommu-set", result->prompt.iommu_set, NULL,
+                        "iommu-set", result->prompt.iommu_set, NULL,      NULL,
+                        NULL,
         };
         PolkitQuestion question = {
                         .subject = o->subject,
@@ -178,6 +179,12 @@ static void ask(Operation *o, const WorkerResult *result) {
                         .refuse_uid = o->all->authoriser.daemon_uid,
         };
         int r;
+
+        /* The action's own message is about devices that can be looked at. */
+        if (o->verb->message) {
+                details[10] = "polkit.message";
+                details[11] = o->verb->message;
+        }
 
         /* The consent asked for is for what is critical now, not for a list that somebody made long ago. */
         o->request.consent &= result->critical;

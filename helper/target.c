@@ -280,7 +280,7 @@ static int check_grant(Target *t, Member *m) {
                                 &t->result->failure, FAILURE_NOT_GRANTED,
                                 "The grant of device %s, /%s, is damaged or not root's alone; remove it and "
                                 "Grant again.",
-                                address, path);
+                                address, grant_path(false, &m->identity.address, path));
 
         if (m->grant.identity.slot[0])
                 pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);

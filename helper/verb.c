@@ -13,9 +13,14 @@ static const Verb verbs[] = {
                 {"Revoke", "asbs", "", MOVE_VERB_INVALID, request_revoke, false, request_prepare_revoke,
                  POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
                 {"GrantIds", "ass", "", MOVE_VERB_INVALID, request_grant_ids, true,
-                 request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT},
+                 request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
+                 "Authentication is required to let ALL PCI devices with the ids $(device) ($(model)), now "
+                 "and "
+                 "later, leave this host for virtual machines"},
                 {"RevokeIds", "ass", "", MOVE_VERB_INVALID, request_revoke_ids, true,
-                 request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
+                 request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
+                 "Authentication is required to take back the consent that all PCI devices with the ids "
+                 "$(device) ($(model)) may leave this host"},
                 {"Bind", "sb", "", MOVE_BIND, request_move, .of_ids = false},
                 {"Release", "s", "", MOVE_RELEASE, request_move, .of_ids = false},
                 {"Recover", "s", "", MOVE_RELEASE, request_recover, .of_ids = false},

@@ -18,6 +18,7 @@ typedef struct Verb {
         worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
         const char *action;          /* polkit action of the prompt */
         const char *action_critical; /* the stronger one, when critical reasons are overridden */
+        const char *message; /* of the prompt, in place of the action's; polkit fills in the details */
 } Verb;
 
 /* NULL: no such verb. */
