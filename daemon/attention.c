@@ -35,7 +35,7 @@ static void say_waiting(const Manager *m, const Device *d, const Group *g, char 
                 (void)snprintf(buf, size, DEVICE_DISABLED_SENTENCE, d->address);
         else if (d->refusal)
                 (void)snprintf(buf, size, "%s", d->refusal);
-        else if (d->state == DEVICE_HOST && !reconcile_is_spared(d) && d->critical_known)
+        else if (d->state == DEVICE_HOST && !device_is_spared(d) && d->critical_known)
                 (void)snprintf(buf, size, "%s", strempty(d->reason));
         else if (d->state == DEVICE_HOST)
                 (void)snprintf(buf, size,
@@ -51,6 +51,9 @@ uint32_t attention_to_device(Manager *m, Device *d) {
         if (d->state != DEVICE_MOVING && d->state != DEVICE_STUCK &&
             !transactions_cover(m, device_address(d))) {
                 g = d->granted ? wanted_by(&m->devices, d) : NULL;
+                if (g ? d->state == DEVICE_POOL && streq(d->persistent, m->boot_id) : !d->persistent[0])
+                        (void)device_set_text(&d->refusal,
+                                              ""); /* the order is gone, or carried out after all */
                 if (registry_needs_approval(d))
                         say_unapproved(m, d, text, sizeof text);
                 else if (g && d->state == DEVICE_HOST)

@@ -23,10 +23,10 @@ static bool may_have_a_standing(HelperVerb verb, const Device *d) {
 }
 
 /* It would be bound again at once. */
-static int refuse_ordered(const Device *d, Failure *f) {
-        const Group *g = wanted_by(d->table, d);
+static int refuse_ordered(const Manager *m, const Device *d, Failure *f) {
+        const Group *g = wanted_by(&m->devices, d);
 
-        if (!g)
+        if (!g || m->platform.disabled)
                 return 0;
         return failure_set(f, FAILURE_ORDERED,
                            "Device %s must stay on vfio-pci: the group \"%.200s\" binds its devices "
@@ -61,7 +61,7 @@ static int check(Call *c, Failure *f) {
                                    "host; call "
                                    "Grant for it first, Check tells more.",
                                    address);
-        return data->verb == HELPER_RELEASE ? refuse_ordered(d, f) : 0;
+        return data->verb == HELPER_RELEASE ? refuse_ordered(c->manager, d, f) : 0;
 }
 
 static void describe(const Call *c, CallDetails *ret) {

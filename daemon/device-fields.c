@@ -38,6 +38,7 @@ void device_fields_fill(const Device *d, DeviceFields *ret) {
         const DeviceFacts *f = &d->facts;
         const PciIdentity *i = &f->identity;
         const char *physical_function = "";
+        bool at_host = device_is_driven(d);
 
         static_assert(TEXT_MAX <= ELEMENTSOF(ret->text), "no room for all texts");
         static_assert(sizeof ret->text[0] >= PCI_ADDRESS_SIZE, "no room for an address");
@@ -61,8 +62,11 @@ void device_fields_fill(const Device *d, DeviceFields *ret) {
         v[FILTER_SUBSYSTEM_HEX] = text_of(
                         put_ids(ret->text[TEXT_SUBSYSTEM_IDS], i->subsystem_vendor, i->subsystem_device));
         v[FILTER_PHYSICAL_SLOT] = text_of(i->slot);
-        v[FILTER_DRIVER] = text_of(f->driver);
-        v[FILTER_MODULE] = text_of(f->module);
+        /* Of the host: a rule that asks for a driver must not let go of what vfio-pci has because of it. */
+        v[FILTER_DRIVER] = text_of(at_host ? f->driver : d->host_driver);
+        v[FILTER_MODULE] = text_of(at_host             ? f->module
+                                   : d->host_module[0] ? d->host_module
+                                                       : d->host_driver);
         v[FILTER_NUMA] = number_of(f->numa_node >= 0, (uint64_t)f->numa_node);
         v[FILTER_IOMMU_GROUP] = number_of(f->set.number != DEVICE_NO_IOMMU_SET, f->set.number);
         v[FILTER_SERIAL] = text_of(d->serial);

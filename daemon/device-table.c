@@ -274,7 +274,9 @@ uint32_t device_table_derive(const DeviceTable *t, Device *d, bool disabled) {
         assert(t);
         assert(d);
 
-        at_host = d->facts.driver[0] && !streq(d->facts.driver, VFIO_DRIVER);
+        at_host = device_is_driven(d);
+        if (at_host)
+                (void)memcpy(d->host_module, d->facts.module, sizeof d->host_module);
         mask = derive_text(d->host_driver, sizeof d->host_driver,
                            at_host ? d->facts.driver : d->grant_driver, DEVICE_PROPERTY_HOST_DRIVER);
         mask |= derive_text(d->serial, sizeof d->serial,

@@ -103,6 +103,7 @@ typedef struct Device {
 
         /* What became of the orders for it: kept by reconcile.c and attention.c. */
         bool was_pool, taken; /* somebody else took it from vfio-pci */
+        bool order_bound;     /* what the last order did that was carried out */
         unsigned order_failures;
         uint64_t order_tried;
         char *refusal; /* NULL, or what the helper said to the last try */
@@ -113,6 +114,7 @@ typedef struct Device {
         int eligible;
         char *reason;
         char host_driver[PCI_DRIVER_SIZE], serial[PCI_SERIAL_SIZE];
+        char host_module[PCI_DRIVER_SIZE]; /* as last seen at the host; "" until then */
 
         /* The rules that match it, oldest first; the first decides its group. Kept by registry.c. */
         struct Rule **rules;
@@ -138,6 +140,16 @@ bool device_set_text(char **text, const char *value);
 
 static inline const PciAddress *device_address(const Device *d) {
         return &d->facts.identity.address;
+}
+
+/* May the host spare it, as far as is known? Its critical reasons are consented to. */
+static inline bool device_is_spared(const Device *d) {
+        return d->critical_known && d->critical_error == 0 && (d->critical & ~d->consent) == 0;
+}
+
+/* A driver of the host's has it. */
+static inline bool device_is_driven(const Device *d) {
+        return d->facts.driver[0] && !streq(d->facts.driver, VFIO_DRIVER);
 }
 
 static inline bool device_is_bridge(const Device *d) {

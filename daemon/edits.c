@@ -2,6 +2,7 @@
 #include "order-book.h"
 #include "edits.h"
 #include "log.h"
+#include "reconcile.h"
 
 /* From so many on one matching of all devices is faster than one for each rule. */
 #define MANY_RULES 8U
@@ -126,7 +127,9 @@ static void apply(Edit *e) {
                 log_error("What was stored could not be applied (%s); starting anew.", strerror(-r));
                 (void)sd_event_exit(m->event, r);
         }
-        changes_touch(&m->changes); /* what devices wait for may have changed */
+        for (size_t i = 0; i < m->devices.n; i++)
+                reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
+        changes_touch(&m->changes);                           /* what devices wait for may have changed */
         manager_flush(m);
 }
 

@@ -13,6 +13,7 @@ void grant_files_clear(GrantFiles *f) {
         assert(f);
 
         free(f->grants);
+        free(f->damaged);
         free(f->ids);
         *f = (GrantFiles){0};
 }
@@ -37,13 +38,26 @@ static bool has(const GrantFiles *f, const PciAddress *a) {
         return false;
 }
 
+static int take_damaged(GrantFiles *f, const PciAddress *a) {
+        if (f->n_damaged >= GRANT_FILES_MAX)
+                return 0;
+        if (grow((void **)&f->damaged, f->n_damaged, sizeof *f->damaged) < 0)
+                return -ENOMEM;
+
+        f->damaged[f->n_damaged++] = *a;
+        return 0;
+}
+
 static int take_grant(Reading *r, const PciAddress *a) {
         GrantFiles *f = &r->found;
         Grant g;
+        int k;
 
-        if (f->n_grants >= GRANT_FILES_MAX || (!r->pending && has(f, a)) ||
-            grant_read_from(r->root, r->pending, a, r->root_uid, &g) < 0)
+        if (f->n_grants >= GRANT_FILES_MAX || (!r->pending && has(f, a)))
                 return 0;
+        k = grant_read_from(r->root, r->pending, a, r->root_uid, &g);
+        if (k < 0)
+                return k == -ENOENT ? 0 : take_damaged(f, a);
         if (grow((void **)&f->grants, f->n_grants, sizeof *f->grants) < 0)
                 return -ENOMEM;
 
@@ -115,6 +129,19 @@ int grant_files_read(int root, uid_t root_uid, GrantFiles *ret) {
                 qsort(r.found.grants, r.found.n_grants, sizeof *r.found.grants, compare_grants);
         *ret = r.found;
         return 0;
+}
+
+const Grant *grant_files_find(const GrantFiles *f, const PciAddress *a) {
+        const Grant key = {.identity.address = *a};
+
+        return f->n_grants > 0 ? bsearch(&key, f->grants, f->n_grants, sizeof key, compare_grants) : NULL;
+}
+
+bool grant_files_has(const GrantFiles *f, const PciAddress *a) {
+        for (size_t i = 0; i < f->n_damaged; i++)
+                if (pci_address_compare(&f->damaged[i], a) == 0)
+                        return true;
+        return !!grant_files_find(f, a);
 }
 
 bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) {

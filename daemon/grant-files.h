@@ -11,6 +11,8 @@
 typedef struct GrantFiles {
         Grant *grants; /* one an address: the pending or else the kept one; owned */
         size_t n_grants;
+        PciAddress *damaged; /* files that cannot be read as grants; owned */
+        size_t n_damaged;
         IdSelector *ids; /* sorted by their text; owned */
         size_t n_ids;
 } GrantFiles;
@@ -19,5 +21,9 @@ void grant_files_clear(GrantFiles *f);
 
 /* Damaged files, and those that are not root's alone, are left out. A directory that is not there holds none. */
 int grant_files_read(int root, uid_t root_uid, GrantFiles *ret);
+
+/* The grant of an address, NULL when none can be read; and is there a file at all, damaged perhaps? */
+const Grant *grant_files_find(const GrantFiles *f, const PciAddress *a) _pure_;
+bool grant_files_has(const GrantFiles *f, const PciAddress *a) _pure_;
 
 bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) _pure_; /* by its ids */

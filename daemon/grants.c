@@ -33,7 +33,7 @@ static bool is_approved_by_ids(const Manager *m, const Device *d) {
  * missing when it binds. */
 static bool covers_by_ids(const Manager *m, const Device *d) {
         const Device *p;
-        Grant g;
+        const Grant *g;
 
         if (!is_approved_by_ids(m, d))
                 return false;
@@ -43,7 +43,8 @@ static bool covers_by_ids(const Manager *m, const Device *d) {
                         return false;
                 if (p == d || device_is_bridge(p) || is_approved_by_ids(m, p))
                         continue;
-                if (grant_read(m->root, device_address(p), m->root_uid, &g) < 0 || !is_for(&g, p))
+                g = grant_files_find(&m->grants, device_address(p));
+                if (!g || !is_for(g, p))
                         return false;
         }
         return true;
@@ -58,33 +59,36 @@ static void set_granted(Manager *m, Device *d, bool granted) {
         reconcile_order_nudge(d);
 }
 
-/* For show: the helper checks the grant itself, against more than we may read. */
-void grants_read_device(Manager *m, Device *d) {
-        bool same = false, own = false;
-        Grant g = {0};
-        int r;
+/* For show: the helper checks the grant itself, against more than we may read. g: NULL when there is none that can be
+ * read. */
+static void take_grant(Manager *m, Device *d, const Grant *g, bool has_file) {
+        bool same = g && is_for(g, d), own = same && covers_set(m, g, &d->facts.set);
 
-        r = grant_read(m->root, device_address(d), m->root_uid, &g);
-        if (r >= 0) {
-                same = is_for(&g, d);
-                own = same && covers_set(m, &g, &d->facts.set);
-        } else if (r != -ENOENT)
-                log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
-
-        d->has_grant = r != -ENOENT;
-        d->grant_pending = r >= 0 && g.pending;
-        d->granted_by_ids = (r < 0 || !own || g.ids[0]) && !device_is_bridge(d) && covers_by_ids(m, d);
-        d->consent = same ? g.consent : 0;
-        (void)memcpy(d->persistent, same ? g.persistent : "\0", same ? sizeof d->persistent : 1);
-        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", same ? g.host_driver : "");
-        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", same ? g.identity.serial : "");
+        d->has_grant = has_file;
+        d->grant_pending = g && g->pending;
+        d->granted_by_ids = (!own || g->ids[0]) && !device_is_bridge(d) && covers_by_ids(m, d);
+        d->consent = same ? g->consent : 0;
+        (void)snprintf(d->persistent, sizeof d->persistent, "%s", same ? g->persistent : "");
+        (void)snprintf(d->grant_driver, sizeof d->grant_driver, "%s", same ? g->host_driver : "");
+        (void)snprintf(d->grant_serial, sizeof d->grant_serial, "%s", same ? g->identity.serial : "");
         if (!d->has_grant)
                 d->taken = d->was_pool = false;
         set_granted(m, d, own || d->granted_by_ids);
         changes_touch_device(&m->changes, d);
 }
 
+void grants_read_device(Manager *m, Device *d) {
+        Grant g;
+        int r;
+
+        r = grant_read(m->root, device_address(d), m->root_uid, &g);
+        if (r < 0 && r != -ENOENT)
+                log_debug("The grant of %s does not count: %s.", d->address, strerror(-r));
+        take_grant(m, d, r >= 0 ? &g : NULL, r != -ENOENT);
+}
+
 void grants_read(Manager *m) {
+        const PciAddress *a;
         GrantFiles files;
         int r;
 
@@ -101,6 +105,10 @@ void grants_read(Manager *m) {
         grant_files_clear(&m->grants);
         m->grants = files;
 
-        for (size_t i = 0; i < m->devices.n; i++)
-                grants_read_device(m, m->devices.devices[i]);
+        /* From what was just read: two files a device would be many on a large host. */
+        for (size_t i = 0; i < m->devices.n; i++) {
+                a = device_address(m->devices.devices[i]);
+                take_grant(m, m->devices.devices[i], grant_files_find(&m->grants, a),
+                           grant_files_has(&m->grants, a));
+        }
 }

@@ -291,6 +291,8 @@ static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *us
                         hotplug_take_verdict(m, d, &verdicts[i]);
         }
         become_ready(m);
+        manager_flush(m);
+        steward_run(m); /* what the host can spare now may be wanted */
 }
 
 static int add_sources(Manager *m) {
@@ -372,16 +374,17 @@ Manager *manager_free(Manager *m) {
         transactions_free_all(m);
         calls_free_all(m);
         operation_free_all(m);
+        steward_free_all(m);
         helper_client_free(m->helper);
         host_watch_free(m->host_watch);
         root_files_free(m->root_files);
         uevents_free(m->uevents);
         pci_names_free(m->names);
+        order_book_close(m); /* it may still mark changes */
         sd_event_source_disable_unref(m->flush);
         sd_event_source_disable_unref(m->again);
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->edit_next);
-        order_book_close(m);
         attention_clear(m);
         grant_files_clear(&m->grants);
         device_table_clear(&m->devices);

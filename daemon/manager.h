@@ -24,6 +24,7 @@
 typedef struct Manager Manager;
 typedef struct Call Call;
 typedef struct Edit Edit;
+typedef struct Errand Errand;
 typedef struct Operation Operation;
 typedef struct Transaction Transaction;
 
@@ -81,6 +82,7 @@ struct Manager {
         Call *calls; /* calls.c */
         size_t n_calls;
         Operation *operations; /* operation.c */
+        Errand *errands;       /* steward.c */
         Edit *edits;           /* edits.c, the next first */
         size_t n_edits;
         Transaction *transactions; /* transaction.c */

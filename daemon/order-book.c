@@ -58,7 +58,6 @@ static void on_regrouped(Device *d, void *userdata) {
         Manager *m = userdata;
 
         changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GROUPS);
-        d->order_failures = 0; /* another order, another try */
 }
 
 static int take_groups(Manager *m, StoreContents *c) {

@@ -6,6 +6,7 @@
 #include "preview.h"
 
 #define SLICE_USEC 1000U
+#define OVERLAPS_MAX 1000U /* shown; one may preview a filter that matches all */
 
 typedef struct Preview {
         Filter *filter;
@@ -26,13 +27,14 @@ static void preview_free(void *data) {
 }
 
 static int append_overlaps(sd_bus_message *reply, const Preview *p, const DeviceTable *t) {
+        unsigned n = 0;
         const Device *d;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "(oo)");
         for (size_t i = 0; i < p->n_found; i++) {
                 d = device_table_find(t, &p->found[i]);
-                for (size_t k = 0; d && k < d->n_rules && r >= 0; k++)
+                for (size_t k = 0; d && k < d->n_rules && r >= 0 && n < OVERLAPS_MAX; k++, n++)
                         r = sd_bus_message_append(reply, "(oo)", d->path, d->rules[k]->path);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);

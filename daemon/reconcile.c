@@ -3,7 +3,8 @@
 
 #define BACKOFF_FIRST_USEC (1000ULL * 1000)
 #define BACKOFF_DOUBLINGS_MAX 6U /* about a minute */
-#define ORDER_DOUBLINGS_MAX 9U   /* about eight: nothing is half-way, and news do not wait for it */
+#define FLIP_USEC (600ULL * 1000 * 1000)
+#define ORDER_DOUBLINGS_MAX 9U /* about eight: nothing is half-way, and news do not wait for it */
 
 /* Bridges never move, so one that is found was put where a member had been. */
 static const Device *find_member(const ReconcileState *s, const MoveEntry *e) {
@@ -28,6 +29,14 @@ static bool has_operation(const ReconcileState *s, const MoveEntry *e) {
         return false;
 }
 
+/* A transaction has the helper work on it: its journal entry is no remnant. */
+static bool is_covered(const ReconcileState *s, const MoveEntry *e) {
+        for (size_t i = 0; s->covered && i < e->move.set.n_members; i++)
+                if (s->covered(&e->move.set.members[i], s->userdata))
+                        return true;
+        return false;
+}
+
 static uint64_t due(unsigned failures, uint64_t tried, unsigned doublings_max) {
         unsigned doublings;
 
@@ -47,7 +56,7 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
 
         for (size_t i = 0; i < s->moves->n; i++) {
                 e = &s->moves->entries[i];
-                if (!e->wanted || e->busy || has_operation(s, e))
+                if (!e->wanted || e->busy || has_operation(s, e) || is_covered(s, e))
                         continue;
                 d = find_member(s, e);
                 if (!d) /* all are gone, and their overrides with them */
@@ -91,10 +100,6 @@ typedef struct SetView {
         bool all_bound, all_marked, any_marked, busy, taken, spared, needed;
 } SetView;
 
-bool reconcile_is_spared(const Device *d) {
-        return d->critical_known && d->critical_error == 0 && (d->critical & ~d->consent) == 0;
-}
-
 /* False: another member speaks for this set. */
 static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
         SetView v = {.all_bound = true, .all_marked = true, .spared = true};
@@ -112,7 +117,7 @@ static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
                 v.busy = v.busy || p->operating || p->journalled || p->stuck ||
                          s->covered(device_address(p), s->userdata);
                 v.taken = v.taken || p->taken;
-                v.spared = v.spared && reconcile_is_spared(p);
+                v.spared = v.spared && device_is_spared(p);
                 v.needed = v.needed || (p->critical & ~p->consent) != 0;
         }
 
@@ -165,13 +170,20 @@ OrderStep reconcile_next_order(const OrderState *s, size_t *at) {
         return step;
 }
 
-void reconcile_order_tried(const DeviceTable *t, Device *d, const Failure *failure, uint64_t now) {
+void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure,
+                           uint64_t now) {
+        bool flips;
         Device *p;
 
         assert(d);
 
+        /* To and fro is a failure, too: two orders that contradict each other must not spin. */
+        flips = !failure && d->order_bound == !bind && d->order_tried > 0 &&
+                now - d->order_tried < FLIP_USEC;
+        d->order_failures = failure || flips ? d->order_failures + 1 : 0;
         d->order_tried = now;
-        d->order_failures = failure ? d->order_failures + 1 : 0;
+        if (!failure)
+                d->order_bound = bind;
         for (size_t i = 0; i < d->facts.set.n_members; i++) {
                 p = device_table_find(t, &d->facts.set.members[i]);
                 if (p)

@@ -22,6 +22,8 @@ typedef struct ReconcileState {
         const MoveTable *moves;
         const DeviceTable *devices;
         uint64_t now;
+        bool (*covered)(const PciAddress *a, void *userdata); /* a transaction is under way; or NULL */
+        void *userdata;
 } ReconcileState;
 
 typedef struct ReconcileStep {
@@ -57,13 +59,10 @@ typedef struct OrderStep {
 OrderStep reconcile_next_order(const OrderState *s, size_t *at);
 
 /* Tells how the call for a set ended: FAILURE_NONE well. Members keep the sentence. */
-void reconcile_order_tried(const DeviceTable *t, Device *d, const Failure *failure, uint64_t now);
+void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure, uint64_t now);
 
 /* Something happened to it: a try may end differently now. */
 void reconcile_order_nudge(Device *d);
-
-/* May the host spare it, as far as we know? Its critical reasons are consented to. */
-bool reconcile_is_spared(const Device *d);
 
 /* Tells that the call could not even be made: no event will say when it can, so the time must. */
 void reconcile_not_tried(MoveEntry *e, uint64_t now);

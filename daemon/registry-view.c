@@ -133,7 +133,9 @@ bool registry_next_overlap(const Rule *rule, size_t *at, Device **ret_device, Ru
 }
 
 static bool is_available(const Device *d) {
-        return d->granted && (d->state == DEVICE_POOL || (d->state == DEVICE_HOST && d->eligible));
+        return d->granted &&
+               (d->state == DEVICE_POOL ||
+                (d->state == DEVICE_HOST && (d->eligible || (d->consent && device_is_spared(d)))));
 }
 
 uint32_t registry_count_available(const Group *g) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "grants.h"
 #include "log.h"
 #include "operation.h"
 #include "reconcile.h"
@@ -12,12 +13,16 @@ static void on_brought_home(const Failure *failure, void *userdata _unused_) {
                 log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
 }
 
+static bool is_covered(const PciAddress *a, void *userdata) {
+        return transactions_cover(userdata, a);
+}
+
 static uint64_t bring_home(Manager *m) {
         char address[PCI_ADDRESS_SIZE];
         ReconcileStep step;
 
         for (;;) {
-                ReconcileState state = {&m->moves, &m->devices, manager_now(m)};
+                ReconcileState state = {&m->moves, &m->devices, manager_now(m), is_covered, m};
                 OperationRequest q = {.verb = HELPER_RECOVER};
                 Failure failure = {0};
 
@@ -37,14 +42,34 @@ static uint64_t bring_home(Manager *m) {
 }
 
 /* An order that the helper carries out: whom it is about, as he was. */
-typedef struct Errand {
+struct Errand {
         Manager *manager;
+        Errand *next;
         PciAddress device;
         bool bind;
-} Errand;
+};
+
+static Errand *errand_free(Errand *e) {
+        if (!e)
+                return NULL;
+
+        for (Errand **i = &e->manager->errands; *i; i = &(*i)->next)
+                if (*i == e) {
+                        *i = e->next;
+                        break;
+                }
+        free(e);
+        return NULL;
+}
+DEFINE_CLEANUP(Errand *, errand_free);
+
+void steward_free_all(Manager *m) {
+        while (m->errands)
+                errand_free(m->errands);
+}
 
 static void on_errand_done(const Failure *failure, void *userdata) {
-        _cleanup_free_ Errand *e = userdata;
+        _cleanup_(errand_freep) Errand *e = userdata;
         char address[PCI_ADDRESS_SIZE];
         const char *what = e->bind ? "bound" : "released";
         bool first;
@@ -55,7 +80,7 @@ static void on_errand_done(const Failure *failure, void *userdata) {
                 return;
 
         first = failure && (!d->refusal || !streq(d->refusal, failure->sentence));
-        reconcile_order_tried(&e->manager->devices, d, failure, manager_now(e->manager));
+        reconcile_order_tried(&e->manager->devices, d, e->bind, failure, manager_now(e->manager));
         changes_touch_device(&e->manager->changes, d);
         (void)pci_address_format(&e->device, address);
         if (!failure)
@@ -76,18 +101,15 @@ static int send(Manager *m, Device *d, bool bind) {
         if (!e)
                 return -ENOMEM;
 
-        *e = (Errand){m, q.device, bind};
+        *e = (Errand){m, m->errands, q.device, bind};
+        m->errands = e;
         if (operation_start(m, &q, on_errand_done, e, &failure) >= 0)
                 return 0;
 
-        free(e);
-        reconcile_order_tried(&m->devices, d, &failure, manager_now(m));
+        errand_free(e);
+        reconcile_order_tried(&m->devices, d, bind, &failure, manager_now(m));
         changes_touch_device(&m->changes, d);
         return -EREMOTEIO;
-}
-
-static bool is_covered(const PciAddress *a, void *userdata) {
-        return transactions_cover(userdata, a);
 }
 
 /* Sets are independent; the kernel makes them wait for each other where it must. */
@@ -132,7 +154,12 @@ void steward_run(Manager *m) {
                                           again_at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+/* A mark that is left tells of a bind that nobody of ours has ended: each Release clears it. */
 static void take_note(Manager *m, Device *d) {
+        grants_read_device(m, d);
+        if (!d->persistent[0] || transactions_cover(m, device_address(d)))
+                return;
+
         d->taken = true;
         changes_touch_device(&m->changes, d);
         if (wanted_by(&m->devices, d))

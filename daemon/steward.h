@@ -8,6 +8,8 @@
 
 void steward_run(Manager *m);
 
+void steward_free_all(Manager *m);
+
 /* What somebody else did to devices while nobody watched: at the start. */
 void steward_look_back(Manager *m);
 

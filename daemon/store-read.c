@@ -2,7 +2,7 @@
 #include "store-db.h"
 #include "store-read.h"
 
-#define INTENTS_MAX 16U /* there is one at a time; more is no reason not to start */
+#define INTENTS_MAX 1000U /* as many as calls at once, and what crashes have left */
 
 /* One table. `read` fills the record that is at `index` of its array, which has been made long enough. */
 typedef struct Table {
