@@ -41,7 +41,7 @@ static int check_not_under_way(const Manager *m, const IommuSet *movers, Failure
         char address[PCI_ADDRESS_SIZE];
 
         for (size_t i = 0; i < movers->n_members; i++)
-                if (transactions_cover(m, &movers->members[i]))
+                if (transactions_hold(m, &movers->members[i]))
                         return failure_set(
                                         f, FAILURE_BUSY,
                                         "Device %s is being made passthrough or returned by another call; "
@@ -102,19 +102,32 @@ static int check_group(const Manager *m, const Make *data, Failure *f) {
         return r;
 }
 
-static int check_members(const Manager *m, const Make *data, Failure *f) {
+/* Its oldest rule decides, so a new one could not bring it here. */
+static int check_member(const Device *d, const char *group, Failure *f) {
+        const Rule *own = rule_made_for(d), *oldest = d->n_rules > 0 ? d->rules[0] : NULL;
+
+        if (own && !streq(own->group->record.name, group))
+                return failure_set(f, FAILURE_ORDERED,
+                                   "Device %s was made passthrough in the group \"%.200s\" already; "
+                                   "call ReturnToHost for it first.",
+                                   d->address, own->group->record.name);
+        if (oldest && !streq(oldest->group->record.name, group))
+                return failure_set(
+                                f, FAILURE_ORDERED,
+                                "Device %s belongs to the group \"%.200s\" already by the rule \"%.200s\"; "
+                                "take that group, or narrow that rule first.",
+                                d->address, oldest->group->record.name, oldest->record.name);
+        return 0;
+}
+
+static int check_members(const Manager *m, const char *group, const Make *data, Failure *f) {
         const IommuSet *devices = &data->request.devices;
         const Device *d;
-        const Rule *own;
 
         for (size_t i = 0; i < devices->n_members; i++) {
                 d = find(m, &devices->members[i]);
-                own = d ? rule_made_for(d) : NULL;
-                if (own && !streq(own->group->record.name, data->request.group_name))
-                        return failure_set(f, FAILURE_ORDERED,
-                                           "Device %s was made passthrough in the group \"%.200s\" already; "
-                                           "call ReturnToHost for it first.",
-                                           d->address, own->group->record.name);
+                if (d && check_member(d, group, f) < 0)
+                        return -EREMOTEIO;
         }
         return 0;
 }
@@ -139,7 +152,7 @@ static int check(Call *c, Failure *f) {
         data->movers = q->devices;
         if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
             check_identities(m, data, f) < 0 || check_not_under_way(m, &data->movers, f) < 0 ||
-            check_group(m, data, f) < 0 || check_members(m, data, f) < 0)
+            check_group(m, data, f) < 0 || check_members(m, q->group_name, data, f) < 0)
                 return -EREMOTEIO;
         if (m->platform.disabled && binds(m, q))
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE,
@@ -197,22 +210,53 @@ fail:
         call_fail(c, r);
 }
 
+static bool are_kept(const Transaction *t) {
+        const Device *d;
+
+        for (size_t i = 0; i < t->fresh.n_members; i++) {
+                d = find(t->manager, &t->fresh.members[i]);
+                if (!d || !d->granted || d->grant_pending)
+                        return false;
+        }
+        return true;
+}
+
+/* A helper that died before its answer may have done it; what is kept cannot be dropped any more. */
 static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
         t->helper = NULL;
         grants_read(t->manager);
-        if (failure)
+        if (failure && !are_kept(t))
                 transaction_undo(t, failure);
         else
                 transaction_finish(t, answer);
+}
+
+/* Somebody may have deleted them while the devices were bound. */
+static int check_orders(const Transaction *t, Failure *f) {
+        const Device *d;
+        const Rule *own;
+
+        for (size_t i = 0; i < t->named.n_members; i++) {
+                d = find(t->manager, &t->named.members[i]);
+                own = d ? rule_made_for(d) : NULL;
+                if (d && (!own || !streq(own->group->record.id, t->group)))
+                        return failure_set(f, FAILURE_CONFLICT,
+                                           "The group or the rule of device %s was changed by somebody else "
+                                           "meanwhile; look at them and try again.",
+                                           d->address);
+        }
+        return 0;
 }
 
 static void keep(Transaction *t) {
         HelperRequest q = {.verb = HELPER_KEEP, .devices = &t->fresh};
         Failure f = {0};
 
-        if (t->fresh.n_members == 0)
+        if (check_orders(t, &f) < 0)
+                transaction_undo(t, &f);
+        else if (t->fresh.n_members == 0)
                 transaction_finish(t, answer);
         else if (transaction_ask_helper(t, &q, on_kept) < 0) {
                 (void)failure_set(&f, FAILURE_HELPER,
@@ -334,22 +378,48 @@ static int plan_group(Transaction *t, OrderPlan *p, const Make *data, Failure *f
                                        &data->request.group, f);
 }
 
+static void take_group(Transaction *t, Make *data, const char *id) {
+        if (id != t->group)
+                (void)snprintf(t->group, sizeof t->group, "%s", id);
+        (void)snprintf(data->path, sizeof data->path, BUS_PATH_GROUPS "/%s", id);
+        for (char *s = data->path; *s; s++)
+                if (*s == '-')
+                        *s = '_';
+}
+
+/* By its id, since its name may have been changed meanwhile; or somebody else has made it first. */
+static int find_group(Transaction *t, Make *data, const Group **ret, Failure *f) {
+        const Registry *r = t->manager->registry;
+        const Group *g = t->makes_group ? registry_find_group_name(r, data->request.group_name)
+                                        : registry_find_group(r, t->group);
+
+        if (!g && !t->makes_group)
+                return failure_set(f, FAILURE_CONFLICT,
+                                   "The group \"%.200s\" was deleted meanwhile; try again.",
+                                   data->request.group_name);
+        if (g && t->makes_group) {
+                if (check_picked(g, &data->request.group, f) < 0)
+                        return -EREMOTEIO;
+                t->makes_group = false;
+                take_group(t, data, g->record.id);
+        }
+        *ret = g;
+        return 0;
+}
+
 /* Between the prompt and here all may have changed. */
 static int plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
         Transaction *t = userdata;
-        const Make *data = t->call->data;
-        const Group *g = registry_find_group(m->registry, t->group);
+        Make *data = t->call->data;
+        const Group *g = NULL;
         const Device *d;
         size_t n = 0;
         int r = 0;
 
-        if (check_identities(m, data, f) < 0 || check_members(m, data, f) < 0)
+        if (check_identities(m, data, f) < 0 || find_group(t, data, &g, f) < 0 ||
+            check_members(m, g ? g->record.name : data->request.group_name, data, f) < 0)
                 return -EREMOTEIO;
-        if (!t->makes_group && !g)
-                return failure_set(f, FAILURE_CONFLICT,
-                                   "The group \"%.200s\" was deleted meanwhile; try again.",
-                                   data->request.group_name);
-        if (t->makes_group && (r = plan_group(t, p, data, f)) < 0)
+        if (!g && (r = plan_group(t, p, data, f)) < 0)
                 return r;
 
         for (size_t i = 0; i < t->named.n_members && r >= 0; i++) {
@@ -378,6 +448,38 @@ static void store_orders(Transaction *t) {
                 transaction_undo(t, &f);
 }
 
+static void note_who_is_at_host(Transaction *t) {
+        const Device *d;
+
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                d = find(t->manager, &t->movers.members[i]);
+                if (!d || !streq(d->facts.driver, VFIO_DRIVER))
+                        (void)iommu_set_add(&t->at_host, &t->movers.members[i]);
+                else if (!d->persistent[0])
+                        (void)iommu_set_add(&t->unmarked, &t->movers.members[i]);
+        }
+}
+
+/* Only now: a prompt that stands must not keep anybody else from the devices. What another has in hands by now is his,
+ * his pending grants, too. */
+static void take_hold(Transaction *t) {
+        IommuSet ours = {0};
+        Failure f = {0};
+
+        if (check_not_under_way(t->manager, &t->movers, &f) >= 0) {
+                t->consented = true;
+                note_who_is_at_host(t);
+                store_orders(t);
+                return;
+        }
+
+        for (size_t i = 0; i < t->fresh.n_members; i++)
+                if (!transactions_hold(t->manager, &t->fresh.members[i]))
+                        (void)iommu_set_add(&ours, &t->fresh.members[i]);
+        t->fresh = ours;
+        transaction_undo(t, &f);
+}
+
 static void on_granted(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
@@ -385,7 +487,7 @@ static void on_granted(const Failure *failure, sd_bus_message *reply _unused_, v
         grants_read(t->manager);
         manager_flush(t->manager);
         if (!failure) {
-                store_orders(t);
+                take_hold(t);
                 return;
         }
 
@@ -415,7 +517,6 @@ static int choose_ids(Transaction *t, const Make *data) {
 static Transaction *begin(Call *c) {
         Make *data = c->data;
         Transaction *t;
-        const Device *d;
 
         t = transaction_new(c->manager, INTENT_MAKE, c);
         if (!t || choose_ids(t, data) < 0) {
@@ -426,15 +527,7 @@ static Transaction *begin(Call *c) {
         t->named = data->request.devices;
         t->movers = data->movers;
         t->fresh = data->fresh;
-        for (size_t i = 0; i < t->movers.n_members; i++) {
-                d = find(c->manager, &t->movers.members[i]);
-                if (!d || !streq(d->facts.driver, VFIO_DRIVER))
-                        (void)iommu_set_add(&t->at_host, &t->movers.members[i]);
-        }
-        (void)snprintf(data->path, sizeof data->path, BUS_PATH_GROUPS "/%s", t->group);
-        for (char *s = data->path; *s; s++)
-                if (*s == '-')
-                        *s = '_';
+        take_group(t, data, t->group);
         return t;
 }
 
@@ -443,7 +536,7 @@ static void start_without_consent(Call *c) {
 
         t = begin(c);
         if (t)
-                store_orders(t);
+                take_hold(t);
         else
                 call_fail(c, -ENOMEM);
 }

@@ -236,11 +236,11 @@ static void become_ready(Manager *m) {
                 return;
 
         manager_flush(m);
-        steward_look_back(m);
         m->ready = true;
         (void)sd_event_source_set_enabled(m->patience, SD_EVENT_OFF);
-        order_book_recover(m);
         m->wire->ready(m);
+        order_book_recover(m); /* behind the name: the helper serves only its owner */
+        steward_look_back(m);
         steward_run(m);
 }
 
@@ -435,8 +435,9 @@ int manager_start(Manager *m, int uevent_fd) {
         grants_read(m);
         manager_read_moves(m);
         m->scanned = true;
-        for (size_t i = 0; i < m->devices.n; i++)
-                order_book_match(m, m->devices.devices[i]);
+        r = registry_rebuild(m->registry); /* the rules were there first */
+        if (r < 0)
+                return r;
 
         r = watch_host(m);
         if (r < 0) {

@@ -10,8 +10,8 @@ typedef struct Order Order;
 
 /* One row a method: how it is planned, and what it answers. */
 typedef struct OrderVerb {
-        const char *word, *about; /* for polkit's rules: the verb, and the key of the object's name */
-        const char *message;      /* what a prompt says */
+        const char *word;    /* for polkit's rules */
+        const char *message; /* what a prompt says */
         edit_plan_t plan;
         int (*answer)(const Order *o, sd_bus_message *reply);
 } OrderVerb;
@@ -20,6 +20,7 @@ struct Order {
         const OrderVerb *verb;
         char id[RECORD_ID_SIZE]; /* of the object it is about */
         char *what;              /* its name, for the prompt */
+        char *of;                /* of a rule: the name of its group */
         OrderStamp stamp;
         const char *name, *type; /* in the message */
         OrderPatch patch;
@@ -34,6 +35,7 @@ static Order *order_free(Order *o) {
 
         document_clear(&o->document);
         free(o->what);
+        free(o->of);
         free(o);
         return NULL;
 }
@@ -142,27 +144,23 @@ static int answer_count(const Order *o, sd_bus_message *reply) {
 
 #define MESSAGE(what) "Authentication is required to " what " for virtual machines"
 
-static const OrderVerb create_group = {"CreateGroup", "group",
-                                       MESSAGE("make the group $(group) of PCI devices"), plan_create_group,
-                                       answer_group},
-                       create_rule = {"CreateRule", "group",
-                                      MESSAGE("add a rule to the group $(group) of PCI devices"),
-                                      plan_create_rule, answer_rule},
-                       update_group = {"UpdateGroup", "group",
-                                       MESSAGE("change the group $(group) of PCI devices"),
-                                       plan_update_group, answer_nothing},
-                       update_rule = {"UpdateRule", "rule",
-                                      MESSAGE("change the rule $(rule) that chooses PCI devices"),
-                                      plan_update_rule, answer_nothing},
-                       delete_group = {"DeleteGroup", "group",
-                                       MESSAGE("delete the group $(group) of PCI devices"),
-                                       plan_delete_group, answer_nothing},
-                       delete_rule = {"DeleteRule", "rule",
-                                      MESSAGE("delete the rule $(rule) that chooses PCI devices"),
-                                      plan_delete_rule, answer_nothing},
-                       import = {"Import", "group",
-                                 MESSAGE("import groups and rules that choose PCI devices"), plan_import,
-                                 answer_count};
+static const OrderVerb
+                create_group = {"CreateGroup", MESSAGE("make the group $(group) of PCI devices"),
+                                plan_create_group, answer_group},
+                create_rule = {"CreateRule", MESSAGE("add a rule to the group $(group) of PCI devices"),
+                               plan_create_rule, answer_rule},
+                update_group = {"UpdateGroup", MESSAGE("change the group $(group) of PCI devices"),
+                                plan_update_group, answer_nothing},
+                update_rule = {"UpdateRule",
+                               MESSAGE("change the rule $(rule) of the group $(group) of PCI devices"),
+                               plan_update_rule, answer_nothing},
+                delete_group = {"DeleteGroup", MESSAGE("delete the group $(group) of PCI devices"),
+                                plan_delete_group, answer_nothing},
+                delete_rule = {"DeleteRule",
+                               MESSAGE("delete the rule $(rule) of the group $(group) of PCI devices"),
+                               plan_delete_rule, answer_nothing},
+                import = {"Import", MESSAGE("import groups and rules that choose PCI devices"), plan_import,
+                          answer_count};
 
 /* As it will be planned when its turn comes: who asks for what cannot be is told so before a prompt. */
 static int check(Call *c, Failure *f) {
@@ -185,7 +183,9 @@ static void describe(const Call *c, CallDetails *ret) {
         const Order *o = c->data;
 
         call_details_add(ret, "verb", o->verb->word);
-        call_details_add(ret, o->verb->about, o->what);
+        call_details_add(ret, "group", o->of ?: o->what);
+        if (o->of)
+                call_details_add(ret, "rule", o->what);
         call_details_add(ret, "polkit.message", o->verb->message);
 }
 
@@ -295,8 +295,20 @@ int order_update_group(Manager *m, sd_bus_message *message, const Group *g, cons
         return start_simple(m, message, &update_group, g->record.id, g->record.name, patch);
 }
 
+static int start_of_rule(Manager *m, sd_bus_message *message, const OrderVerb *verb, const Rule *rule,
+                         const OrderPatch *patch) {
+        _cleanup_(order_freep) Order *o = NULL;
+        int r;
+
+        r = order_new(m, verb, rule->record.id, rule->record.name, patch, &o);
+        if (r < 0)
+                return r;
+        o->of = strdup(rule->group->record.name);
+        return o->of ? start(m, message, STEAL(o)) : -ENOMEM;
+}
+
 int order_update_rule(Manager *m, sd_bus_message *message, const Rule *rule, const OrderPatch *patch) {
-        return start_simple(m, message, &update_rule, rule->record.id, rule->record.name, patch);
+        return start_of_rule(m, message, &update_rule, rule, patch);
 }
 
 int order_delete_group(Manager *m, sd_bus_message *message, const Group *g) {
@@ -304,7 +316,7 @@ int order_delete_group(Manager *m, sd_bus_message *message, const Group *g) {
 }
 
 int order_delete_rule(Manager *m, sd_bus_message *message, const Rule *rule) {
-        return start_simple(m, message, &delete_rule, rule->record.id, rule->record.name, NULL);
+        return start_of_rule(m, message, &delete_rule, rule, NULL);
 }
 
 int order_import(Manager *m, sd_bus_message *message, const char *document, bool prune) {

@@ -46,7 +46,7 @@ static int check(Call *c, Failure *f) {
         data->revokes = false;
         for (size_t i = 0; i < data->movers.n_members; i++) {
                 d = device_table_find(&m->devices, &data->movers.members[i]);
-                if (transactions_cover(m, &data->movers.members[i]))
+                if (transactions_hold(m, &data->movers.members[i]))
                         return failure_set(
                                         f, FAILURE_BUSY,
                                         "Device %s is being made passthrough or returned by another call; "
@@ -94,13 +94,25 @@ static void remove_rules(Transaction *t) {
                 on_removed(&f, t);
 }
 
+static bool any_granted(const Transaction *t) {
+        const Device *d;
+
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                d = device_table_find(&t->manager->devices, &t->movers.members[i]);
+                if (d && d->has_grant)
+                        return true;
+        }
+        return false;
+}
+
+/* A helper that died before its answer may have done it; nobody could undo that. */
 static void on_revoked(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
         t->helper = NULL;
         manager_reread_set(t->manager, &t->movers);
         grants_read(t->manager);
-        if (failure)
+        if (failure && any_granted(t))
                 transaction_undo(t, failure);
         else
                 remove_rules(t);
@@ -136,9 +148,9 @@ static void on_intent_stored(const Failure *failure, void *userdata) {
 
 static Transaction *begin(Call *c) {
         const Return *data = c->data;
-        const Device *d;
+        char address[PCI_ADDRESS_SIZE];
+        const Rule *rule;
         Transaction *t;
-        Rule *rule;
 
         t = transaction_new(c->manager, INTENT_RETURN, c);
         if (!t)
@@ -146,10 +158,10 @@ static Transaction *begin(Call *c) {
 
         t->named = data->named;
         t->movers = data->movers;
-        for (size_t i = 0; i < t->named.n_members; i++) {
-                d = device_table_find(&c->manager->devices, &t->named.members[i]);
-                rule = d ? rule_made_for(d) : NULL;
-                if (rule)
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                (void)pci_address_format(&t->movers.members[i], address);
+                for (size_t at = 0; t->n_rules < ELEMENTSOF(t->rules) &&
+                                    (rule = rule_next_made_for(c->manager->registry, address, &at));)
                         (void)snprintf(t->rules[t->n_rules++], RECORD_ID_SIZE, "%s", rule->record.id);
         }
         return t;

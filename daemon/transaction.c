@@ -4,7 +4,9 @@
 #include "log.h"
 #include "operation.h"
 #include "transaction.h"
+#include "wanted.h"
 #include "steward.h"
+#include "text.h"
 
 Transaction *transaction_free(Transaction *t) {
         if (!t)
@@ -42,6 +44,7 @@ Transaction *transaction_new(Manager *m, IntentKind kind, Call *call) {
                            .next = m->transactions,
                            .call = call,
                            .kind = kind,
+                           .consented = !call,
                            .began = stamp.now};
         (void)snprintf(t->id, sizeof t->id, "%s", stamp.id);
         m->transactions = t;
@@ -50,7 +53,14 @@ Transaction *transaction_new(Manager *m, IntentKind kind, Call *call) {
 
 bool transactions_cover(const Manager *m, const PciAddress *a) {
         for (const Transaction *t = m->transactions; t; t = t->next)
-                if (iommu_set_contains(&t->movers, a))
+                if ((t->consented || t->kind == INTENT_RETURN) && iommu_set_contains(&t->movers, a))
+                        return true;
+        return false;
+}
+
+bool transactions_hold(const Manager *m, const PciAddress *a) {
+        for (const Transaction *t = m->transactions; t; t = t->next)
+                if (t->consented && iommu_set_contains(&t->movers, a))
                         return true;
         return false;
 }
@@ -137,6 +147,7 @@ static void end_undone(Transaction *t) {
 
         (void)snprintf(f.sentence, sizeof f.sentence, "%.700s%s%.250s", t->cause.sentence,
                        t->residue[0] ? " Not all could be undone: " : "", t->residue);
+        text_make_utf8(f.sentence); /* a name may be cut in the middle of a character */
         end(t, &f, NULL);
 }
 
@@ -159,30 +170,66 @@ static void remove_orders(Transaction *t) {
                 on_orders_removed(&f, t);
 }
 
-static void on_dropped(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
-        Transaction *t = userdata;
+static bool is_kept(const Transaction *t, const PciAddress *a, uint64_t since) {
+        Grant g;
 
+        return grant_read_from(t->manager->root, false, a, t->manager->root_uid, &g) >= 0 &&
+               g.granted_at >= since / 1000000;
+}
+
+static bool any_kept(const Transaction *t, const IommuSet *set, uint64_t since) {
+        for (size_t i = 0; i < set->n_members; i++)
+                if (is_kept(t, &set->members[i], since))
+                        return true;
+        return false;
+}
+
+static void take_helper(Transaction *t, const Failure *failure) {
         t->helper = NULL;
         if (failure)
                 note_residue(t, failure->sentence);
         grants_read(t->manager);
-        remove_orders(t);
+}
+
+static void on_merged(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        take_helper(userdata, failure);
+        remove_orders(userdata);
+}
+
+static void call_helper(Transaction *t, HelperVerb verb, const IommuSet *devices, helper_done_t done) {
+        HelperRequest q = {.verb = verb, .devices = devices};
+
+        if (devices->n_members == 0 || t->kind != INTENT_MAKE)
+                done(NULL, NULL, t);
+        else if (transaction_ask_helper(t, &q, done) < 0)
+                done(&(Failure){FAILURE_HELPER, "the helper cannot be called."}, NULL, t);
+}
+
+static void pick_fresh(const Transaction *t, bool kept, IommuSet *ret) {
+        *ret = (IommuSet){0};
+        for (size_t i = 0; i < t->fresh.n_members; i++)
+                if (is_kept(t, &t->fresh.members[i], 0) == kept)
+                        (void)iommu_set_add(ret, &t->fresh.members[i]);
+}
+
+/* Somebody else was granted the same meanwhile, and his grant stays: two files for one device become one. */
+static void merge_grants(Transaction *t) {
+        IommuSet kept;
+
+        pick_fresh(t, true, &kept);
+        call_helper(t, HELPER_KEEP, &kept, on_merged);
+}
+
+static void on_dropped(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        take_helper(userdata, failure);
+        merge_grants(userdata);
 }
 
 static void drop_grants(Transaction *t) {
-        HelperRequest q = {.verb = HELPER_DROP, .devices = &t->fresh};
-        int r;
+        IommuSet pending;
 
-        if (t->fresh.n_members == 0 || t->kind != INTENT_MAKE) {
-                remove_orders(t);
-                return;
-        }
-
-        r = transaction_ask_helper(t, &q, on_dropped);
-        if (r < 0) {
-                note_residue(t, "the helper cannot be called.");
-                remove_orders(t);
-        }
+        pick_fresh(t, false, &pending);
+        call_helper(t, HELPER_DROP, &pending, on_dropped);
 }
 
 static void release_next(Transaction *t);
@@ -195,16 +242,41 @@ static void on_released(const Failure *failure, void *userdata) {
         release_next(t);
 }
 
+static bool is_made_here(const Transaction *t, const Rule *rule) {
+        for (size_t i = 0; i < t->n_rules; i++)
+                if (streq(t->rules[i], rule->record.id))
+                        return true;
+        return false;
+}
+
+/* An intent that was left long ago must not take what somebody else has ordered since. */
+static bool is_wanted_otherwise(const Transaction *t, const Device *d) {
+        return wanted_by(&t->manager->devices, d) && d->n_rules > 0 && !is_made_here(t, d->rules[0]);
+}
+
+/* What was at the host goes home; what was bound stays so, without the mark that it has got. */
+static bool needs_undoing(const Transaction *t, const Device *d, OperationRequest *ret) {
+        bool was_at_host = iommu_set_contains(&t->at_host, device_address(d));
+
+        *ret = (OperationRequest){.verb = was_at_host ? HELPER_RELEASE : HELPER_BIND,
+                                  .device = *device_address(d)};
+        if (is_wanted_otherwise(t, d))
+                return false;
+        if (was_at_host)
+                return d->state != DEVICE_HOST || d->persistent[0];
+        return iommu_set_contains(&t->unmarked, device_address(d)) && d->persistent[0];
+}
+
 /* One set after the other: the first failure must not keep the others from home. */
 static void release_next(Transaction *t) {
         Manager *m = t->manager;
 
-        while (t->at < t->at_host.n_members) {
-                OperationRequest q = {.verb = HELPER_RELEASE, .device = t->at_host.members[t->at++]};
-                const Device *d = device_table_find(&m->devices, &q.device);
+        while (t->at < t->movers.n_members) {
+                const Device *d = device_table_find(&m->devices, &t->movers.members[t->at++]);
+                OperationRequest q;
                 Failure f = {0};
 
-                if (!d || (d->state == DEVICE_HOST && !d->persistent[0]))
+                if (!d || t->kind != INTENT_MAKE || !needs_undoing(t, d, &q))
                         continue;
                 if (operation_start(m, &q, on_released, t, &f) >= 0)
                         return;
@@ -224,20 +296,6 @@ void transaction_undo(Transaction *t, const Failure *cause) {
 }
 
 /* After a crash. */
-static bool is_kept(const Transaction *t, const PciAddress *a, uint64_t since) {
-        Grant g;
-
-        return grant_read_from(t->manager->root, false, a, t->manager->root_uid, &g) >= 0 &&
-               g.granted_at >= since / 1000000;
-}
-
-static bool any_kept(const Transaction *t, const IommuSet *set, uint64_t since) {
-        for (size_t i = 0; i < set->n_members; i++)
-                if (is_kept(t, &set->members[i], since))
-                        return true;
-        return false;
-}
-
 static void on_kept_after_crash(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
@@ -270,7 +328,7 @@ static void finish_return(Transaction *t) {
 }
 
 /* What needed somebody's consent decides: was it done, the rest follows; was it not, there is nothing to do. */
-static void recover(Transaction *t, uint64_t since) {
+static void recover(Transaction *t) {
         HelperRequest keep = {.verb = HELPER_KEEP, .devices = &t->fresh};
 
         if (t->kind == INTENT_RETURN) {
@@ -278,7 +336,9 @@ static void recover(Transaction *t, uint64_t since) {
                         transaction_finish(t, NULL);
                 else
                         finish_return(t);
-        } else if (t->fresh.n_members > 0 && any_kept(t, &t->fresh, since)) {
+        } else if (t->fresh.n_members == 0) { /* nobody's consent was missing, and the orders are stored */
+                transaction_finish(t, NULL);
+        } else if (any_kept(t, &t->fresh, t->began)) {
                 if (transaction_ask_helper(t, &keep, on_kept_after_crash) < 0)
                         end(t, NULL, NULL);
         } else
@@ -298,11 +358,11 @@ static void drop_orphan(Manager *m, const PciAddress *a) {
 }
 
 void transactions_recover(Manager *m, const IntentRecord *intents, size_t n) {
-        uint64_t since[16];
-        Transaction *t, *recovered[16];
+        _cleanup_free_ Transaction **recovered = calloc(n + 1, sizeof(Transaction *));
+        Transaction *t;
         size_t k = 0;
 
-        for (size_t i = 0; i < n && k < ELEMENTSOF(recovered); i++) {
+        for (size_t i = 0; i < n && recovered; i++) {
                 t = transaction_new(m, intents[i].kind, NULL);
                 if (!t)
                         return;
@@ -310,7 +370,7 @@ void transactions_recover(Manager *m, const IntentRecord *intents, size_t n) {
                 t->stored = true;
                 if (transaction_parse(t, intents[i].data) < 0)
                         log_warning("The intent %s in the database cannot be read; it is removed.", t->id);
-                since[k] = intents[i].created;
+                t->began = intents[i].created;
                 recovered[k++] = t;
         }
 
@@ -321,5 +381,5 @@ void transactions_recover(Manager *m, const IntentRecord *intents, size_t n) {
                         drop_orphan(m, device_address(m->devices.devices[i]));
 
         for (size_t i = 0; i < k; i++)
-                recover(recovered[i], since[i]);
+                recover(recovered[i]);
 }

@@ -40,8 +40,11 @@ struct Transaction {
         char rules[TRANSACTION_RULES_MAX][RECORD_ID_SIZE]; /* that are made, or to be removed */
         size_t n_rules;
 
-        bool stored; /* the intent is in the store */
-        size_t at;   /* of the step that goes through the movers */
+        IommuSet unmarked; /* make: those that were bound before, but not to stay so */
+
+        bool consented; /* whoever may say so has said yes */
+        bool stored;    /* the intent is in the store */
+        size_t at;      /* of the step that goes through the movers */
         unsigned n_waiting;
         HelperCall *helper;
         transaction_answer_t answer;
@@ -53,8 +56,11 @@ Transaction *transaction_new(Manager *m, IntentKind kind, Call *call);
 Transaction *transaction_free(Transaction *t); /* one that has done nothing yet */
 void transactions_free_all(Manager *m);        /* calls nothing; what is stored tells the next start */
 
-/* Is it under way for this device? Then nobody else moves it. */
+/* Is one under way for this device, so that its state is not what it will be? Not while a prompt stands, but for a
+ * return, of which the helper says nothing before all is done. */
 bool transactions_cover(const Manager *m, const PciAddress *a);
+/* And nobody else may begin another: a prompt that stands holds nobody up. */
+bool transactions_hold(const Manager *m, const PciAddress *a);
 
 /* Ends it with success: removes the intent and answers by the function, or with nothing. */
 void transaction_finish(Transaction *t, transaction_answer_t answer);

@@ -24,16 +24,27 @@ const Group *wanted_by(const DeviceTable *t, const Device *d) {
         return g;
 }
 
-Rule *rule_made_for(const Device *d) {
+static bool is_made_for(const Rule *rule, const char *address) {
         FilterField field;
         const char *text;
 
+        return rule->record.auto_created && filter_requires(rule->filter, &field, &text) &&
+               field == FILTER_ADDRESS && streq(text, address);
+}
+
+Rule *rule_made_for(const Device *d) {
         assert(d);
 
         for (size_t i = 0; i < d->n_rules; i++)
-                if (d->rules[i]->record.auto_created &&
-                    filter_requires(d->rules[i]->filter, &field, &text) && field == FILTER_ADDRESS &&
-                    streq(text, d->address))
+                if (is_made_for(d->rules[i], d->address))
                         return d->rules[i];
         return NULL;
+}
+
+Rule *rule_next_made_for(const Registry *r, const char *address, size_t *at) {
+        Rule *rule;
+
+        while ((rule = registry_next_rule(r, at)) && !is_made_for(rule, address))
+                ;
+        return rule;
 }

@@ -11,3 +11,6 @@ const Group *wanted_by(const DeviceTable *t, const Device *d);
 
 /* The rule that MakePassthrough has made for this very device: an automatic one that asks for its address. NULL. */
 Rule *rule_made_for(const Device *d);
+
+/* The next rule that was made for an address, also one that is disabled and so matches nothing: *at starts at 0. */
+Rule *rule_next_made_for(const Registry *r, const char *address, size_t *at);
