@@ -8,8 +8,7 @@ static bool group_is(const GroupRecord *a, const GroupRecord *b) {
 }
 
 static bool rule_is(const RuleRecord *a, const RuleRecord *b) {
-        return streq(a->node, b->node) && streq(a->filter, b->filter) && a->enabled == b->enabled &&
-               a->auto_created == b->auto_created;
+        return streq(a->node, b->node) && streq(a->filter, b->filter) && a->enabled == b->enabled;
 }
 
 static void stamp_group(GroupRecord *g, const OrderStamp *stamp, const GroupRecord *old) {
@@ -23,6 +22,8 @@ static void stamp_rule(RuleRecord *rule, const char *group_id, const OrderStamp 
         (void)snprintf(rule->id, sizeof rule->id, "%s", old ? old->id : stamp->id);
         (void)snprintf(rule->group, sizeof rule->group, "%s", group_id);
         rule->age = old ? old->age : stamp->age;
+        rule->auto_created =
+                        old ? old->auto_created : rule->auto_created; /* how it came to be does not change */
         rule->created = old ? old->created : stamp->now;
         rule->modified = old && old->modified >= stamp->now ? old->modified + 1 : stamp->now;
 }

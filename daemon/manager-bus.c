@@ -2,7 +2,6 @@
 #include <stddef.h>
 
 #include "consent-calls.h"
-#include "import.h"
 #include "log.h"
 #include "make-passthrough.h"
 #include "manager-bus.h"
@@ -187,11 +186,7 @@ static int on_preview_rule(sd_bus_message *message, void *userdata, sd_bus_error
 }
 
 static int on_export(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        r = import_export(userdata, &text);
-        return r < 0 ? r : sd_bus_reply_method_return(message, "s", text);
+        return order_export(userdata, message);
 }
 
 typedef struct ImportOptions {

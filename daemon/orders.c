@@ -24,8 +24,9 @@ struct Order {
         OrderStamp stamp;
         const char *name, *type; /* in the message */
         OrderPatch patch;
+        const char *text; /* Import: the document, in the message */
         Document document;
-        bool prune;
+        bool parsed, prune;
         uint32_t n_changed;
 };
 
@@ -113,6 +114,9 @@ static int plan_delete_rule(Manager *m, OrderPlan *p, void *userdata, Failure *f
 static int plan_import(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
         Order *o = userdata;
 
+        if (!o->parsed && document_parse(o->text, &o->document, f) < 0)
+                return -EREMOTEIO;
+        o->parsed = true;
         return import_plan(m, p, &o->document, o->prune, &o->n_changed, f);
 }
 
@@ -162,6 +166,10 @@ static const OrderVerb
                 import = {"Import", MESSAGE("import groups and rules that choose PCI devices"), plan_import,
                           answer_count};
 
+/* A document that is longer costs too much to be looked at for anybody who asks. */
+#define EAGER_SIZE (256U * 1024)
+#define IMPORTS_MAX 4U /* each keeps its message while a prompt stands */
+
 /* As it will be planned when its turn comes: who asks for what cannot be is told so before a prompt. */
 static int check(Call *c, Failure *f) {
         Order *o = c->data;
@@ -171,6 +179,8 @@ static int check(Call *c, Failure *f) {
         if (store_read_only(c->manager->store))
                 return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
                                    store_read_only(c->manager->store));
+        if (o->text && strlen(o->text) > EAGER_SIZE)
+                return 0;
         r = o->verb->plan(c->manager, &plan, o, f);
         order_plan_clear(&plan);
         if (r < 0)
@@ -319,16 +329,56 @@ int order_delete_rule(Manager *m, sd_bus_message *message, const Rule *rule) {
         return start_of_rule(m, message, &delete_rule, rule, NULL);
 }
 
+static size_t count_imports(const Manager *m) {
+        size_t n = 0;
+
+        for (const Call *c = m->calls; c; c = c->next)
+                n += streq(c->row->member, "Import");
+        return n;
+}
+
 int order_import(Manager *m, sd_bus_message *message, const char *document, bool prune) {
-        _cleanup_(order_freep) Order *o = NULL;
         Failure f = {0};
+        Order *o;
         int r;
+
+        if (count_imports(m) >= IMPORTS_MAX) {
+                (void)failure_set(&f, FAILURE_LIMITS_EXCEEDED,
+                                  "%u imports are under way already; wait for their end and try again.",
+                                  IMPORTS_MAX);
+                return bus_reply_failure(message, &f);
+        }
 
         r = order_new(m, &import, "", "", NULL, &o);
         if (r < 0)
                 return r;
+        o->text = document;
         o->prune = prune;
-        if (document_parse(document, &o->document, &f) < 0)
-                return bus_reply_failure(message, &f);
-        return start(m, message, STEAL(o));
+        return start(m, message, o);
+}
+
+static void go_export(Call *c) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *text = NULL;
+        Failure f = {0};
+        int r;
+
+        r = import_export(c->manager, &text);
+        if (r == -E2BIG) {
+                (void)failure_set(
+                                &f, FAILURE_LIMITS_EXCEEDED,
+                                "The document would be longer than %u MiB; shorten filters or descriptions.",
+                                DOCUMENT_SIZE_MAX / (1024 * 1024));
+                call_finish(c, &f);
+        } else if (r < 0 || (r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
+                   (r = sd_bus_message_append_basic(reply, 's', text)) < 0)
+                call_fail(c, r);
+        else
+                call_finish_with(c, reply);
+}
+
+int order_export(Manager *m, sd_bus_message *message) {
+        static const CallKind kind = {.go = go_export};
+
+        return call_start(m, message, &kind, NULL);
 }

@@ -16,3 +16,6 @@ int order_update_rule(Manager *m, sd_bus_message *message, const Rule *rule, con
 int order_delete_group(Manager *m, sd_bus_message *message, const Group *g);
 int order_delete_rule(Manager *m, sd_bus_message *message, const Rule *rule);
 int order_import(Manager *m, sd_bus_message *message, const char *document, bool prune);
+
+/* All groups and rules; open to everybody, and counted for each. */
+int order_export(Manager *m, sd_bus_message *message);
