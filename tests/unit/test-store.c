@@ -119,6 +119,21 @@ static void test_a_half_made_one_is_made_again(void **state) {
         assert_int_equal(faccessat(b->fd, STORE_FILE ".new-wal", F_OK, 0), -1);
 }
 
+/* Each was written by a call that was under way, or whose undoing failed: their number is no damage. */
+static void test_many_intents(void **state) {
+        StoreChange *c = bench_change();
+        Bench *b = *state;
+        IntentRecord i;
+
+        for (unsigned n = 1; n <= 17; n++) {
+                i = bench_intent(n);
+                assert_int_equal(store_change_put_intent(c, &i), 0);
+        }
+        assert_int_equal(bench_commit(b, c), 0);
+        bench_open(b);
+        assert_int_equal(b->contents.n_intents, 17);
+}
+
 static void test_everything_comes_back(void **state) {
         _cleanup_free_ char *first = NULL;
         Bench *b = *state;
@@ -683,6 +698,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         with(bench_setup, test_a_new_one),
                         with(bench_setup_closed, test_a_half_made_one_is_made_again),
+                        with(bench_setup, test_many_intents),
                         with(bench_setup, test_everything_comes_back),
                         with(bench_setup, test_put_replaces_and_keeps_the_rules),
                         with(bench_setup, test_deleting),
