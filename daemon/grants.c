@@ -87,6 +87,16 @@ void grants_read_device(Manager *m, Device *d) {
         take_grant(m, d, r >= 0 ? &g : NULL, r != -ENOENT);
 }
 
+/* Both are sorted. */
+static bool has_same_ids(const GrantFiles *a, const GrantFiles *b) {
+        if (a->n_ids != b->n_ids)
+                return false;
+        for (size_t i = 0; i < a->n_ids; i++)
+                if (!id_selector_same(&a->ids[i], &b->ids[i]))
+                        return false;
+        return true;
+}
+
 void grants_read(Manager *m) {
         const PciAddress *a;
         GrantFiles files;
@@ -99,8 +109,7 @@ void grants_read(Manager *m) {
                 log_error("Cannot read the grants in /" GRANTS_DIR ": %s.", strerror(-r));
                 return;
         }
-        if (files.n_ids != m->grants.n_ids ||
-            (files.n_ids > 0 && memcmp(files.ids, m->grants.ids, files.n_ids * sizeof *files.ids) != 0))
+        if (!has_same_ids(&files, &m->grants))
                 changes_mark_manager(&m->changes, 1U << MANAGER_PROPERTY_GRANTED_IDS);
         grant_files_clear(&m->grants);
         m->grants = files;
