@@ -103,7 +103,7 @@ typedef struct Device {
 
         /* What became of the orders for it: kept by reconcile.c and attention.c. */
         bool was_pool, taken; /* somebody else took it from vfio-pci */
-        bool order_bound;     /* what the last order did that was carried out */
+        int order_done; /* what the last order did: 1 bound, -1 released, 0 failed, or there was none */
         unsigned order_failures;
         uint64_t order_tried;
         char *refusal; /* NULL, or what the helper said to the last try */

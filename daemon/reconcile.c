@@ -178,12 +178,10 @@ void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Fai
         assert(d);
 
         /* To and fro is a failure, too: two orders that contradict each other must not spin. */
-        flips = !failure && d->order_bound == !bind && d->order_tried > 0 &&
-                now - d->order_tried < FLIP_USEC;
+        flips = !failure && d->order_done == (bind ? -1 : 1) && now - d->order_tried < FLIP_USEC;
         d->order_failures = failure || flips ? d->order_failures + 1 : 0;
         d->order_tried = now;
-        if (!failure)
-                d->order_bound = bind;
+        d->order_done = failure ? 0 : bind ? 1 : -1;
         for (size_t i = 0; i < d->facts.set.n_members; i++) {
                 p = device_table_find(t, &d->facts.set.members[i]);
                 if (p)
@@ -192,7 +190,14 @@ void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Fai
 }
 
 void reconcile_order_nudge(Device *d) {
+        Device *p;
+
         assert(d);
 
         d->order_failures = 0;
+        for (size_t i = 0; d->table && i < d->facts.set.n_members; i++) { /* another may speak for the set */
+                p = device_table_find(d->table, &d->facts.set.members[i]);
+                if (p)
+                        p->order_failures = 0;
+        }
 }
