@@ -119,13 +119,12 @@ void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata) {
         sd_event_source *timer = NULL;
 
         OK(sd_event_add_time_relative(b->event, &timer, CLOCK_MONOTONIC, DEADLINE_USEC, 0, on_deadline, b));
-        b->failed_wait = false;
-        while (!condition(userdata) && !b->failed_wait)
+        while (!condition(userdata) && !b->failed_wait) /* a condition may wait for something itself */
                 OK(sd_event_run(b->event, UINT64_MAX));
         sd_event_source_disable_unref(timer);
         if (b->failed_wait)
-                fail_msg("waited too long; polkit was asked %zu times, %zu were cancelled", b->n_asked,
-                         b->n_cancelled);
+                fail_msg("waited too long%s; polkit was asked %zu times, %zu were cancelled", b->waiting_for,
+                         b->n_asked, b->n_cancelled);
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -192,14 +191,23 @@ sd_bus_message *bench_call_helper(Bench *b, sd_bus *from, const char *member, co
         return bench_finish(b, p);
 }
 
-sd_bus_message *bench_send(Bench *b, sd_bus *from, sd_bus_message *m) {
+sd_bus_message *bench_callv(Bench *b, sd_bus *from, const char *path, const char *interface,
+                            const char *member, const char *types, va_list ap) {
+        return bench_finish(b, start(from, BUS_NAME, path, interface, member, true, types, ap));
+}
+
+Pending *bench_start_message(Bench *b _unused_, sd_bus *from, sd_bus_message *m) {
         Pending *p;
 
         p = calloc(1, sizeof *p);
         assert_non_null(p);
         OK(sd_bus_call_async(from, &p->slot, m, on_reply, p, 2 * DEADLINE_USEC));
         sd_bus_message_unref(m);
-        return bench_finish(b, p);
+        return p;
+}
+
+sd_bus_message *bench_send(Bench *b, sd_bus *from, sd_bus_message *m) {
+        return bench_finish(b, bench_start_message(b, from, m));
 }
 
 void bench_expect_success(sd_bus_message *reply) {
@@ -214,11 +222,11 @@ void bench_expect_error(sd_bus_message *reply, const char *name, const char *tex
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         char full[128];
 
-        (void)snprintf(full, sizeof full, "%s%s", strchr(name, '.') ? "" : "org.verge.Passthrough.Error.",
-                       name);
+        (void)snprintf(full, sizeof full, "%s%s",
+                       !name || strchr(name, '.') ? "" : "org.verge.Passthrough.Error.", strempty(name));
         if (!e)
                 fail_msg("no error, wanted %s", full);
-        else if (!streq(e->name, full) || !strstr(e->message, text))
+        else if ((name && !streq(e->name, full)) || !strstr(e->message, text))
                 fail_msg("%s: %s; wanted %s: ...%s...", e->name, e->message, full, text);
         sd_bus_message_unref(reply);
 }
@@ -438,6 +446,13 @@ static void show_properties(sd_bus_message *m, char *text, size_t size) {
                 }
                 OK(sd_bus_message_exit_container(m));
         }
+        OK(sd_bus_message_exit_container(m));
+
+        OK(sd_bus_message_enter_container(m, 'a', "s")); /* whose values are to be asked for */
+        while (sd_bus_message_read(m, "s", &key) > 0) {
+                n = strlen(text);
+                (void)snprintf(text + n, size - n, " %s", key);
+        }
 }
 
 static int on_daemon_signal(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -445,6 +460,8 @@ static int on_daemon_signal(sd_bus_message *m, void *userdata, sd_bus_error *err
         Bench *b = userdata;
         char shown[128], *text;
 
+        if (b->deaf)
+                return 0;
         assert_true(b->n_signals < SIGNALS_MAX);
         text = b->signals[b->n_signals++].text;
         if (startswith(member, "Interfaces") || streq(member, "DeviceStuck"))
@@ -486,6 +503,10 @@ static bool any_signal_came(void *userdata) {
         return w->b->n_signals > w->from;
 }
 
+void bench_until_more_signals(Bench *b, size_t than) {
+        bench_until(b, any_signal_came, &(SignalWait){.b = b, .from = than});
+}
+
 const char *bench_get(Bench *b, const char *address, const char *property) {
         static char value[1024];
         sd_bus_message *reply;
@@ -508,7 +529,7 @@ void bench_until_property(Bench *b, const char *address, const char *property, c
                 from = b->n_signals;
                 if (streq(bench_get(b, address, property), value))
                         return;
-                bench_until(b, any_signal_came, &(SignalWait){.b = b, .from = from});
+                bench_until_more_signals(b, from);
         }
 }
 
@@ -587,6 +608,17 @@ void bench_kill_daemon(Bench *b) {
         assert_true(b->daemon > 0);
         assert_int_equal(kill(b->daemon, SIGKILL), 0);
         assert_int_equal(waitpid(b->daemon, NULL, 0), b->daemon);
+        b->daemon = 0;
+        bench_until_gone(b, BUS_NAME);
+}
+
+void bench_stop_daemon(Bench *b) {
+        int status;
+
+        assert_true(b->daemon > 0);
+        assert_int_equal(kill(b->daemon, SIGTERM), 0);
+        assert_int_equal(waitpid(b->daemon, &status, 0), b->daemon);
+        assert_int_equal(status, 0);
         b->daemon = 0;
         bench_until_gone(b, BUS_NAME);
 }

@@ -58,7 +58,8 @@ typedef struct Bench {
         PolkitAsked asked[POLKIT_ASKED_MAX];
         size_t n_signals;
         Signal signals[SIGNALS_MAX];
-        bool failed_wait, watching;
+        char waiting_for[256];            /* for the message when it waited too long */
+        bool failed_wait, watching, deaf; /* deaf: signals are not kept */
 } Bench;
 
 typedef struct Pending {
@@ -85,15 +86,19 @@ void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata);
 
 Pending *bench_start(Bench *b, sd_bus *from, const char *to, const char *path, const char *interface,
                      const char *member, bool interactive, const char *types, ...);
-sd_bus_message *bench_finish(Bench *b, Pending *p); /* frees p */
+Pending *bench_start_message(Bench *b, sd_bus *from, sd_bus_message *m); /* frees m */
+sd_bus_message *bench_finish(Bench *b, Pending *p);                      /* frees p */
 Pending *bench_drop(Pending *p);
 
 /* Call and wait. */
 sd_bus_message *bench_call_helper(Bench *b, sd_bus *from, const char *member, const char *types, ...);
 
+sd_bus_message *bench_callv(Bench *b, sd_bus *from, const char *path, const char *interface,
+                            const char *member, const char *types, va_list ap);
+
 sd_bus_message *bench_send(Bench *b, sd_bus *from, sd_bus_message *m); /* frees m */
 
-/* These free the message. name: without the prefix of our errors, or a full one with dots. */
+/* These free the message. name: without the prefix of our errors, a full one with dots, or NULL for any. */
 void bench_expect_success(sd_bus_message *reply);
 void bench_expect_error(sd_bus_message *reply, const char *name, const char *text);
 
@@ -113,6 +118,7 @@ void bench_expect_no_line_twice(Bench *b);
 void bench_launch_daemon(Bench *b);
 void bench_start_daemon(Bench *b);
 void bench_kill_daemon(Bench *b);
+void bench_stop_daemon(Bench *b); /* as systemd does */
 const char *bench_device_path(const char *address);
 sd_bus_message *bench_call_device(Bench *b, sd_bus *from, const char *address, const char *member);
 sd_bus_message *bench_call_manager(Bench *b, sd_bus *from, const char *member, const char *types, ...);
@@ -121,6 +127,7 @@ const char *bench_get(Bench *b, const char *address, const char *property);
 void bench_until_property(Bench *b, const char *address, const char *property, const char *value);
 /* A signal that begins with this text; how many there were. */
 void bench_until_signal(Bench *b, const char *text);
+void bench_until_more_signals(Bench *b, size_t than);
 size_t bench_count_signals(Bench *b, const char *text);
 
 /* Compares an interface of an introspection with the one of a file below dbus/. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 
+#include "daemon-steps.h"
 #include "daemon.h"
 #include "fake-kernel.h"
 #include "sysfs.h"
@@ -24,6 +25,7 @@ int main(int argc, char *argv[]) {
                 case 'r':
                         config.root_fd = sysfs_open_dir(AT_FDCWD, optarg);
                         fake_kernel_attach(optarg);
+                        daemon_steps_attach(optarg);
                         break;
                 case 'u':
                         config.root_uid = (uid_t)strtoul(optarg, NULL, 10);
