@@ -2,15 +2,6 @@
 #include "order-book.h"
 #include "import.h"
 
-static bool group_is(const GroupRecord *a, const GroupRecord *b) {
-        return streq(a->description, b->description) && a->type == b->type && a->class == b->class &&
-               a->enabled == b->enabled && a->binding == b->binding;
-}
-
-static bool rule_is(const RuleRecord *a, const RuleRecord *b) {
-        return streq(a->node, b->node) && streq(a->filter, b->filter) && a->enabled == b->enabled;
-}
-
 static void stamp_group(GroupRecord *g, const OrderStamp *stamp, const GroupRecord *old) {
         (void)snprintf(g->id, sizeof g->id, "%s", old ? old->id : stamp->id);
         g->created = old ? old->created : stamp->now;
@@ -34,7 +25,7 @@ static int plan_rule(Manager *m, OrderPlan *p, const char *group_id, const RuleR
         OrderStamp stamp;
         int r;
 
-        if (old && rule_is(wanted, &old->record))
+        if (old && rule_record_same(wanted, &old->record))
                 return 0;
         if ((r = order_book_stamp(&stamp)) < 0 || (r = rule_record_copy(wanted, &rule)) < 0)
                 return r;
@@ -94,7 +85,7 @@ static int plan_group(Manager *m, OrderPlan *p, const DocumentGroup *wanted) {
                 return r;
 
         (void)snprintf(id, sizeof id, "%s", old ? old->record.id : stamp.id);
-        if (!old || !group_is(&wanted->group, &old->record)) {
+        if (!old || !group_record_same(&wanted->group, &old->record)) {
                 if ((r = group_record_copy(&wanted->group, &g)) < 0)
                         return r;
                 stamp_group(&g, &stamp, old ? &old->record : NULL);

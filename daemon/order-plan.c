@@ -197,7 +197,8 @@ int order_plan_update_group(OrderPlan *p, const Registry *r, const Group *g, con
                 return fail_memory(f);
 
         new.modified = next_modified(g->record.modified, now);
-        (void)put_group(p, r, &new, patch, f);
+        if (patch_group(&new, patch, f) >= 0 && !group_record_same(&new, &g->record))
+                (void)put_group(p, r, &new, patch, f);
         group_record_clear(&new);
         return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
@@ -290,7 +291,8 @@ int order_plan_update_rule(OrderPlan *p, const Registry *r, const Rule *rule, co
                 return fail_memory(f);
 
         new.modified = next_modified(rule->record.modified, now);
-        (void)put_rule(p, r, rule->group, &new, patch, f);
+        if (patch_rule(&new, patch, f) >= 0 && !rule_record_same(&new, &rule->record))
+                (void)put_rule(p, r, rule->group, &new, patch, f);
         rule_record_clear(&new);
         return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }

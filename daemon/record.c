@@ -227,3 +227,13 @@ int rule_record_check(RuleRecord *r, Failure *f) {
                 return k;
         return check_filter(r, f);
 }
+
+bool group_record_same(const GroupRecord *a, const GroupRecord *b) {
+        return streq(a->name, b->name) && streq(a->description, b->description) && a->type == b->type &&
+               a->class == b->class && a->enabled == b->enabled && a->binding == b->binding;
+}
+
+bool rule_record_same(const RuleRecord *a, const RuleRecord *b) {
+        return streq(a->name, b->name) && streq(a->node, b->node) && streq(a->filter, b->filter) &&
+               a->enabled == b->enabled;
+}

@@ -81,6 +81,10 @@ void rule_record_clear(RuleRecord *r);
 int group_record_copy(const GroupRecord *g, GroupRecord *ret); /* -ENOMEM */
 int rule_record_copy(const RuleRecord *r, RuleRecord *ret);
 
+/* Do they say the same? Ids, times, age and how a rule came to be are not asked. */
+bool group_record_same(const GroupRecord *a, const GroupRecord *b) _pure_;
+bool rule_record_same(const RuleRecord *a, const RuleRecord *b) _pure_;
+
 /* Checks form and lengths, not uniqueness; -EREMOTEIO with a sentence (InvalidArgument) that names what is wrong. The
  * rule's filter is parsed and replaced by its canonical text, so `r` must own its texts. */
 int group_record_check(const GroupRecord *g, Failure *f);

@@ -111,6 +111,7 @@ static void update_group(World *w, const OrderPatch *patch, uint64_t now, Failur
 static void test_update_group(void **state) {
         World *w = *state;
         const GroupRecord *g;
+        Failure f = {0};
 
         update_group(w, &(OrderPatch){.name = "lake"}, 2000, FAILURE_NONE, "");
         g = &w->plan.groups[0];
@@ -122,8 +123,14 @@ static void test_update_group(void **state) {
         assert_int_equal(g->modified, 2000);
         assert_string_equal(w->group->record.name, "pool"); /* only a plan */
 
-        update_group(w, &(OrderPatch){.name = "pool"}, 2000, FAILURE_NONE, ""); /* its own name */
-        update_group(w, &(OrderPatch){.has_if_modified = true, .if_modified = 1500}, 2000, FAILURE_NONE, "");
+        /* Its own name: nothing to be done. */
+        order_plan_clear(&w->plan);
+        expect(order_plan_update_group(&w->plan, w->registry, w->group, &(OrderPatch){.name = "pool"}, 2000,
+                                       &f),
+               &f, FAILURE_NONE, "");
+        assert_int_equal(w->plan.n_groups, 0);
+        update_group(w, &(OrderPatch){.class = "gpu", .has_if_modified = true, .if_modified = 1500}, 2000,
+                     FAILURE_NONE, "");
         update_group(w, &(OrderPatch){.has_if_modified = true, .if_modified = 1499}, 2000, FAILURE_CONFLICT,
                      "pool");
         update_group(w, &(OrderPatch){.name = "lake", .class = "toy"}, 2000, FAILURE_INVALID_ARGUMENT,
