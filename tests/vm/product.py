@@ -2,14 +2,20 @@
 """The product as its callers see it: busctl lines, and what they mean. Shared by the cases, the story and the bench."""
 
 import json
+import shlex
 
 BUS = "org.verge.Passthrough"
 ROOT = "/org/verge/Passthrough"
 MANAGER = f"{BUS}.Manager"
 DEVICE = f"{BUS}.Device"
+GROUP = f"{BUS}.Group"
+RULE = f"{BUS}.Rule"
 HELPER = f"{BUS}.Helper"
 HELPER_PATH = f"{ROOT}/Helper"
 PCI = "/sys/bus/pci"
+GRANTS = "/etc/verge-passthrough/grants.d"
+PENDING = "/run/verge-passthrough/grants.d"
+STORE = "/var/lib/verge-passthrough/store.db"
 
 BUSCTL = ["busctl", "--allow-interactive-authorization=true", "--timeout=120"]
 
@@ -47,8 +53,8 @@ def revoke_call(addresses):
 
 def root_grant_call(addresses, consent=()):
     """Root consents at the helper itself."""
-    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Grant", "asass", str(len(addresses)),
-            *addresses, str(len(consent)), *consent, ""]
+    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Grant", "asasbs", str(len(addresses)),
+            *addresses, str(len(consent)), *consent, "false", ""]
 
 
 def get(vm, address, name, interface=DEVICE):
@@ -85,5 +91,90 @@ def restore(vm, addresses):
     """At home, without grant or override, however a case ended."""
     for address in addresses:
         vm.run(["busctl", "--timeout=120", *device_call(address, "Release")[3:]])
-    vm.run(["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "ass", str(len(addresses)),
-            *addresses, ""])
+    vm.run(["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "asbs", str(len(addresses)),
+            *addresses, "false", ""])
+
+
+# Groups, rules and what is made of them
+
+def variants(**texts):
+    """Arguments for a{sv} of strings; `_` in a name stands for `-`."""
+    words = [word for name, value in texts.items() for word in (name.replace("_", "-"), *variant(value))]
+    return [len(texts), *words]
+
+
+def variant(value):
+    return ["b", str(value).lower()] if isinstance(value, bool) else ["s", value]
+
+
+def make_call(addresses, group, **options):
+    return call(ROOT, MANAGER, "MakePassthrough", "aosa{sv}", len(addresses), *map(path, addresses), group,
+                *variants(**options))
+
+
+def return_call(addresses):
+    return call(ROOT, MANAGER, "ReturnToHost", "ao", len(addresses), *map(path, addresses))
+
+
+def create_group(vm, name, **options):
+    """As root; returns the object."""
+    return answer(vm, call(ROOT, MANAGER, "CreateGroup", "ssa{sv}", name, "pci", *variants(**options)))[0]
+
+
+def create_rule(vm, group, name, text, **options):
+    return answer(vm, call(ROOT, MANAGER, "CreateRule", "ossa{sv}", group, name, text, *variants(**options)))[0]
+
+
+def answer(vm, command, user="root"):
+    """What a call returned, as JSON has it."""
+    text = vm.sh(["busctl", "--json=short", *command[1:]], user=user, timeout=120)
+    return json.loads(text)["data"] if text else []
+
+
+def groups(vm):
+    """Name -> (object, properties)."""
+    return {o[GROUP]["Name"]: (p, o[GROUP]) for p, o in objects(vm).items() if GROUP in o}
+
+
+def rules(vm):
+    """Object -> properties."""
+    return {p: o[RULE] for p, o in objects(vm).items() if RULE in o}
+
+
+def drift(vm):
+    """Address -> (kind, sentence)."""
+    return {address: (kind, text) for kind, address, text in get(vm, "", "Drift", MANAGER)}
+
+
+def says(object_path, interface, name, text):
+    """Shell condition: this text is in what busctl shows of a property."""
+    return f"busctl get-property {BUS} {object_path} {interface} {name} | grep -qF -- {shlex.quote(text)}"
+
+
+def state_is(address, state):
+    return says(path(address), DEVICE, "State", f'"{state}"')
+
+
+def as_admin(vm, command, **kwargs):
+    """Runs it as admin, who knows his password; it must succeed. Returns what the prompt showed."""
+    result, log = vm.with_agent(command, password="admin", timeout=120, **kwargs)
+    assert result.ok, f"{result.describe()}\n{log}"
+    return log
+
+
+def prompts(log):
+    """How often polkit asked for a password."""
+    return log.count("==== AUTHENTICATING FOR")
+
+
+def clean(vm):
+    """No group, no rule, no grant, all at home, however a case ended."""
+    for object_path, _ in groups(vm).values():
+        vm.run(["busctl", "--timeout=120", *call(object_path, GROUP, "Delete")[3:]], timeout=60)
+    ids = get(vm, "", "GrantedIds", MANAGER)
+    granted = [g.rsplit("/", 1)[-1][:-len(".grant")] for g in vm.run(f"ls {GRANTS}/*.grant").out.split()]
+    for address in granted:
+        vm.run(["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "asbs", "1", address,
+                "true", ""], timeout=60)
+    if ids:
+        vm.run(["busctl", "call", HELPER, HELPER_PATH, HELPER, "RevokeIds", "ass", str(len(ids)), *ids, ""])

@@ -6,17 +6,8 @@ from pathlib import Path
 
 from vmlab.cases import case, until
 
-from product import (BUS, DEVICE, HELPER, HELPER_PATH, MANAGER, PCI, ROOT, device_call, devices, driver_of, get, grant_call,
-                     override, path, restore, revoke_call, root_grant_call)
-
-GRANTS = "/etc/verge-passthrough/grants.d"
-
-
-def as_admin(vm, command, **kwargs):
-    """Runs it as admin, who knows his password; it must succeed. Returns what the prompt showed."""
-    result, log = vm.with_agent(command, password="admin", timeout=120, **kwargs)
-    assert result.ok, f"{result.describe()}\n{log}"
-    return log
+from product import (BUS, DEVICE, GRANTS, HELPER, HELPER_PATH, MANAGER, PCI, ROOT, as_admin, device_call, devices,
+                     driver_of, get, grant_call, override, path, restore, revoke_call, root_grant_call)
 
 
 @case("the service starts by a call of anybody and lists every function", deadline=90)

@@ -7,7 +7,7 @@ import time
 from vmlab.cases import case, skip, until
 
 from product import (BUS, DEVICE, MANAGER, PCI, ROOT, device_call, devices, driver_of, get, override, path, restore,
-                     root_grant_call)
+                     root_grant_call, state_is)
 
 MOVES = "/run/verge-passthrough/moves"
 
@@ -16,10 +16,6 @@ def set_deadline(vm, seconds):
     """Takes effect when the helper starts the next time."""
     vm.sh(f"echo deadline-seconds={seconds} > /etc/verge-passthrough/helper.conf; "
           "systemctl stop verge-passthrough-helper")
-
-
-def state_is(address, state):
-    return f"[ \"$(busctl get-property {BUS} {path(address)} {DEVICE} State)\" = 's \"{state}\"' ]"
 
 
 def others_go_on(vm, stuck, other):

@@ -36,6 +36,10 @@ def nic(name, number, mac, what):
 CATALOGUE = {
     "nic": nic("nic", "10", "52:54:00:00:00:01", "e1000e to be passed"),
     "uplink": nic("uplink", "11", "52:54:00:00:00:02", "e1000e for the guest's own address and default route"),
+    "not-uplink": behind_port(
+        "11", "not-uplink", "what is plugged in where uplink was",
+        "-netdev", "user,id=net-not-uplink,restrict=on",
+        "-device", "virtio-net-pci,id=not-uplink,bus=port-not-uplink,netdev=net-not-uplink,disable-legacy=on"),
     "nvme": behind_port(
         "12", "nvme", "NVMe with SR-IOV (4 VFs) and one namespace",
         "-drive", "if=none,id=nvme-disk,format=raw,file={dir}/nvme.raw",

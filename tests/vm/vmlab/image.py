@@ -14,7 +14,7 @@ from . import cache, kernels
 
 PACKAGES = {
     "test": ["systemd", "systemd-sysv", "dbus", "polkitd", "udev", "kmod", "pciutils", "pci.ids", "iproute2",
-             "procps", "busybox-static", "acl", "libpci3", "libacl1", "libsqlite3-0", "libpcre2-8-0",
+             "procps", "busybox-static", "acl", "libpci3", "libacl1", "libsqlite3-0", "libpcre2-8-0", "libjansson4",
              "e2fsprogs", "util-linux", "mount", "passwd", "login", "libpam-modules", "libglib2.0-bin"],
     "bench": ["libvirt-daemon-system", "libvirt-clients", "driverctl"],
 }
