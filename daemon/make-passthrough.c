@@ -221,16 +221,25 @@ static bool are_kept(const Transaction *t) {
         return true;
 }
 
-/* A helper that died before its answer may have done it; what is kept cannot be dropped any more. */
+static void keep(Transaction *t);
+
+/* A helper that died before its answer may have done it, or half of it; what is kept cannot be dropped any more, so it
+ * can only be finished: by another call, and if that fails, too, by the next start, for which the intent stays. */
 static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
         t->helper = NULL;
         grants_read(t->manager);
-        if (failure && !are_kept(t))
-                transaction_undo(t, failure);
-        else
+        if (!failure || are_kept(t))
                 transaction_finish(t, answer);
+        else if (!transaction_any_kept(t))
+                transaction_undo(t, failure);
+        else if (t->again)
+                transaction_end(t, failure);
+        else {
+                t->again = true;
+                keep(t);
+        }
 }
 
 /* Somebody may have deleted them while the devices were bound. */

@@ -184,6 +184,12 @@ static bool any_kept(const Transaction *t, const IommuSet *set, uint64_t since) 
         return false;
 }
 
+bool transaction_any_kept(const Transaction *t) {
+        assert(t);
+
+        return any_kept(t, &t->fresh, t->began);
+}
+
 static void take_helper(Transaction *t, const Failure *failure) {
         t->helper = NULL;
         if (failure)
@@ -338,7 +344,7 @@ static void recover(Transaction *t) {
                         finish_return(t);
         } else if (t->fresh.n_members == 0) { /* nobody's consent was missing, and the orders are stored */
                 transaction_finish(t, NULL);
-        } else if (any_kept(t, &t->fresh, t->began)) {
+        } else if (transaction_any_kept(t)) {
                 if (transaction_ask_helper(t, &keep, on_kept_after_crash) < 0)
                         end(t, NULL, NULL);
         } else

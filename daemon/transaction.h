@@ -44,6 +44,7 @@ struct Transaction {
 
         bool consented; /* whoever may say so has said yes */
         bool stored;    /* the intent is in the store */
+        bool again;     /* make: the grants are to be kept by a second call */
         size_t at;      /* of the step that goes through the movers */
         unsigned n_waiting;
         HelperCall *helper;
@@ -70,6 +71,9 @@ void transaction_end(Transaction *t, const Failure *failure);
 
 /* Undoes all of it, removes the intent and answers with the cause (set before, or here when it is given). */
 void transaction_undo(Transaction *t, const Failure *cause);
+
+/* Of those that it grants: is one kept already? From there on it can only be finished. */
+bool transaction_any_kept(const Transaction *t);
 
 /* Makes a call of the helper for these devices. */
 int transaction_ask_helper(Transaction *t, const HelperRequest *q, helper_done_t done);
