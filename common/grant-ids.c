@@ -159,3 +159,13 @@ int grant_ids_find(int root, const PciIdentity *identity, uid_t root_uid, GrantI
         wide = grant_ids_read(root, &ids, root_uid, ret);
         return wide == -ENOENT ? narrow : wide;
 }
+
+bool grant_ids_stand(int root, const Grant *g, uid_t root_uid) {
+        IdSelector ids;
+        GrantIds by;
+
+        assert(g);
+
+        return !g->ids[0] ||
+               (id_selector_parse(g->ids, &ids) >= 0 && grant_ids_read(root, &ids, root_uid, &by) >= 0);
+}

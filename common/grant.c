@@ -23,13 +23,12 @@ enum {
         KEY_CONSENT,
         KEY_GRANTED_BY,
         KEY_GRANTED_AT,
-        KEY_PERSISTENT,
         KEY_IDS,
         KEY_MAX,
 };
 
-/* Grants of the first release have them not. */
-#define KEYS_OPTIONAL (1U << KEY_PERSISTENT | 1U << KEY_IDS)
+/* Grants of the first release have it not. */
+#define KEYS_OPTIONAL (1U << KEY_IDS)
 
 static const char *const key_table[KEY_MAX] = {
                 [KEY_FORMAT] = "format",
@@ -47,7 +46,6 @@ static const char *const key_table[KEY_MAX] = {
                 [KEY_CONSENT] = "consent",
                 [KEY_GRANTED_BY] = "granted-by",
                 [KEY_GRANTED_AT] = "granted-at",
-                [KEY_PERSISTENT] = "persistent",
                 [KEY_IDS] = "ids",
 };
 
@@ -103,14 +101,6 @@ static int parse_consent(const char *s, uint32_t *ret) {
         return 0;
 }
 
-/* No boot, or one: 32 digits. */
-static int parse_boot(const char *s, char ret[static 33]) {
-        if (s[0] && (strlen(s) != 32 || strspn(s, "0123456789abcdef") != 32))
-                return -EBADMSG;
-        strcpy(ret, s);
-        return 0;
-}
-
 static int parse_ids(const char *s, char ret[static ID_SELECTOR_SIZE]) {
         IdSelector ids;
 
@@ -162,8 +152,6 @@ static int take_value(size_t key, const char *s, void *userdata) {
                 return r;
         case KEY_GRANTED_AT:
                 return record_parse_decimal(s, UINT64_MAX, &g->granted_at);
-        case KEY_PERSISTENT:
-                return parse_boot(s, g->persistent);
         case KEY_IDS:
                 return parse_ids(s, g->ids);
         default:
@@ -239,14 +227,22 @@ int grant_format(const Grant *g, char *buf, size_t size) {
                      "iommu-set=%s\n"
                      "host-driver=%s\n"
                      "consent=%s\n"
-                     "persistent=%s\n"
                      "ids=%s\n"
                      "granted-by=%u\n"
                      "granted-at=%" PRIu64 "\n",
                      pci_address_format(&i->address, address), i->vendor, i->device, i->subsystem_vendor,
                      i->subsystem_device, i->class_code, i->revision, i->serial, i->slot, members,
-                     g->host_driver, reasons, g->persistent, g->ids, (unsigned)g->granted_by, g->granted_at);
+                     g->host_driver, reasons, g->ids, (unsigned)g->granted_by, g->granted_at);
         return (size_t)n >= size ? -ENOBUFS : n;
+}
+
+static void read_mark(int root, uid_t root_uid, Grant *g) {
+        char path[GRANT_PATH_SIZE], boot[64];
+
+        if (record_read(root, grant_mark_path(&g->identity.address, path), root_uid, boot, sizeof boot) ==
+                            (int)sizeof g->persistent - 1 &&
+            strspn(boot, "0123456789abcdef") == sizeof g->persistent - 1)
+                strcpy(g->persistent, boot);
 }
 
 int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret) {
@@ -264,6 +260,7 @@ int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid,
                 return -EBADMSG;
 
         g.pending = pending;
+        read_mark(root, root_uid, &g);
         *ret = g;
         return 0;
 }
@@ -279,10 +276,18 @@ int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
         return kept == -ENOENT ? pending : kept;
 }
 
-const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]) {
+static const char *format_path(const char *directory, const PciAddress *a, const char *suffix,
+                               char buf[static GRANT_PATH_SIZE]) {
         char address[PCI_ADDRESS_SIZE];
 
-        (void)snprintf(buf, GRANT_PATH_SIZE, "%s/%s" GRANT_SUFFIX, pending ? PENDING_GRANTS_DIR : GRANTS_DIR,
-                       pci_address_format(a, address));
+        (void)snprintf(buf, GRANT_PATH_SIZE, "%s/%s%s", directory, pci_address_format(a, address), suffix);
         return buf;
+}
+
+const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]) {
+        return format_path(pending ? PENDING_GRANTS_DIR : GRANTS_DIR, a, GRANT_SUFFIX, buf);
+}
+
+const char *grant_mark_path(const PciAddress *a, char buf[static GRANT_PATH_SIZE]) {
+        return format_path(GRANTS_DIR, a, GRANT_MARK_SUFFIX, buf);
 }

@@ -150,3 +150,14 @@ bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) {
                         return true;
         return false;
 }
+
+bool grant_files_stand(const GrantFiles *f, const Grant *g) {
+        IdSelector ids;
+
+        if (g->ids[0] && id_selector_parse(g->ids, &ids) < 0)
+                return false;
+        for (size_t i = 0; g->ids[0] && i < f->n_ids; i++)
+                if (id_selector_same(&f->ids[i], &ids))
+                        return true;
+        return !g->ids[0];
+}

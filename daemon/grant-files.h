@@ -26,4 +26,7 @@ int grant_files_read(int root, uid_t root_uid, GrantFiles *ret);
 const Grant *grant_files_find(const GrantFiles *f, const PciAddress *a) _pure_;
 bool grant_files_has(const GrantFiles *f, const PciAddress *a) _pure_;
 
+/* A grant that was made from a selector counts only while that stands; any other does. */
+bool grant_files_stand(const GrantFiles *f, const Grant *g) _pure_;
+
 bool grant_files_cover(const GrantFiles *f, const PciIdentity *identity) _pure_; /* by its ids */

@@ -44,7 +44,7 @@ static bool covers_by_ids(const Manager *m, const Device *d) {
                 if (p == d || device_is_bridge(p) || is_approved_by_ids(m, p))
                         continue;
                 g = grant_files_find(&m->grants, device_address(p));
-                if (!g || !is_for(g, p))
+                if (!g || !is_for(g, p) || !grant_files_stand(&m->grants, g))
                         return false;
         }
         return true;
@@ -62,7 +62,8 @@ static void set_granted(Manager *m, Device *d, bool granted) {
 /* For show: the helper checks the grant itself, against more than we may read. g: NULL when there is none that can be
  * read. */
 static void take_grant(Manager *m, Device *d, const Grant *g, bool has_file) {
-        bool same = g && is_for(g, d), own = same && covers_set(m, g, &d->facts.set);
+        bool same = g && is_for(g, d);
+        bool own = same && covers_set(m, g, &d->facts.set) && grant_files_stand(&m->grants, g);
 
         d->has_grant = has_file;
         d->grant_pending = g && g->pending;

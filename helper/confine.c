@@ -21,8 +21,7 @@ static int allow_move(int ruleset, const Target *t) {
         return r < 0 ? r : landlock_allow_file(ruleset, t->root, "sys/bus/pci/drivers_probe");
 }
 
-int confine(int root, const Request *q, unsigned directories, Target *const *targets, size_t n_targets,
-            WorkerResult *result) {
+int confine(int root, const Request *q, Target *const *targets, size_t n_targets, WorkerResult *result) {
         static const char *const paths[] = {LOCKS_DIR, MOVES_DIR, GRANTS_DIR, PENDING_GRANTS_DIR};
         _cleanup_close_ int ruleset = -1;
         int r;
@@ -34,7 +33,7 @@ int confine(int root, const Request *q, unsigned directories, Target *const *tar
         if (ruleset == -EOPNOTSUPP)
                 return 0;
         for (size_t i = 0; i < ELEMENTSOF(paths) && r >= 0; i++)
-                if (directories & 1U << i)
+                if (q->writes & 1U << i)
                         r = landlock_allow_directory(ruleset, root, paths[i]);
         for (size_t i = 0; i < n_targets && r >= 0; i++)
                 r = allow_move(ruleset, targets[i]);
@@ -46,4 +45,11 @@ int confine(int root, const Request *q, unsigned directories, Target *const *tar
                                 "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
                                 strerror(-r));
         return 0;
+}
+
+void confine_and_work(int root, const void *request, WorkerResult *result) {
+        const Request *q = request;
+
+        if (q->writes & CONFINE_TARGETS || confine(root, q, NULL, 0, result) >= 0)
+                q->work(root, q, result);
 }

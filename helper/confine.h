@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What a worker may write, by Landlock, from here on: the directories named, and what moves the targets. A kernel
- * without Landlock leaves it to the sandbox of the unit; any other error is one, half a fence would look whole.
+ * What a worker may write, by Landlock, from here on. A kernel without Landlock leaves it to the sandbox of the unit;
+ * any other error is one, half a fence would look whole.
  */
 
 #include "request.h"
@@ -15,7 +15,12 @@ typedef enum ConfineTo {
         CONFINE_KEPT = 1 << 2,    /* grants */
         CONFINE_PENDING = 1 << 3, /* grants */
         CONFINE_GRANTS = CONFINE_KEPT | CONFINE_PENDING,
+        CONFINE_TARGETS = 1 << 4, /* what moves them; the work itself confines itself when it knows them */
+        CONFINE_ALL = CONFINE_LOCKS | CONFINE_MOVES | CONFINE_GRANTS | CONFINE_TARGETS,
 } ConfineTo;
 
-int confine(int root, const Request *q, unsigned directories, Target *const *targets, size_t n_targets,
-            WorkerResult *result);
+/* Of a worker (worker_work_t): q->work, confined to q->writes. */
+void confine_and_work(int root, const void *request, WorkerResult *result);
+
+/* To q->writes, and what moves the targets. */
+int confine(int root, const Request *q, Target *const *targets, size_t n_targets, WorkerResult *result);

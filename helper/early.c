@@ -9,6 +9,7 @@
 #include <systemd/sd-journal.h>
 
 #include "early.h"
+#include "grant-store.h"
 #include "log.h"
 #include "steps.h"
 #include "sysfs-write.h"
@@ -19,9 +20,6 @@
 /* The same device as was granted, in a set no wider: siblings may come later. The serial number of an NVMe is known to
  * its driver alone; there ids and slot have to do. */
 static int check_identity(Target *t, Member *m) {
-        char address[PCI_ADDRESS_SIZE];
-
-        (void)pci_address_format(&m->identity.address, address);
         if (m->grant.identity.slot[0])
                 pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
         if (m->grant.identity.serial[0])
@@ -30,29 +28,29 @@ static int check_identity(Target *t, Member *m) {
                 return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
                                    "Device %s is not what was granted and stays with the host; look at what "
                                    "is in the machine.",
-                                   address);
+                                   m->address);
 
         if (t->movers.number == UINT_MAX)
                 return failure_set(&t->result->failure, FAILURE_CRITICAL,
                                    "No IOMMU stands in front of device %s, so it stays with the host.",
-                                   address);
+                                   m->address);
         for (size_t i = 0; i < t->movers.n_members; i++)
                 if (!iommu_set_contains(&m->grant.set, &t->movers.members[i]))
                         return failure_set(
                                         &t->result->failure, FAILURE_IDENTITY_CHANGED,
                                         "Other devices than were granted share the IOMMU set of device %s, "
                                         "so it stays with the host; Grant it again.",
-                                        address);
+                                        m->address);
         return 0;
 }
 
 /* Not if vfio-pci is yet to be loaded: then it finds the override. A driver that won the race keeps the device. */
 static int give(Target *t, Member *m) {
-        char line[PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
+        char line[PCI_ADDRESS_SIZE + 1];
         bool loaded;
         int r;
 
-        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
+        (void)snprintf(line, sizeof line, "%s\n", m->address);
         loaded = faccessat(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER, F_OK, 0) == 0;
 
         if ((r = target_prove(t, m)) < 0)
@@ -64,11 +62,13 @@ static int give(Target *t, Member *m) {
                 if (r >= 0 && (r = target_refresh_driver(t, m)) >= 0 &&
                     (member_on_vfio(m) || (!loaded && !m->driver[0])))
                         return 1;
+                /* Nobody else would offer it to the host driver again, if that is loaded already. */
                 (void)sysfs_write(m->fd, "driver_override", "\n");
+                (void)sysfs_write(t->root, "sys/bus/pci/drivers_probe", line);
         }
         return failure_set(&t->result->failure, FAILURE_DRIVER,
                            "Device %s was not taken by vfio-pci (%s) and stays with the host; see 'dmesg'.",
-                           address, r < 0 ? strerror(-r) : strempty(m->driver));
+                           m->address, r < 0 ? strerror(-r) : "it refused");
 }
 
 /* 1: it is to be bound; 0: it is not. */
@@ -82,13 +82,12 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
                                    "The grant of device %s is damaged or not root's alone; the device stays "
                                    "with the host.",
                                    pci_address_format(a, address));
-        return r >= 0 && ret->persistent[0];
+        return r >= 0 && ret->persistent[0] && grant_ids_stand(root, ret, geteuid());
 }
 
 static int take(int root, const PciAddress *a, WorkerResult *result) {
         _cleanup_(target_closep) Target *t = NULL;
-        char address[PCI_ADDRESS_SIZE];
-        Member *m = NULL;
+        Member *m;
         int r;
 
         /* A worker of the helper may be at it, or we for a sibling; before the first helper there are no locks. */
@@ -96,10 +95,7 @@ static int take(int root, const PciAddress *a, WorkerResult *result) {
                         result, &t);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < t->n_members; i++)
-                if (pci_address_compare(&t->members[i].identity.address, a) == 0)
-                        m = &t->members[i];
-        assert(m);
+        m = target_named(t);
 
         /* Once more: a Release may have taken it back while we waited. */
         if ((r = read_order(root, a, &m->grant, &result->failure)) <= 0 || (r = check_identity(t, m)) < 0)
@@ -112,8 +108,8 @@ static int take(int root, const PciAddress *a, WorkerResult *result) {
                                 &result->failure, FAILURE_DRIVER,
                                 "Device %s has the driver %s already, so it stays with the host until it is "
                                 "bound.",
-                                pci_address_format(a, address), m->driver);
-        return (r = steps_check_override(t)) < 0 ? r : give(t, m);
+                                m->address, m->driver);
+        return (r = steps_check_overrides(t)) < 0 ? r : give(t, m);
 }
 
 static void on_alarm(int sig _unused_) {
@@ -143,6 +139,9 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
         r = take(root, &a, &result);
         if (r < 0)
                 *f = result.failure;
+        /* What stays with the host, the host may use: the next boot must not take it. Bind orders that anew. */
+        if (f->kind == FAILURE_DRIVER || f->kind == FAILURE_IDENTITY_CHANGED || f->kind == FAILURE_CRITICAL)
+                (void)grant_store_unmark(root, &(IommuSet){.n_members = 1, .members = {a}});
         return r;
 }
 

@@ -1,71 +1,67 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 
-#include "atomic-file.h"
+#include "atomic-files.h"
 #include "grant-store.h"
-#include "record-file.h"
 
-static int remove_file(int root, const char *path) {
-        if (unlinkat(root, path, 0) < 0)
-                return errno == ENOENT ? 0 : -errno;
-        return 1;
+static const char *split(char *path) {
+        char *name = strrchr(path, '/');
+
+        *name = '\0';
+        return name + 1;
 }
 
-int grant_store_write(int root, const Grant *g) {
-        char text[GRANT_TEXT_SIZE], now[GRANT_TEXT_SIZE], path[GRANT_PATH_SIZE], *name;
-        int n, r;
+static int remove_file(int root, char *path) {
+        const char *name = split(path);
+        _cleanup_close_ int dir = -1;
 
-        assert(g);
+        dir = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (unlinkat(dir, name, 0) < 0) /* on a read-only file system an error, whether it is there or not */
+                return errno == ENOENT || faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : -errno;
+        return fsync(dir) < 0 ? -errno : 1;
+}
 
-        n = grant_format(g, text, sizeof text);
-        if (n < 0)
-                return n;
+int grant_store_write(int root, bool pending, const Grant *const *grants, size_t n) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+        char text[GRANT_TEXT_SIZE], path[GRANT_PATH_SIZE];
+        int r;
 
-        name = strrchr(grant_path(g->pending, &g->identity.address, path), '/');
-        r = record_read(root, path, geteuid(), now, sizeof now); /* without its last newline */
-        if (r == n - 1 && memcmp(now, text, (size_t)r) == 0)
+        if (n == 0)
                 return 0;
-        *name++ = '\0';
-        return atomic_file_write(root, path, name, text, true);
+        r = atomic_files_open(&f, root, pending ? PENDING_GRANTS_DIR : GRANTS_DIR, true);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                (void)grant_path(pending, &grants[i]->identity.address, path);
+                r = grant_format(grants[i], text, sizeof text);
+                if (r >= 0)
+                        r = atomic_files_add(&f, split(path), text);
+        }
+        return r < 0 ? r : atomic_files_commit(&f);
 }
 
 int grant_store_remove(int root, bool pending, const PciAddress *a) {
         char path[GRANT_PATH_SIZE];
 
-        return remove_file(root, grant_path(pending, a, path));
+        (void)grant_path(pending, a, path);
+        return remove_file(root, path);
 }
 
-int grant_store_mark(int root, const PciAddress *a, const char *boot) {
-        bool any = false;
-        Grant g;
-        int r;
-
-        assert(boot);
-
-        for (int pending = 1; pending >= 0 && !(any && boot[0]); pending--) {
-                if (grant_read_from(root, pending, a, geteuid(), &g) < 0)
-                        continue;
-                any = true;
-                (void)snprintf(g.persistent, sizeof g.persistent, "%s", boot);
-                r = grant_store_write(root, &g);
-                if (r < 0)
-                        return r;
-        }
-        return any || !boot[0] ? 0 : -ENOENT;
-}
-
-int grant_store_write_ids(int root, const GrantIds *g) {
+int grant_store_write_ids(int root, const GrantIds *grants, size_t n) {
         char text[GRANT_IDS_TEXT_SIZE], name[ID_SELECTOR_SIZE + sizeof GRANT_IDS_SUFFIX],
                         ids[ID_SELECTOR_SIZE];
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
         int r;
 
-        assert(g);
-
-        r = grant_ids_format(g, text, sizeof text);
-        if (r < 0)
-                return r;
-        (void)snprintf(name, sizeof name, "%s" GRANT_IDS_SUFFIX, id_selector_format(&g->ids, ids));
-        return atomic_file_write(root, GRANTS_DIR, name, text, true);
+        r = atomic_files_open(&f, root, GRANTS_DIR, true);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                (void)snprintf(name, sizeof name, "%s" GRANT_IDS_SUFFIX,
+                               id_selector_format(&grants[i].ids, ids));
+                r = grant_ids_format(&grants[i], text, sizeof text);
+                if (r >= 0)
+                        r = atomic_files_add(&f, name, text);
+        }
+        return r < 0 ? r : atomic_files_commit(&f);
 }
 
 int grant_store_remove_ids(int root, const IdSelector *ids) {
@@ -75,28 +71,29 @@ int grant_store_remove_ids(int root, const IdSelector *ids) {
         return remove_file(root, path);
 }
 
-void grant_backup_take(GrantBackup *b, int root, const PciAddress *a) {
-        assert(b);
-        assert(b->n < ELEMENTSOF(b->of));
+int grant_store_mark(int root, const IommuSet *set, const char *boot) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+        char path[GRANT_PATH_SIZE], text[64];
+        int r;
 
-        b->of[b->n].address = *a;
-        for (int pending = 0; pending < 2; pending++)
-                b->of[b->n].had[pending] = grant_read_from(root, pending, a, geteuid(),
-                                                           &b->of[b->n].grant[pending]) >= 0;
-        b->n++;
+        (void)snprintf(text, sizeof text, "%s\n", boot);
+        r = atomic_files_open(&f, root, GRANTS_DIR, true);
+        for (size_t i = 0; i < set->n_members && r >= 0; i++) {
+                (void)grant_mark_path(&set->members[i], path);
+                r = atomic_files_add(&f, split(path), text);
+        }
+        return r < 0 ? r : atomic_files_commit(&f);
 }
 
-int grant_backup_restore(const GrantBackup *b, int root) {
+int grant_store_unmark(int root, const IommuSet *set) {
+        char path[GRANT_PATH_SIZE];
         int r, first = 0;
 
-        assert(b);
-
-        for (size_t i = 0; i < b->n; i++)
-                for (int pending = 0; pending < 2; pending++) {
-                        r = b->of[i].had[pending] ? grant_store_write(root, &b->of[i].grant[pending])
-                                                  : grant_store_remove(root, pending, &b->of[i].address);
-                        if (r < 0 && first >= 0)
-                                first = r;
-                }
+        for (size_t i = 0; i < set->n_members; i++) {
+                (void)grant_mark_path(&set->members[i], path);
+                r = remove_file(root, path);
+                if (r < 0 && first >= 0)
+                        first = r;
+        }
         return first;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 
-#include "atomic-file.h"
+#include "atomic-files.h"
 #include "journal.h"
 
 static int write_entry(int root, const Move *m) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
         char text[MOVE_TEXT_SIZE], name[16];
         int r;
 
@@ -13,7 +14,8 @@ static int write_entry(int root, const Move *m) {
                 return r;
 
         (void)snprintf(name, sizeof name, "%u", m->set.number);
-        return atomic_file_write(root, MOVES_DIR, name, text, false); /* on tmpfs: nothing to sync */
+        r = atomic_files_open(&f, root, MOVES_DIR, false); /* on tmpfs: nothing to sync */
+        return r < 0 || (r = atomic_files_add(&f, name, text)) < 0 ? r : atomic_files_commit(&f);
 }
 
 int journal_begin(int root, MoveVerb verb, const IommuSet *set) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confine.h"
 #include "log.h"
 #include "operation.h"
 #include "sysfs.h"
@@ -104,11 +105,13 @@ static void _printf_(3, 4) answer_failure(Operation *o, FailureKind kind, const 
 
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata);
 
-static int start_worker(Operation *o, worker_work_t work) {
+static int start_worker(Operation *o, worker_work_t work, unsigned writes) {
         int r;
 
-        r = worker_start(o->all->event, o->all->root_fd, o->all->deadline_usec, work, &o->request, on_worker,
-                         o, &o->worker);
+        o->request.work = work;
+        o->request.writes = writes;
+        r = worker_start(o->all->event, o->all->root_fd, o->all->deadline_usec, confine_and_work,
+                         &o->request, on_worker, o, &o->worker);
         if (r < 0)
                 answer_failure(o, FAILURE_INTERNAL,
                                "Nothing was changed: no worker could be started (%s); try again.",
@@ -145,7 +148,7 @@ static bool set_is_taken(Operation *o) {
 static void start_work(Operation *o) {
         o->preparing = false;
         if (o->verb->move < 0 || !set_is_taken(o))
-                (void)start_worker(o, o->verb->work);
+                (void)start_worker(o, o->verb->work, o->verb->writes);
         release_if_done(o);
 }
 
@@ -190,8 +193,7 @@ static void ask(Operation *o, const WorkerResult *result) {
         o->request.consent &= result->critical;
 
         /* Whoever sits at these addresses when the answer comes must be whom the prompt named. */
-        o->request.n_identities = result->n_identities;
-        memcpy(o->request.identities, result->identities, sizeof o->request.identities);
+        o->request.prompted = result->prompted;
 
         r = polkit_ask(o->all->polkit, &question, on_polkit, o, &o->question);
         if (r < 0)
@@ -214,13 +216,16 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
         char address[ID_SELECTOR_SIZE];
         int r;
 
-        o->mark = (Request){.set = result->set, .confine = o->request.confine};
-        (void)failure_set(&o->mark.stuck, FAILURE_STUCK,
-                          "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself "
-                          "when the "
-                          "process that uses the device lets it go:",
-                          (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
-                          o->verb->name, first_named(o, address));
+        o->mark = (Request){.set = result->set,
+                            .confine = o->request.confine,
+                            .work = request_mark_stuck,
+                            .writes = CONFINE_LOCKS | CONFINE_MOVES};
+        (void)failure_set(
+                        &o->mark.stuck, FAILURE_STUCK,
+                        "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself when "
+                        "the process that uses the device lets it go:",
+                        (unsigned long long)(o->all->deadline_usec / 1000000), result->doing, o->verb->name,
+                        first_named(o, address));
         log_warning("%s", o->mark.stuck.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */
@@ -229,7 +234,7 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
                 return;
         }
 
-        r = worker_start(o->all->event, o->all->root_fd, MARK_STUCK_USEC, request_mark_stuck, &o->mark,
+        r = worker_start(o->all->event, o->all->root_fd, MARK_STUCK_USEC, confine_and_work, &o->mark,
                          on_marker, o, &o->marker);
         if (r < 0)
                 answer(o, &o->mark.stuck, NULL);
@@ -313,7 +318,7 @@ static void on_authorised(CallerKind kind, void *userdata) {
                                o->verb->name);
         else if (o->verb->prepare && kind == CALLER_DAEMON) {
                 o->preparing = true;
-                (void)start_worker(o, o->verb->prepare);
+                (void)start_worker(o, o->verb->prepare, CONFINE_LOCKS);
         } else {
                 start_work(o);
                 return;

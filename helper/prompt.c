@@ -8,7 +8,7 @@
 static void append_model(sd_hwdb *hwdb, const char *modalias, uint16_t vendor_id, uint16_t device_id,
                          WorkerResult *result) {
         const char *vendor = NULL, *model = NULL;
-        char words[192];
+        char words[MODEL_SIZE];
 
         if (hwdb && modalias[0]) {
                 (void)sd_hwdb_get(hwdb, modalias, "ID_VENDOR_FROM_DATABASE", &vendor);
@@ -23,7 +23,9 @@ static void append_model(sd_hwdb *hwdb, const char *modalias, uint16_t vendor_id
 void prompt_devices(const Scope *s, const Request *q, WorkerResult *result) {
         _cleanup_(sd_hwdb_unrefp) sd_hwdb *hwdb = NULL;
         char address[PCI_ADDRESS_SIZE], modalias[256];
+        Prompted *p = &result->prompted;
 
+        p->asked = true;
         (void)sd_hwdb_new(&hwdb);
 
         for (size_t i = 0; i < q->n_devices; i++)
@@ -34,10 +36,12 @@ void prompt_devices(const Scope *s, const Request *q, WorkerResult *result) {
                 for (size_t k = 0; k < s->targets[i]->n_members; k++) {
                         const Member *m = &s->targets[i]->members[k];
 
-                        if (result->n_identities < DEVICES_PER_CALL_MAX)
-                                result->identities[result->n_identities++] = m->identity;
+                        if (p->n < ELEMENTSOF(p->identities)) {
+                                p->sets[p->n] = s->targets[i]->movers.number;
+                                p->identities[p->n++] = m->identity;
+                        }
                         text_append_item(result->prompt.iommu_set, sizeof result->prompt.iommu_set,
-                                         pci_address_format(&m->identity.address, address));
+                                         m->address);
                         text_append_item(result->prompt.driver, sizeof result->prompt.driver,
                                          m->driver[0] ? m->driver : "none");
                         if (sysfs_read(m->fd, "modalias", modalias, sizeof modalias) < 0)
@@ -46,6 +50,30 @@ void prompt_devices(const Scope *s, const Request *q, WorkerResult *result) {
                 }
 
         (void)critical_format(result->critical, result->prompt.consent, sizeof result->prompt.consent);
+}
+
+int prompt_check(const Scope *s, const Prompted *p, WorkerResult *result) {
+        size_t n = 0;
+
+        if (!p->asked)
+                return 0;
+        for (size_t i = 0; i < s->n_targets; i++)
+                for (size_t k = 0; k < s->targets[i]->n_members; k++, n++)
+                        if (n >= p->n || s->targets[i]->movers.number != p->sets[n] ||
+                            !pci_identity_same(&s->targets[i]->members[k].identity, &p->identities[n]))
+                                return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
+                                                   "Device %s or its IOMMU set is another than the prompt "
+                                                   "named; "
+                                                   "nothing was changed. Look at what is in the machine and "
+                                                   "call "
+                                                   "again.",
+                                                   s->targets[i]->members[k].address);
+        if (n == p->n)
+                return 0;
+        return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
+                           "A device that the prompt named is gone; nothing was changed. Look at what is in "
+                           "the "
+                           "machine and call again.");
 }
 
 void prompt_ids(const Request *q, WorkerResult *result) {

@@ -6,6 +6,9 @@
 
 #include "scope.h"
 
-/* Also notes who they are: q->identities of the work that follows. */
+/* Also notes who they are. */
 void prompt_devices(const Scope *s, const Request *q, WorkerResult *result);
+
+/* Whoever sits at these addresses after the prompt must be whom it named, in the same sets. */
+int prompt_check(const Scope *s, const Prompted *p, WorkerResult *result);
 void prompt_ids(const Request *q, WorkerResult *result);

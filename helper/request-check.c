@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "confine.h"
+#include "request.h"
 #include "sysfs.h"
+#include "target.h"
 
 static void add_row(WorkerResult *result, const char *check, const char *severity, bool passed,
                     const char *sentence) {
@@ -21,11 +22,11 @@ static void add_outcome(Target *t, const char *check, int r, const char *success
         t->result->failure = (Failure){0};
 }
 
-static void add_set(Target *t, const char *address) {
+static void add_set(Target *t) {
         char members[256], sentence[512];
 
         if (t->n_members == 1)
-                (void)snprintf(sentence, sizeof sentence, "Device %s moves alone.", address);
+                (void)snprintf(sentence, sizeof sentence, "Device %s moves alone.", t->members[0].address);
         else
                 (void)snprintf(sentence, sizeof sentence,
                                "The IOMMU cannot separate these devices, so they move together: %s.",
@@ -92,15 +93,14 @@ void request_check(int root, const void *request, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         _cleanup_(target_closep) Target *t = NULL;
         const Request *q = request;
-        char address[PCI_ADDRESS_SIZE], sentence[256];
+        char sentence[256];
         int granted;
 
-        if (confine(root, q, CONFINE_LOCKS, NULL, 0, result) < 0 ||
-            target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
+        if (target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
             target_load_facts(root, result, &facts) < 0)
                 return;
 
-        add_set(t, pci_address_format(&q->devices[0], address));
+        add_set(t);
         granted = target_check_grants(t);
         add_outcome(t, "granted", granted, describe_consent(t, sentence, sizeof sentence));
         add_driver(t);

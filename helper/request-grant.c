@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "confine.h"
 #include "grant-store.h"
+#include "lock.h"
 #include "prompt.h"
 
 static bool request_names(const Request *q, const PciAddress *a) {
@@ -27,35 +27,13 @@ static int check_complete(const Request *q, Target *t) {
                            iommu_set_format(&missing, text, sizeof text));
 }
 
-/* The prompt said who they are. Whoever sits at these addresses now must be the same, in the same sets. */
-static int check_prompted(const Request *q, const Scope *s, WorkerResult *result) {
-        char address[PCI_ADDRESS_SIZE];
-        size_t n = 0;
-
-        if (q->n_identities == 0)
-                return 0;
-
-        for (size_t i = 0; i < s->n_targets; i++)
-                for (size_t k = 0; k < s->targets[i]->n_members; k++, n++) {
-                        const PciIdentity *now = &s->targets[i]->members[k].identity;
-
-                        if (n < q->n_identities && pci_identity_same(now, &q->identities[n]))
-                                continue;
-                        return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
-                                           "Device %s or its IOMMU set is another than the prompt named; "
-                                           "nothing was "
-                                           "granted. Look at what is in the machine and call Grant again.",
-                                           pci_address_format(&now->address, address));
-                }
-        return 0;
-}
-
 static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
 
         if ((r = scope_open(s, root, q, access, false, result)) < 0 ||
-            (r = check_prompted(q, s, result)) < 0 || (r = target_load_facts(root, result, &facts)) < 0)
+            (r = prompt_check(s, &q->prompted, result)) < 0 ||
+            (r = target_load_facts(root, result, &facts)) < 0)
                 return r;
 
         for (size_t i = 0; i < s->n_targets; i++)
@@ -68,102 +46,110 @@ static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess acc
 void request_prepare_grant(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
 
-        if (confine(root, request, CONFINE_LOCKS, NULL, 0, result) >= 0 &&
-            open_for_grant(&s, root, request, TARGET_READ, result) >= 0)
+        if (open_for_grant(&s, root, request, TARGET_READ, result) >= 0)
                 prompt_devices(&s, request, result);
 }
 
-/* All or nothing: what stood there before comes back. */
-static void fail_writing(const GrantBackup *b, int root, int r, WorkerResult *result) {
-        size_t n;
-
-        (void)failure_set(&result->failure, FAILURE_INTERNAL,
-                          "Grants cannot be written below /" GRANTS_DIR " and /" PENDING_GRANTS_DIR
-                          " (%s); nothing was granted.",
-                          strerror(-r));
-        r = grant_backup_restore(b, root);
-        n = strlen(result->failure.sentence);
-        if (r < 0)
-                (void)snprintf(result->failure.sentence + n, sizeof result->failure.sentence - n,
-                               " Not all could be put back (%s): look into both.", strerror(-r));
-}
-
-static int grant_member(Target *t, Member *m, const Request *q, GrantBackup *b) {
+static int make_grant(Target *t, Member *m, const Request *q) {
         Grant old;
         bool had;
-        int r;
 
         had = grant_read(t->root, &m->identity.address, geteuid(), &old) >= 0;
-        grant_backup_take(b, t->root, &m->identity.address);
-
         target_make_grant(t, m, had ? &old : NULL);
         m->grant.pending = q->pending;
         m->grant.consent = q->consent & m->critical & CRITICAL_OVERRIDABLE;
         m->grant.granted_by = q->uid;
-        r = target_prove(t, m);
-        return r < 0 ? r : grant_store_write(t->root, &m->grant);
+        return target_prove(t, m);
+}
+
+/* An order to be bound at boot is of use only to what is out already. What is at home the host may use; and who
+ * consents now, or makes consent last, did not order that. */
+static int unmark_at_host(int root, const Scope *s, const Request *q) {
+        IommuSet missing = {0};
+        int r = 0;
+
+        for (size_t i = 0; i < q->n_devices; i++)
+                if (!scope_find(s, &q->devices[i]))
+                        (void)iommu_set_add(&missing, &q->devices[i]);
+        for (size_t i = 0; i < s->n_targets && r >= 0; i++)
+                r = target_on_vfio(s->targets[i]) ? 0 : grant_store_unmark(root, &s->targets[i]->movers);
+        return r < 0 ? r : grant_store_unmark(root, &missing);
 }
 
 /* Of each device the last word counts: so no pending grant stays in front of those that are kept now. */
-static int remove_pending(const GrantBackup *b, int root) {
-        int r = 0;
+static void write_grants(int root, const Scope *s, const Request *q, const Grant *const *grants, size_t n,
+                         bool pending, WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE];
+        int r;
 
-        for (size_t i = 0; i < b->n && r >= 0; i++)
-                r = grant_store_remove(root, true, &b->of[i].address);
-        return r;
+        if ((r = unmark_at_host(root, s, q)) < 0 || (r = grant_store_write(root, pending, grants, n)) < 0)
+                (void)failure_set(&result->failure, FAILURE_INTERNAL,
+                                  "Grants cannot be written below /%s (%s); nothing was granted.",
+                                  pending ? PENDING_GRANTS_DIR : GRANTS_DIR, strerror(-r));
+        for (size_t i = 0; i < n && r >= 0 && !pending; i++)
+                if ((r = grant_store_remove(root, true, &grants[i]->identity.address)) < 0)
+                        (void)failure_set(
+                                        &result->failure, FAILURE_INTERNAL,
+                                        "Device %s is granted, but its pending grant cannot be removed from "
+                                        "/" PENDING_GRANTS_DIR " (%s); remove it by hand.",
+                                        pci_address_format(&grants[i]->identity.address, address),
+                                        strerror(-r));
 }
 
 void request_grant(int root, const void *request, WorkerResult *result) {
+        const Grant *grants[DEVICES_PER_CALL_MAX];
         _cleanup_(scope_close) Scope s = {0};
+        _cleanup_close_ int lock = -1;
         const Request *q = request;
-        GrantBackup b = {0};
-        int r = 0;
+        size_t n = 0;
 
-        if (confine(root, q, CONFINE_LOCKS | CONFINE_GRANTS, NULL, 0, result) < 0 ||
-            open_for_grant(&s, root, q, TARGET_CHANGE, result) < 0)
+        if (open_for_grant(&s, root, q, TARGET_CHANGE, result) < 0 || (lock = lock_grants(root, result)) < 0)
                 return;
 
         for (size_t i = 0; i < s.n_targets; i++)
-                for (size_t k = 0; k < s.targets[i]->n_members && r >= 0; k++)
-                        r = grant_member(s.targets[i], &s.targets[i]->members[k], q, &b);
-        if (r >= 0 && !q->pending)
-                r = remove_pending(&b, root);
-        if (r < 0)
-                fail_writing(&b, root, r, result);
+                for (size_t k = 0; k < s.targets[i]->n_members; k++) {
+                        if (make_grant(s.targets[i], &s.targets[i]->members[k], q) < 0)
+                                return;
+                        grants[n++] = &s.targets[i]->members[k].grant;
+                }
+        write_grants(root, &s, q, grants, n, q->pending, result);
 }
 
-void request_keep(int root, const void *request, WorkerResult *result) {
-        _cleanup_(scope_close) Scope s = {0};
+/* Each has a grant; those that are pending are to be kept. */
+static int read_pending(int root, const Request *q, Grant *ret, size_t *ret_n, WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE];
-        const Request *q = request;
-        GrantBackup b = {0};
-        Grant g;
-        int r = 0;
+        Grant kept;
+        size_t n = 0;
 
-        if (confine(root, q, CONFINE_LOCKS | CONFINE_GRANTS, NULL, 0, result) < 0 ||
-            scope_open(&s, root, q, TARGET_CHANGE, true, result) < 0)
-                return;
-
-        for (size_t i = 0; i < q->n_devices; i++) {
-                grant_backup_take(&b, root, &q->devices[i]);
-                if (!b.of[i].had[false] && !b.of[i].had[true]) {
-                        (void)failure_set(
+        for (size_t i = 0; i < q->n_devices; i++)
+                if (grant_read_from(root, true, &q->devices[i], geteuid(), &ret[n]) >= 0)
+                        n++;
+                else if (grant_read_from(root, false, &q->devices[i], geteuid(), &kept) < 0)
+                        return failure_set(
                                         &result->failure, FAILURE_NOT_GRANTED,
                                         "Device %s has no grant that could be kept; call Grant. Nothing was "
                                         "changed.",
                                         pci_address_format(&q->devices[i], address));
-                        return;
-                }
-        }
+        *ret_n = n;
+        return 0;
+}
 
-        for (size_t i = 0; i < b.n && r >= 0; i++)
-                if (b.of[i].had[true]) {
-                        g = b.of[i].grant[true];
-                        g.pending = false;
-                        r = grant_store_write(root, &g);
-                }
-        if (r >= 0)
-                r = remove_pending(&b, root);
-        if (r < 0)
-                fail_writing(&b, root, r, result);
+/* The grants are looked at before anything is locked: nobody without consent holds a lock. And once more then, since
+ * they may have been revoked meanwhile. */
+void request_keep(int root, const void *request, WorkerResult *result) {
+        Grant pending[DEVICES_PER_CALL_MAX];
+        const Grant *grants[DEVICES_PER_CALL_MAX];
+        _cleanup_(scope_close) Scope s = {0};
+        _cleanup_close_ int lock = -1;
+        const Request *q = request;
+        size_t n = 0;
+
+        if (read_pending(root, q, pending, &n, result) < 0 ||
+            scope_open(&s, root, q, TARGET_CHANGE, true, result) < 0 ||
+            (lock = lock_grants(root, result)) < 0 || read_pending(root, q, pending, &n, result) < 0)
+                return;
+
+        for (size_t i = 0; i < n; i++)
+                grants[i] = &pending[i];
+        write_grants(root, &s, q, grants, n, false, result);
 }

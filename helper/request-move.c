@@ -2,6 +2,7 @@
 #include "confine.h"
 #include "grant-store.h"
 #include "journal.h"
+#include "lock.h"
 #include "log.h"
 #include "request-move.h"
 #include "steps.h"
@@ -50,8 +51,7 @@ static int check_in_use(Target *t) {
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
                                    "Cannot tell whether /dev/vfio/%u is in use (%s); see 'ls -l /dev/vfio', "
-                                   "then "
-                                   "'systemctl restart verge-passthrough-helper' and try again.",
+                                   "then 'systemctl restart verge-passthrough-helper' and try again.",
                                    t->movers.number, strerror(-r));
 
         vfio_describe_holder(t->root, &t->movers, holder, sizeof holder);
@@ -62,9 +62,9 @@ static int check_in_use(Target *t) {
 
 static bool all_bound(const Target *t) {
         for (size_t i = 0; i < t->n_members; i++)
-                if (!member_on_vfio(&t->members[i]) || !t->members[i].overridden)
+                if (!member_overridden(&t->members[i]))
                         return false;
-        return true;
+        return target_on_vfio(t);
 }
 
 /* Everything that can be known before the first write. 1: nothing is left to do. */
@@ -78,47 +78,48 @@ static int check_move(Target *t, MoveVerb verb) {
         if (verb == MOVE_RESET)
                 return check_in_use(t);
 
-        if ((r = steps_check_override(t)) < 0)
+        if ((r = steps_check_overrides(t)) < 0)
                 return r;
         if (all_bound(t))
                 return 1;
         return (r = check_in_use(t)) < 0 ? r : check_bind(t);
 }
 
-static bool is_at_home(const Target *t) {
+/* What somebody else has overridden is none of ours. The overrides come last: where a VM holds the device after a
+ * foreign unbind, reading them may never end. */
+static int look_whether_at_home(Target *t) {
         Move left;
+        int r;
 
+        t->at_home = !any_on_vfio(t) && !target_is_interrupted(t, &left) &&
+                     vfio_in_use(t->root, t->movers.number) != 1;
+        if (!t->at_home)
+                return 0;
+        if ((r = steps_read_overrides(t)) < 0)
+                return r;
         for (size_t i = 0; i < t->n_members; i++)
-                if (member_on_vfio(&t->members[i]) || t->members[i].overridden)
-                        return false;
-        return !target_is_interrupted(t, &left);
+                t->at_home = t->at_home && !member_overridden(&t->members[i]);
+        return 0;
 }
 
 int move_check_at_home(Target *t) {
         char members[256];
         int r;
 
-        r = steps_check_override(t);
-        if (r < 0)
+        r = look_whether_at_home(t);
+        if (r < 0 || t->at_home)
                 return r;
-        t->at_home = is_at_home(t);
-        if (!t->at_home)
-                return failure_set(
-                                &t->result->failure, FAILURE_NOT_BOUND,
-                                "Device %s is not at the host; Release it before its grant is taken back.",
-                                iommu_set_format(&t->movers, members, sizeof members));
-        return 0;
+        return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+                           "Device %s is not at the host; Release it before its grant is taken back.",
+                           iommu_set_format(&t->movers, members, sizeof members));
 }
 
 int move_check_way_home(Target *t) {
         int r;
 
-        r = steps_check_override(t);
-        if (r < 0)
+        r = look_whether_at_home(t);
+        if (r < 0 || t->at_home)
                 return r;
-        t->at_home = is_at_home(t);
-        if (t->at_home)
-                return 0;
         return (r = target_check_home(t)) < 0 ? r : check_in_use(t);
 }
 
@@ -151,25 +152,15 @@ static int begin(Target *t, MoveVerb verb) {
         return 0;
 }
 
-/* The standing order to be bound at boot: given after a Bind has succeeded and taken back before a Release begins, so
- * that no crash leaves one for a device that the host may come to use. */
-static int mark(Target *t, const char *boot) {
-        int r = 0, k;
-
-        for (size_t i = 0; i < t->n_members; i++)
-                if ((k = grant_store_mark(t->root, &t->members[i].identity.address, boot)) < 0)
-                        r = k;
-        return r;
-}
-
 static int fail_mark(Target *t, const char *what, int r) {
         char members[256];
 
-        return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                           "%s %s, but whether it is to be bound at boot could not be written to its grant "
-                           "below /" GRANTS_DIR " (%s); mend that and call %s again.",
-                           iommu_set_format(&t->movers, members, sizeof members),
-                           streq(what, "Bind") ? "is bound" : "is at the host", strerror(-r), what);
+        return failure_set(
+                        &t->result->failure, FAILURE_INTERNAL,
+                        "%s %s, but whether it is to be bound at boot could not be written to /" GRANTS_DIR
+                        " (%s); mend that and call %s again.",
+                        iommu_set_format(&t->movers, members, sizeof members),
+                        streq(what, "Bind") ? "is bound" : "is at the host", strerror(-r), what);
 }
 
 int move_home(Target *t) {
@@ -179,8 +170,9 @@ int move_home(Target *t) {
         if (r < 0)
                 return r;
 
-        /* A mark that cannot be taken back keeps no device from the host. */
-        r = mark(t, "");
+        /* Before the first device is at home, so that no crash leaves an order for what the host comes to use. One
+         * that cannot be taken back keeps no device from the host. */
+        r = target_unmark(t);
         (void)steps_release(t);
         if (r < 0 && t->result->failure.kind == FAILURE_NONE)
                 (void)fail_mark(t, "Release", r);
@@ -188,36 +180,47 @@ int move_home(Target *t) {
         return t->result->failure.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
 
-/* The consent that selectors gave becomes grants like any, before the first write to sysfs. A RevokeIds that came
- * meanwhile removes the selector first and looks for what was made from it then: so one of us sees the other. */
-static int write_made_grants(Target *t) {
-        char address[PCI_ADDRESS_SIZE];
-        IdSelector ids;
-        GrantIds now;
+/* The consent that selectors gave becomes grants like any, before the first write to sysfs. Until the journal says
+ * that we are at it no selector may go: so RevokeIds sees us, or we see that it was there. */
+static int settle_selectors(Target *t) {
+        const Grant *made[DEVICES_PER_CALL_MAX];
+        char members[256];
+        size_t n = 0;
         int r;
 
         for (size_t i = 0; i < t->n_members; i++) {
                 const Member *m = &t->members[i];
 
-                if (!m->made)
-                        continue;
-                (void)pci_address_format(&m->identity.address, address);
-                r = grant_store_write(t->root, &m->grant);
-                if (r < 0)
-                        return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                           "Nothing was moved: the grant of device %s by its ids cannot be "
-                                           "written to /" GRANTS_DIR " (%s); mend that and try again.",
-                                           address, strerror(-r));
-                if (id_selector_parse(m->grant.ids, &ids) < 0 ||
-                    grant_ids_read(t->root, &ids, geteuid(), &now) < 0) {
-                        (void)grant_store_remove(t->root, false, &m->identity.address);
+                if (!grant_ids_stand(t->root, &m->grant, geteuid()))
                         return failure_set(
                                         &t->result->failure, FAILURE_NOT_GRANTED,
                                         "The consent for the ids %s of device %s was taken back just now; "
                                         "nothing was moved.",
-                                        m->grant.ids, address);
-                }
+                                        m->grant.ids, m->address);
+                if (m->made)
+                        made[n++] = &m->grant;
         }
+
+        r = grant_store_write(t->root, false, made, n);
+        if (r < 0)
+                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                                   "Nothing was moved: the grants of %s by their ids cannot be written to "
+                                   "/" GRANTS_DIR " (%s); mend that and try again.",
+                                   iommu_set_format(&t->movers, members, sizeof members), strerror(-r));
+        return 0;
+}
+
+static int begin_bind(Target *t, bool bound) {
+        _cleanup_close_ int lock = -1;
+
+        for (size_t i = 0; i < t->n_members && lock < 0; i++)
+                if (t->members[i].grant.ids[0] && (lock = lock_grants(t->root, t->result)) < 0)
+                        return lock;
+        if (lock >= 0 && settle_selectors(t) < 0)
+                return -EREMOTEIO;
+        if (!bound)
+                return begin(t, MOVE_BIND);
+        (void)journal_end(t->root, t->movers.number); /* a crash may have left one behind a finished bind */
         return 0;
 }
 
@@ -236,6 +239,17 @@ static int read_boot(int root, char ret[static 33]) {
         return n == 32 && strspn(ret, "0123456789abcdef") == 32 ? 0 : -EBADMSG;
 }
 
+/* What stays with the host, or comes back to it, must not be taken from it at the next boot. */
+static void unmark_at_host(Target *t) {
+        int r;
+
+        r = target_on_vfio(t) ? 0 : target_unmark(t);
+        if (r < 0)
+                log_warning("The order to bind IOMMU set %u at boot cannot be removed from /" GRANTS_DIR
+                            ": %s",
+                            t->movers.number, strerror(-r));
+}
+
 /* `bound`: nothing is left to do but to write down what was asked. */
 static void move_away(Target *t, const Request *q, bool bound) {
         char boot[33] = "";
@@ -250,23 +264,20 @@ static void move_away(Target *t, const Request *q, bool bound) {
                 return;
         }
 
-        if (write_made_grants(t) < 0)
+        if (begin_bind(t, bound) < 0)
                 return;
-        if (bound)
-                (void)journal_end(t->root,
-                                  t->movers.number); /* a crash may have left one behind a finished bind */
-        else {
-                if (begin(t, MOVE_BIND) < 0)
-                        return;
+        if (!bound) {
                 (void)steps_bind(t);
                 close_journal(t);
         }
-        if (t->result->failure.kind == FAILURE_NONE && (r = mark(t, boot)) < 0)
+        if (t->result->failure.kind != FAILURE_NONE)
+                return;
+        r = boot[0] ? grant_store_mark(t->root, &t->movers, boot) : target_unmark(t);
+        if (r < 0)
                 (void)fail_mark(t, "Bind", r);
 }
 
 static void run(int root, const Request *q, bool only_interrupted, WorkerResult *result) {
-        unsigned directories = q->verb == MOVE_RESET ? CONFINE_MOVES : CONFINE_MOVES | CONFINE_GRANTS;
         _cleanup_(target_closep) Target *t = NULL;
         Move left;
         int r;
@@ -278,19 +289,18 @@ static void run(int root, const Request *q, bool only_interrupted, WorkerResult 
                 return;
 
         r = check_move(t, q->verb);
-        if (r < 0 && result->failure.kind != FAILURE_CRITICAL)
-                return;
-        if (confine(root, q, directories, &t, 1, result) < 0)
+        if ((r < 0 && q->verb != MOVE_BIND) || confine(root, q, &t, 1, result) < 0)
                 return;
 
-        if (r < 0)
-                (void)mark(t, ""); /* the host needs it: then it must not be taken at boot either */
-        else if (q->verb == MOVE_BIND)
-                move_away(t, q, r > 0);
-        else if (q->verb == MOVE_RELEASE)
+        if (q->verb == MOVE_BIND) {
+                if (r >= 0)
+                        move_away(t, q, r > 0);
+                if (result->failure.kind != FAILURE_NONE)
+                        unmark_at_host(t);
+        } else if (q->verb == MOVE_RELEASE)
                 (void)move_home(t);
         else if (begin(t, MOVE_RESET) >= 0) {
-                (void)steps_reset(t, &q->devices[0]);
+                (void)steps_reset(t, target_named(t));
                 close_journal(t);
         }
 }
@@ -309,9 +319,6 @@ void request_mark_stuck(int root, const void *request, WorkerResult *result) {
         char holder[256];
         int r;
 
-        if (confine(root, q, CONFINE_LOCKS | CONFINE_MOVES, NULL, 0, result) < 0)
-                return;
-
         vfio_describe_holder(root, &q->set, holder, sizeof holder);
         (void)failure_set(&result->failure, FAILURE_STUCK, "%.640s %.256s.", q->stuck.sentence, holder);
 
@@ -320,7 +327,7 @@ void request_mark_stuck(int root, const void *request, WorkerResult *result) {
                 log_warning("Cannot mark IOMMU set %u as stuck: %s", q->set.number, strerror(-r));
 
         /* If the move ended just now, this entry came back from the dead. */
-        lock = target_try_lock(root, q->set.number);
+        lock = lock_set(root, q->set.number, NULL);
         if (lock >= 0)
                 (void)journal_end(root, q->set.number);
 }

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "confine.h"
 #include "grant-store.h"
+#include "lock.h"
 #include "prompt.h"
 #include "request-move.h"
 #include "text.h"
 
 /* A grant outlives its device; taking it back must not need the device. */
-static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess access, bool release,
-                           WorkerResult *result) {
+static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         int r;
 
         r = scope_open(s, root, q, access, true, result);
+        if (r >= 0)
+                r = prompt_check(s, &q->prompted, result);
         for (size_t i = 0; i < s->n_targets && r >= 0; i++)
-                r = release ? move_check_way_home(s->targets[i]) : move_check_at_home(s->targets[i]);
+                r = q->release ? move_check_way_home(s->targets[i]) : move_check_at_home(s->targets[i]);
         return r;
 }
 
 void request_prepare_revoke(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
-        const Request *q = request;
 
-        if (confine(root, q, CONFINE_LOCKS, NULL, 0, result) >= 0 &&
-            open_for_revoke(&s, root, q, TARGET_READ, q->release, result) >= 0)
-                prompt_devices(&s, q, result);
+        if (open_for_revoke(&s, root, request, TARGET_READ, result) >= 0)
+                prompt_devices(&s, request, result);
 }
 
 /* Each set before any grant goes: one that fails still has what is needed to try again. */
@@ -48,26 +48,28 @@ static int release_all(Scope *s, WorkerResult *result) {
 
 typedef struct Removal {
         int root;
-        bool pending, kept, any;
+        bool kept; /* these too, not the pending alone */
+        bool any;
         WorkerResult *result;
 } Removal;
 
+/* The mark goes too: what is at home by now was not consented to with it. */
 static int remove_grant(const PciAddress *a, void *userdata) {
+        const IommuSet one = {.n_members = 1, .members = {*a}};
         char address[PCI_ADDRESS_SIZE];
         Removal *removal = userdata;
-        int r = 0, k = 0;
+        int r = 0;
 
-        if (removal->pending)
-                r = grant_store_remove(removal->root, true, a);
-        if (removal->kept && r >= 0)
-                k = grant_store_remove(removal->root, false, a);
-        if (r < 0 || k < 0)
-                return failure_set(
-                                &removal->result->failure, FAILURE_INTERNAL,
-                                "The grant of device %s cannot be removed from /%s (%s); remove it by hand.",
-                                pci_address_format(a, address), r < 0 ? PENDING_GRANTS_DIR : GRANTS_DIR,
-                                strerror(r < 0 ? -r : -k));
-        removal->any |= r > 0 || k > 0;
+        for (int pending = 1; pending >= !removal->kept && r >= 0; pending--)
+                if ((r = grant_store_remove(removal->root, pending, a)) > 0)
+                        removal->any = true;
+        if (r >= 0)
+                r = grant_store_unmark(removal->root, &one);
+        if (r < 0)
+                return failure_set(&removal->result->failure, FAILURE_INTERNAL,
+                                   "The grant of device %s cannot be removed from /" GRANTS_DIR
+                                   " and /" PENDING_GRANTS_DIR " (%s); remove it by hand.",
+                                   pci_address_format(a, address), strerror(-r));
         return 0;
 }
 
@@ -75,12 +77,13 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
         char address[PCI_ADDRESS_SIZE];
         const Request *q = request;
-        Removal removal = {root, true, true, false, result};
+        Removal removal = {root, true, false, result};
+        _cleanup_close_ int lock = -1;
 
-        if (open_for_revoke(&s, root, q, TARGET_CHANGE, q->release, result) < 0 ||
-            confine(root, q, CONFINE_GRANTS | CONFINE_MOVES, s.targets, q->release ? s.n_targets : 0,
-                    result) < 0 ||
-            (q->release && release_all(&s, result) < 0) || scope_each(&s, q, remove_grant, &removal) < 0)
+        if (open_for_revoke(&s, root, q, TARGET_CHANGE, result) < 0 ||
+            confine(root, q, s.targets, q->release ? s.n_targets : 0, result) < 0 ||
+            (q->release && release_all(&s, result) < 0) || (lock = lock_grants(root, result)) < 0 ||
+            scope_each(&s, q, remove_grant, &removal) < 0)
                 return;
 
         if (!removal.any)
@@ -91,9 +94,10 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
 
 void request_drop(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
-        Removal removal = {root, true, false, false, result};
+        Removal removal = {root, false, false, result};
+        _cleanup_close_ int lock = -1;
 
-        if (confine(root, request, CONFINE_LOCKS | CONFINE_PENDING, NULL, 0, result) >= 0 &&
-            open_for_revoke(&s, root, request, TARGET_CHANGE, false, result) >= 0)
+        if (open_for_revoke(&s, root, request, TARGET_CHANGE, result) >= 0 &&
+            (lock = lock_grants(root, result)) >= 0)
                 (void)scope_each(&s, request, remove_grant, &removal);
 }

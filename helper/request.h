@@ -18,17 +18,18 @@ typedef struct Request {
         PciAddress devices[DEVICES_PER_CALL_MAX];
         size_t n_ids; /* of GrantIds and RevokeIds: 1..SELECTORS_PER_CALL_MAX, no duplicates */
         IdSelector ids[SELECTORS_PER_CALL_MAX];
-        bool pending;        /* of Grant: not to be kept over a reboot, yet */
-        bool release;        /* of Revoke: bring home first what is not there */
-        bool persistent;     /* of Bind: to be bound at boot from now on */
-        uint32_t consent;    /* of Grant: critical reasons overridden by name */
-        uid_t uid;           /* of Grant and GrantIds: who consents, as polkit knows him */
-        size_t n_identities; /* of Grant after a prompt: whom he has seen there; 0: there was no prompt */
-        PciIdentity identities[DEVICES_PER_CALL_MAX];
-        MoveVerb verb; /* of request_move */
-        bool confine;  /* use Landlock where the kernel has it; false only in tests */
-        Failure stuck; /* of request_mark_stuck: the sentence begun by the main loop */
-        IommuSet set;  /* of request_mark_stuck */
+        bool pending;       /* of Grant: not to be kept over a reboot, yet */
+        bool release;       /* of Revoke: bring home first what is not there */
+        bool persistent;    /* of Bind: to be bound at boot from now on */
+        uint32_t consent;   /* of Grant: critical reasons overridden by name */
+        uid_t uid;          /* of Grant and GrantIds: who consents, as polkit knows him */
+        Prompted prompted;  /* of Grant and Revoke: whom he has seen in the prompt */
+        MoveVerb verb;      /* of request_move */
+        worker_work_t work; /* for confine_and_work() */
+        unsigned writes;    /* the same: what it may write (confine.h) */
+        bool confine;       /* use Landlock where the kernel has it; false only in tests */
+        Failure stuck;      /* of request_mark_stuck: the sentence begun by the main loop */
+        IommuSet set;       /* of request_mark_stuck */
 } Request;
 
 /* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in

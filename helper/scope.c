@@ -7,11 +7,11 @@ void scope_close(Scope *s) {
                 target_close(s->targets[i]);
 }
 
-bool scope_contains(const Scope *s, const PciAddress *a) {
+Target *scope_find(const Scope *s, const PciAddress *a) {
         for (size_t i = 0; i < s->n_targets; i++)
                 if (iommu_set_contains(&s->targets[i]->movers, a))
-                        return true;
-        return false;
+                        return s->targets[i];
+        return NULL;
 }
 
 /* A function of a set that is open already, but not one that moves: opening it again would wait for our own lock. */
@@ -37,12 +37,13 @@ int scope_open(Scope *s, int root, const Request *q, TargetAccess access, bool o
         for (size_t i = 0; i < q->n_devices; i++) {
                 const PciAddress *a = &q->devices[i];
 
-                if (scope_contains(s, a))
+                if (scope_find(s, a))
                         continue;
                 r = refuse_bridge(s, root, a, result);
                 if (r < 0)
                         return r;
-                r = target_open(root, a, access, result, &s->targets[s->n_targets]);
+                r = target_open(root, a, access == TARGET_CHANGE && s->n_targets > 0 ? TARGET_TRY : access,
+                                result, &s->targets[s->n_targets]);
                 if (r < 0 && or_missing && result->failure.kind == FAILURE_NO_SUCH_DEVICE) {
                         result->failure = (Failure){0};
                         continue;
@@ -66,7 +67,7 @@ int scope_each(const Scope *s, const Request *q, scope_address_t f, void *userda
                         if ((r = f(&s->targets[i]->members[k].identity.address, userdata)) < 0)
                                 return r;
         for (size_t i = 0; i < q->n_devices; i++)
-                if (!scope_contains(s, &q->devices[i]) && (r = f(&q->devices[i], userdata)) < 0)
+                if (!scope_find(s, &q->devices[i]) && (r = f(&q->devices[i], userdata)) < 0)
                         return r;
         return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All that a call about several devices is about: their targets, each IOMMU set once. To change them all are locked,
- * in the order of addresses; should two workers wait for each other all the same, the deadline ends it. */
+/* All that a call about several devices is about: their targets, each IOMMU set once. To change them all are locked;
+ * the first is waited for, the others are not: who holds one set must not wait for another that hangs. */
 
 #include "request.h"
 #include "target.h"
@@ -17,7 +17,8 @@ int scope_open(Scope *s, int root, const Request *q, TargetAccess access, bool o
                WorkerResult *result);
 void scope_close(Scope *s);
 
-bool scope_contains(const Scope *s, const PciAddress *a) _pure_;
+/* NULL: it is not there. */
+Target *scope_find(const Scope *s, const PciAddress *a) _pure_;
 
 /* Calls f for each member of each set, then for each named device that is not there; stops at, and returns, the first
  * that is negative. */

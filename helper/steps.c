@@ -34,56 +34,61 @@ static int read_override(const Member *m, char *buf, size_t size) {
         return r;
 }
 
-int steps_check_override(Target *t) {
-        char address[PCI_ADDRESS_SIZE], override[PCI_DRIVER_SIZE];
-        Member *m;
+int steps_read_overrides(Target *t) {
         int r;
 
         for (size_t i = 0; i < t->n_members; i++) {
-                m = &t->members[i];
-                (void)pci_address_format(&m->identity.address, address);
-                worker_doing(t->result, "reading the driver_override of %s", address);
+                Member *m = &t->members[i];
 
-                r = read_override(m, override, sizeof override);
-                if (r < 0)
-                        return fail_step(t, strerror(-r), "see 'dmesg'");
-                m->overridden = streq(override, VFIO_DRIVER);
-                if (override[0] && !m->overridden)
-                        return failure_set(&t->result->failure, FAILURE_DRIVER,
-                                           "Device %s has the driver_override '%s', which is not ours; "
-                                           "clear it "
-                                           "(driverctl unset-override %s) and try again.",
-                                           address, override, address);
+                worker_doing(t->result, "reading the driver_override of %s", m->address);
+                r = read_override(m, m->override, sizeof m->override);
+                if (r < 0) /* most likely it is gone: then say that */
+                        return target_prove(t, m) < 0 ? -EREMOTEIO
+                                                      : fail_step(t, strerror(-r), "see 'dmesg'");
         }
         return 0;
 }
 
-static int set_override(Target *t, Member *m, const char *value) {
-        char address[PCI_ADDRESS_SIZE];
+int steps_check_overrides(Target *t) {
+        int r;
 
+        r = steps_read_overrides(t);
+        for (size_t i = 0; i < t->n_members && r >= 0; i++) {
+                const Member *m = &t->members[i];
+
+                if (m->override[0] && !member_overridden(m))
+                        r = failure_set(&t->result->failure, FAILURE_DRIVER,
+                                        "Device %s has the driver_override '%s', which is not ours; clear "
+                                        "it "
+                                        "(driverctl unset-override %s) and try again.",
+                                        m->address, m->override, m->address);
+        }
+        return r;
+}
+
+static int set_override(Target *t, Member *m, const char *value) {
         worker_doing(t->result, "%s the driver_override of %s",
-                     streq(value, OVERRIDE_NONE) ? "clearing" : "setting",
-                     pci_address_format(&m->identity.address, address));
+                     streq(value, OVERRIDE_NONE) ? "clearing" : "setting", m->address);
         return write_step(t, m, m->fd, "driver_override", value);
 }
 
 static int unbind(Target *t, Member *m) {
-        char address[PCI_ADDRESS_SIZE], line[PCI_ADDRESS_SIZE + 1];
+        char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
-        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
-        worker_doing(t->result, "unbinding %s from %s", address, m->driver);
+        (void)snprintf(line, sizeof line, "%s\n", m->address);
+        worker_doing(t->result, "unbinding %s from %s", m->address, m->driver);
 
         r = write_step(t, m, m->fd, "driver/unbind", line);
         return r < 0 ? r : target_refresh_driver(t, m);
 }
 
 static int probe(Target *t, Member *m, const char *wanted) {
-        char address[PCI_ADDRESS_SIZE], line[PCI_ADDRESS_SIZE + 1];
+        char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
-        (void)snprintf(line, sizeof line, "%s\n", pci_address_format(&m->identity.address, address));
-        worker_doing(t->result, "giving %s to %s", address, wanted);
+        (void)snprintf(line, sizeof line, "%s\n", m->address);
+        worker_doing(t->result, "giving %s to %s", m->address, wanted);
 
         r = write_step(t, m, t->root, "sys/bus/pci/drivers_probe", line);
         return r < 0 ? r : target_refresh_driver(t, m);
@@ -92,7 +97,6 @@ static int probe(Target *t, Member *m, const char *wanted) {
 /* One member home again. Also the unwinding of a bind. */
 static int release_member(Target *t, Member *m) {
         const char *home = m->grant.host_driver;
-        char address[PCI_ADDRESS_SIZE];
         int r;
 
         if (member_on_vfio(m)) {
@@ -112,18 +116,16 @@ static int release_member(Target *t, Member *m) {
         if (!m->driver[0] && home[0])
                 return failure_set(&t->result->failure, FAILURE_DRIVER,
                                    "Device %s is free, but the host driver %s did not take it back; "
-                                   "'modprobe %s', "
-                                   "see 'dmesg' and call Release again.",
-                                   pci_address_format(&m->identity.address, address), home, home);
+                                   "'modprobe %s', see 'dmesg' and call Release again.",
+                                   m->address, home, home);
         return 0;
 }
 
 static int clear_override(Target *t, Member *m) {
-        char address[PCI_ADDRESS_SIZE], override[PCI_DRIVER_SIZE];
+        char override[PCI_DRIVER_SIZE];
         int r;
 
-        worker_doing(t->result, "reading the driver_override of %s",
-                     pci_address_format(&m->identity.address, address));
+        worker_doing(t->result, "reading the driver_override of %s", m->address);
         r = read_override(m, override, sizeof override);
         if (r < 0) /* most likely it is gone: then say that */
                 return target_prove(t, m) < 0 ? -EREMOTEIO : fail_step(t, strerror(-r), "see 'dmesg'");
@@ -173,7 +175,8 @@ static int bind_all(Target *t) {
                 m = &t->members[i];
                 if ((r = check_time(t)) < 0)
                         return r;
-                m->touched = !(m->overridden && member_on_vfio(m)); /* what was there before stays there */
+                m->touched = !(member_overridden(m) &&
+                               member_on_vfio(m)); /* what was there before stays there */
                 if (m->touched && (r = set_override(t, m, OVERRIDE_VFIO)) < 0)
                         return r;
         }
@@ -201,50 +204,40 @@ int steps_bind(Target *t) {
         return r;
 }
 
+/* Each is tried; the first failure is told. */
+static void try_each(Target *t, int (*f)(Target *t, Member *m), Failure *first) {
+        for (size_t i = 0; i < t->n_members; i++) {
+                if (t->members[i].ours && f(t, &t->members[i]) < 0)
+                        (void)failure_set(first, t->result->failure.kind, "%s", t->result->failure.sentence);
+                t->result->failure = (Failure){0};
+        }
+}
+
 int steps_release(Target *t) {
         Failure first = {0};
 
-        for (size_t i = 0; i < t->n_members; i++) {
-                if (t->members[i].ours && clear_override(t, &t->members[i]) < 0)
-                        (void)failure_set(&first, t->result->failure.kind, "%s",
-                                          t->result->failure.sentence);
-                t->result->failure = (Failure){0};
-        }
-
-        for (size_t i = 0; i < t->n_members; i++) {
-                if (t->members[i].ours && release_member(t, &t->members[i]) < 0)
-                        (void)failure_set(&first, t->result->failure.kind, "%s",
-                                          t->result->failure.sentence);
-                t->result->failure = (Failure){0};
-        }
-
+        try_each(t, clear_override, &first);
+        try_each(t, release_member, &first);
         t->result->failure = first;
         t->left_behind = first.kind != FAILURE_NONE;
-        return first.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
+        return t->left_behind ? -EREMOTEIO : 0;
 }
 
-int steps_reset(Target *t, const PciAddress *a) {
-        char address[PCI_ADDRESS_SIZE], methods[256];
-        Member *m = NULL;
+int steps_reset(Target *t, Member *m) {
+        char methods[256];
 
-        for (size_t i = 0; i < t->n_members; i++)
-                if (pci_address_compare(&t->members[i].identity.address, a) == 0)
-                        m = &t->members[i];
-        assert(m);
-
-        (void)pci_address_format(a, address);
         if (!member_on_vfio(m))
                 return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
                                    "Device %s is not on vfio-pci but with the host (driver: %s); Bind it "
-                                   "before a "
-                                   "reset.",
-                                   address, m->driver[0] ? m->driver : "none");
+                                   "before "
+                                   "a reset.",
+                                   m->address, m->driver[0] ? m->driver : "none");
         if (sysfs_read(m->fd, "reset_method", methods, sizeof methods) <= 0)
                 return failure_set(&t->result->failure, FAILURE_NO_RESET,
                                    "Device %s has no way to be reset; only a power cycle of the host does "
                                    "that.",
-                                   address);
+                                   m->address);
 
-        worker_doing(t->result, "resetting %s by the first of: %s", address, methods);
+        worker_doing(t->result, "resetting %s by the first of: %s", m->address, methods);
         return write_step(t, m, m->fd, "reset", "1\n");
 }

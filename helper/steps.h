@@ -20,8 +20,9 @@ int steps_bind(Target *t);
  * host. A member that fails does not keep the others; the first failure is told, and the target is left_behind. */
 int steps_release(Target *t);
 
-/* Resets the one member with this address by its best method. */
-int steps_reset(Target *t, const PciAddress *a);
+/* Resets one member by its best method. */
+int steps_reset(Target *t, Member *m);
 
-/* Reads the overrides into Member.overridden. One that somebody else has set is not ours to replace. */
-int steps_check_override(Target *t);
+/* Fills in Member.override; and sees that none is somebody else's, which is not ours to replace. */
+int steps_read_overrides(Target *t);
+int steps_check_overrides(Target *t);

@@ -3,7 +3,8 @@
 #include <limits.h>
 #include <time.h>
 
-#include "grant-ids.h"
+#include "grant-store.h"
+#include "lock.h"
 #include "sysfs.h"
 #include "target.h"
 
@@ -69,48 +70,26 @@ static int open_member(Target *t, const PciAddress *a) {
 
         m = &t->members[t->n_members];
         *m = (Member){.fd = STEAL_FD(fd), .identity = identity};
+        (void)pci_address_format(a, m->address);
         t->n_members++;
         (void)iommu_set_add(&t->movers, a);
 
         return target_refresh_driver(t, m);
 }
 
-static int open_lock(int root, unsigned set) {
-        char path[sizeof LOCKS_DIR + 16];
-        int fd;
-
-        (void)snprintf(path, sizeof path, LOCKS_DIR "/%u", set);
-        fd = openat(root, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        return fd < 0 ? -errno : fd;
-}
-
-int target_try_lock(int root, unsigned set) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        _cleanup_close_ int fd = -1;
-
-        fd = open_lock(root, set);
-        if (fd < 0)
-                return STEAL_FD(fd);
-        return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : STEAL_FD(fd);
-}
-
-/* Open file description locks end with the process, even with one that dies inside the kernel: then not before. The
- * default action of SIGALRM ends a wait that has become pointless, a second after the answer has gone out. */
-static int lock_set(Target *t) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        int r;
-
-        r = t->lock = open_lock(t->root, t->movers.number);
-        if (r >= 0) {
-                (void)alarm(worker_seconds_left(t->result) + 1);
-                r = fcntl(t->lock, F_OFD_SETLKW, &lock) < 0 ? -errno : 0;
-                (void)alarm(0);
-        }
-        if (r < 0)
+static int take_lock(Target *t, TargetAccess access) {
+        t->lock = lock_set(t->root, t->movers.number, access == TARGET_CHANGE ? t->result : NULL);
+        if (t->lock == -EAGAIN)
+                return failure_set(
+                                &t->result->failure, FAILURE_BUSY,
+                                "Nothing was changed: another operation on IOMMU set %u is under way; try "
+                                "again when it has ended.",
+                                t->movers.number);
+        if (t->lock < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
                                    "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run "
                                    "'systemd-tmpfiles --create' and try again.",
-                                   t->movers.number, strerror(-r));
+                                   t->movers.number, strerror(-t->lock));
         return 0;
 }
 
@@ -132,8 +111,7 @@ static int read_set(Target *t, const PciAddress *a, IommuSet *ret) {
         if (r == -EXDEV || r == -E2BIG)
                 return failure_set(&t->result->failure, FAILURE_CRITICAL,
                                    "Device %s must stay with the host: its IOMMU set holds devices that are "
-                                   "not "
-                                   "PCI functions, or more than %u; pass another device.",
+                                   "not PCI functions, or more than %u; pass another device.",
                                    pci_address_format(a, address), DEVICES_PER_CALL_MAX);
         return r < 0 ? fail_reading(t, a, r) : 0;
 }
@@ -154,13 +132,25 @@ static int settle_set(Target *t, const PciAddress *a, TargetAccess access, Iommu
 
                 closep(&t->lock);
                 t->movers.number = set.number;
-                if ((r = lock_set(t)) < 0)
+                if ((r = take_lock(t, access)) < 0)
                         return r;
         }
 
         t->movers.number = set.number;
         *ret = set;
         return 0;
+}
+
+/* The set is there, so nobody may take its device for one that is not. */
+static int fail_sibling(Target *t, int r) {
+        char address[PCI_ADDRESS_SIZE];
+
+        if (t->result->failure.kind != FAILURE_NO_SUCH_DEVICE)
+                return r;
+        t->result->failure = (Failure){0};
+        return failure_set(&t->result->failure, FAILURE_BUSY,
+                           "A device of the IOMMU set of %s is just going; try again.",
+                           pci_address_format(&t->named, address));
 }
 
 int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult *result, Target **ret) {
@@ -177,6 +167,7 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
         if (!t)
                 return failure_set(&result->failure, FAILURE_INTERNAL, "Out of memory; try again.");
         t->root = root;
+        t->named = *a;
         t->result = result;
         t->lock = -1;
 
@@ -186,7 +177,7 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
         worker_doing(result, "reading %s", pci_address_format(a, address));
         for (size_t i = 0; i < set.n_members; i++)
                 if ((r = open_member(t, &set.members[i])) < 0)
-                        return r;
+                        return pci_address_compare(&set.members[i], a) == 0 ? r : fail_sibling(t, r);
 
         if (!iommu_set_contains(&t->movers, a))
                 return failure_set(
@@ -200,13 +191,10 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
 }
 
 static int fail_identity(Target *t, const Member *m, const char *what) {
-        char address[PCI_ADDRESS_SIZE];
-
         return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
                            "Device %s is not what was granted: %s. Look at what is in the machine, then "
-                           "Revoke and "
-                           "Grant again.",
-                           pci_address_format(&m->identity.address, address), what);
+                           "Revoke and Grant again.",
+                           m->address, what);
 }
 
 int target_prove(Target *t, const Member *m) {
@@ -241,9 +229,6 @@ void target_make_grant(Target *t, Member *m, const Grant *old) {
                 strcpy(m->grant.host_driver, m->driver);
         else if (old)
                 strcpy(m->grant.host_driver, old->host_driver);
-        /* Nor is what is bound at boot bound any less for being granted again. */
-        if (old && member_on_vfio(m) && pci_identity_same(&old->identity, &m->identity))
-                strcpy(m->grant.persistent, old->persistent);
 }
 
 static bool make_from_selector(Target *t, Member *m) {
@@ -260,13 +245,13 @@ static bool make_from_selector(Target *t, Member *m) {
 }
 
 static int check_grant(Target *t, Member *m) {
-        char address[PCI_ADDRESS_SIZE], set[256], path[GRANT_PATH_SIZE];
+        char set[256], path[GRANT_PATH_SIZE];
         bool same_device, same_set;
         int r;
 
-        (void)pci_address_format(&m->identity.address, address);
-
         r = grant_read(t->root, &m->identity.address, geteuid(), &m->grant);
+        if (r >= 0 && !grant_ids_stand(t->root, &m->grant, geteuid()))
+                r = -ENOENT;
         if (r == -ENOENT && make_from_selector(t, m))
                 return 0;
         if (r == -ENOENT)
@@ -274,13 +259,13 @@ static int check_grant(Target *t, Member *m) {
                                 &t->result->failure, FAILURE_NOT_GRANTED,
                                 "No administrator has granted that device %s may leave the host; call Grant "
                                 "for its whole IOMMU set (%s) first.",
-                                address, iommu_set_format(&t->movers, set, sizeof set));
+                                m->address, iommu_set_format(&t->movers, set, sizeof set));
         if (r < 0)
                 return failure_set(
                                 &t->result->failure, FAILURE_NOT_GRANTED,
                                 "The grant of device %s, /%s, is damaged or not root's alone; remove it and "
                                 "Grant again.",
-                                address, grant_path(false, &m->identity.address, path));
+                                m->address, grant_path(false, &m->identity.address, path));
 
         if (m->grant.identity.slot[0])
                 pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
@@ -315,8 +300,15 @@ bool target_is_interrupted(const Target *t, Move *ret) {
         return move_read(t->root, name, ret) >= 0;
 }
 
+/* Serial number, slot and set may be others by now; but another kind of device is none of ours. */
+static bool is_of_the_kind(const Grant *g, const Member *m) {
+        PciIdentity granted = g->identity;
+
+        granted.serial[0] = granted.slot[0] = '\0';
+        return pci_identity_same(&granted, &m->identity);
+}
+
 int target_check_home(Target *t) {
-        char address[PCI_ADDRESS_SIZE];
         const Member *stranger = &t->members[0];
         bool any = false, held = false;
         Move move = {0};
@@ -326,7 +318,8 @@ int target_check_home(Target *t) {
                 Member *m = &t->members[i];
                 const PciAddress *a = &m->identity.address;
 
-                m->ours = grant_read(t->root, a, geteuid(), &m->grant) >= 0 ||
+                m->ours = (grant_read(t->root, a, geteuid(), &m->grant) >= 0 &&
+                           is_of_the_kind(&m->grant, m)) ||
                           iommu_set_contains(&move.set, a);
                 any |= m->ours;
                 if (!m->ours && member_on_vfio(m)) {
@@ -340,7 +333,7 @@ int target_check_home(Target *t) {
         return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
                            "Device %s has no valid grant; call Grant for it and its IOMMU set again, then "
                            "Release.",
-                           pci_address_format(&stranger->identity.address, address));
+                           stranger->address);
 }
 
 int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {
@@ -350,7 +343,8 @@ int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {
         r = host_facts_load(root, ret);
         if (r < 0)
                 return failure_set(&result->failure, FAILURE_CRITICAL,
-                                   "Nothing was changed: " CRITICAL_UNKNOWN_SENTENCE " (%s).", strerror(-r));
+                                   "Nothing was moved or granted: " CRITICAL_UNKNOWN_SENTENCE " (%s).",
+                                   strerror(-r));
         return 0;
 }
 
@@ -380,4 +374,29 @@ int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
                                                    c.sentence[reason]);
         }
         return 0;
+}
+
+Member *target_named(Target *t) {
+        for (size_t i = 0; i < t->n_members; i++)
+                if (pci_address_compare(&t->members[i].identity.address, &t->named) == 0)
+                        return &t->members[i];
+        assert(false); /* a bridge is refused when it is opened */
+        return NULL;
+}
+
+bool target_on_vfio(const Target *t) {
+        for (size_t i = 0; i < t->n_members; i++)
+                if (!member_on_vfio(&t->members[i]))
+                        return false;
+        return true;
+}
+
+int target_unmark(Target *t) {
+        int r, k;
+
+        r = grant_store_unmark(t->root, &t->movers);
+        for (size_t i = 0; i < t->n_members; i++)
+                if ((k = grant_store_unmark(t->root, &t->members[i].grant.set)) < 0)
+                        r = k;
+        return r;
 }

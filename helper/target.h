@@ -17,51 +17,51 @@
 typedef struct Member {
         int fd;
         PciIdentity identity;
-        Grant grant;                  /* valid after target_check_grants() */
-        bool made;                    /* the grant comes from a selector and is not written yet */
-        char driver[PCI_DRIVER_SIZE]; /* now; "" when none */
-        bool ours;                    /* target_check_home(): it may be brought home */
-        bool overridden;   /* its driver_override was vfio-pci at the start; see steps_check_override() */
-        bool touched;      /* a step of ours has changed it */
-        uint32_t critical; /* reasons that target_check_critical() found */
+        char address[PCI_ADDRESS_SIZE]; /* for sentences */
+        Grant grant;                    /* valid after target_check_grants() */
+        bool made;                      /* the grant comes from a selector and is not written yet */
+        char driver[PCI_DRIVER_SIZE];   /* now; "" when none */
+        bool ours;                      /* target_check_home(): it may be brought home */
+        char override[PCI_DRIVER_SIZE]; /* at the start; see steps_read_overrides() */
+        bool touched;                   /* a step of ours has changed it */
+        uint32_t critical;              /* reasons that target_check_critical() found */
 } Member;
 
 typedef struct Target {
         int root;
         WorkerResult *result;
+        PciAddress named; /* the device it was opened for */
         int lock;
         size_t n_members;
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
-        bool at_home;                         /* of move_check_way_home() */
+        bool at_home;                         /* of move_check_at_home(), move_check_way_home() */
         bool left_behind;                     /* a move failed and could not be undone: the journal stays */
 } Target;
 
 typedef enum TargetAccess {
         TARGET_READ,   /* no lock: what is only looked at may change at any time */
         TARGET_CHANGE, /* with the lock */
+        TARGET_TRY,    /* the same, but Busy if it would have to wait: for who has one lock in hand */
 } TargetAccess;
 
-/* Opens the device and its set; to change it, first waits for the lock of that set, so that no two workers, of this
- * or an earlier helper, work on one set. Past its deadline a waiting worker dies: nobody waits for it any more.
- * Without an IOMMU the set is the device alone, with number UINT_MAX. */
+/* Opens the device and its set; to change it, first takes the lock of that set (lock.h). NoSuchDevice speaks of `a`
+ * alone; a sibling that is just going is Busy. Without an IOMMU the set is the device alone, with number UINT_MAX. */
 int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult *result, Target **ret);
 Target *target_close(Target *t);
 DEFINE_CLEANUP(Target *, target_close);
 
-/* The lock of a set: an fd, or a negative errno; -EAGAIN: a worker has it. */
-int target_try_lock(int root, unsigned set);
-
-/* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made. */
+/* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made. One
+ * that was made from a selector which is gone counts no more. */
 int target_check_grants(Target *t);
 
 /* Makes m->grant of what the device and its set are now: all but whose consent it is. `old`, or NULL, is an earlier
  * grant of this address. */
 void target_make_grant(Target *t, Member *m, const Grant *old);
 
-/* May it go home? Those on vfio-pci have a grant for their address, or stand in the journal; others without are left
- * alone. That it is not what was granted any more (a guest may rewrite a serial number, a sibling may have joined)
- * must not keep a device from the host. */
+/* May it go home? Those on vfio-pci have a grant for their address and kind, or stand in the journal; others without
+ * are left alone. That it is not quite what was granted any more (a guest may rewrite a serial number, a sibling may
+ * have joined, the selector is gone) must not keep a device from the host. */
 int target_check_home(Target *t);
 
 /* Is a move of this set in the journal? */
@@ -85,3 +85,13 @@ int target_load_facts(int root, WorkerResult *result, HostFacts **ret);
 static inline bool member_on_vfio(const Member *m) {
         return streq(m->driver, VFIO_DRIVER);
 }
+
+static inline bool member_overridden(const Member *m) {
+        return streq(m->override, VFIO_DRIVER);
+}
+
+bool target_on_vfio(const Target *t) _pure_; /* as a whole */
+Member *target_named(Target *t);             /* the member it was opened for */
+
+/* No order to be bound at boot stays behind: of no member, nor of what was granted with them and is not there now. */
+int target_unmark(Target *t);

@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus-util.h"
+#include "confine.h"
 #include "critical.h"
 #include "text.h"
 #include "verb.h"
 
+#define BUS_NAME_LENGTH_MAX 255U
+
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", MOVE_VERB_INVALID, request_check, .of_ids = false},
-                {"Grant", "asasbs", "", MOVE_VERB_INVALID, request_grant, false, request_prepare_grant,
-                 POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
-                {"Keep", "as", "", MOVE_VERB_INVALID, request_keep, .of_ids = false},
-                {"Drop", "as", "", MOVE_VERB_INVALID, request_drop, .of_ids = false},
-                {"Revoke", "asbs", "", MOVE_VERB_INVALID, request_revoke, false, request_prepare_revoke,
-                 POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
-                {"GrantIds", "ass", "", MOVE_VERB_INVALID, request_grant_ids, true,
-                 request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
+                {"Check", "s", "a(ssbs)", request_check, CONFINE_LOCKS, MOVE_VERB_INVALID, .of_ids = false},
+                {"Grant", "asasbs", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
+                 false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL, NULL},
+                {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
+                 .of_ids = false},
+                {"Drop", "as", "", request_drop, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
+                 .of_ids = false},
+                {"Revoke", "asbs", "", request_revoke, CONFINE_ALL, MOVE_VERB_INVALID, false,
+                 request_prepare_revoke, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE, NULL},
+                {"GrantIds", "ass", "", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
+                 true, request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
                  "Authentication is required to let ALL PCI devices with the ids $(device) ($(model)), now "
                  "and "
                  "later, leave this host for virtual machines"},
-                {"RevokeIds", "ass", "", MOVE_VERB_INVALID, request_revoke_ids, true,
-                 request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
+                {"RevokeIds", "ass", "", request_revoke_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
+                 true, request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
                  "Authentication is required to take back the consent that all PCI devices with the ids "
                  "$(device) ($(model)) may leave this host"},
-                {"Bind", "sb", "", MOVE_BIND, request_move, .of_ids = false},
-                {"Release", "s", "", MOVE_RELEASE, request_move, .of_ids = false},
-                {"Recover", "s", "", MOVE_RELEASE, request_recover, .of_ids = false},
-                {"Reset", "s", "", MOVE_RESET, request_move, .of_ids = false},
+                {"Bind", "sb", "", request_move, CONFINE_ALL, MOVE_BIND, .of_ids = false},
+                {"Release", "s", "", request_move, CONFINE_ALL, MOVE_RELEASE, .of_ids = false},
+                {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE, .of_ids = false},
+                {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS, MOVE_RESET,
+                 .of_ids = false},
 };
 
 const Verb *verb_find(const char *name) {
@@ -98,8 +104,7 @@ static int take_consent(const char *s, Request *q, Failure *f) {
                 text_sanitize(shown, sizeof shown, s, strlen(s));
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "'%s' is not a critical reason that can be overridden; Device.Critical "
-                                   "lists the "
-                                   "reasons of a device.",
+                                   "lists the reasons of a device.",
                                    shown);
         }
 
@@ -142,6 +147,8 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
                 return fail_malformed(f);
         if (first)
                 return take_address(s, q, f);
+        if (strlen(s) > BUS_NAME_LENGTH_MAX)
+                return fail_malformed(f);
         *subject = s;
         return 0;
 }

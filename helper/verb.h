@@ -12,8 +12,9 @@ typedef struct Verb {
         const char *name;
         const char *signature; /* of the call */
         const char *result;    /* of the reply */
-        MoveVerb move;         /* for request_move, else MOVE_VERB_INVALID */
         worker_work_t work;
+        unsigned writes;             /* what the work may write (confine.h); what prepares it, locks */
+        MoveVerb move;               /* for request_move, else MOVE_VERB_INVALID */
         bool of_ids;                 /* the first list names ids, not devices */
         worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
         const char *action;          /* polkit action of the prompt */

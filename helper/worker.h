@@ -13,6 +13,7 @@
 #include "grant-ids.h"
 
 #define CHECK_ROWS_MAX 32U
+#define MODEL_SIZE 176 /* words and ids, cut to fit */
 
 typedef struct CheckRow {
         char check[32];
@@ -20,6 +21,14 @@ typedef struct CheckRow {
         bool passed;
         char sentence[512];
 } CheckRow;
+
+/* Whom a prompt speaks of: the work that follows it must find the same, in the same sets. */
+typedef struct Prompted {
+        bool asked; /* there was a prompt */
+        size_t n;
+        PciIdentity identities[DEVICES_PER_CALL_MAX];
+        unsigned sets[DEVICES_PER_CALL_MAX];
+} Prompted;
 
 /* Shared memory: the worker writes, the main loop reads. No pointers. */
 typedef struct WorkerResult {
@@ -35,12 +44,11 @@ typedef struct WorkerResult {
         struct {                                                            /* what the prompt says */
                 char device[DEVICES_PER_CALL_MAX * (ID_SELECTOR_SIZE + 2)]; /* addresses, or ids: whole */
                 char iommu_set[DEVICES_PER_CALL_MAX * (PCI_ADDRESS_SIZE + 1)];
-                char model[1024];
-                char driver[512];
+                char model[DEVICES_PER_CALL_MAX * (MODEL_SIZE + 2)];
+                char driver[DEVICES_PER_CALL_MAX * (PCI_DRIVER_SIZE + 2)];
                 char consent[256];
         } prompt;
-        size_t n_identities; /* whom the prompt speaks of: the work that follows it must find the same */
-        PciIdentity identities[DEVICES_PER_CALL_MAX];
+        Prompted prompted;
         uint32_t critical; /* reasons that hold for the devices of Grant, all consented to */
 } WorkerResult;
 

@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 
-#include "pci-identity.h"
+#include "grant.h"
 
 #define ID_SELECTOR_SIZE 20 /* "10de:1eb8:10de:12a2" */
 #define GRANT_IDS_SUFFIX ".ids"
@@ -41,6 +41,9 @@ int grant_ids_format(const GrantIds *g, char *buf, size_t size); /* returns the 
 
 /* Reads the selector grant of exactly these ids; errors as of grant_read(). */
 int grant_ids_read(int root, const IdSelector *ids, uid_t root_uid, GrantIds *ret);
+
+/* A grant that was made from a selector counts only while that stands; any other does. */
+bool grant_ids_stand(int root, const Grant *g, uid_t root_uid);
 
 /* The selector that covers a device; the narrower one, with the subsystem, first. -ENOENT: none does; -EBADMSG, -EPERM:
  * the only one that would is damaged or not root's alone. */

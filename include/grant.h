@@ -7,6 +7,9 @@
  * pending: it lies in /run/verge-passthrough/grants.d, counts as much, is looked at first, and dies with a reboot.
  * This is the record and its text form; who may write one is the helper's business.
  *
+ * A mark, `<address>.boot` beside the kept grants, is the standing order to bind the device at boot; it holds the id
+ * of the boot in which that was last done. A file of its own, because it must go when a disk is full, too.
+ *
  * The text is lines of `key=value`; unknown keys, missing keys and keys given twice are errors, because half a
  * consent is none.
  */
@@ -17,6 +20,7 @@
 
 #define GRANT_TEXT_SIZE 4096
 #define GRANT_SUFFIX ".grant"
+#define GRANT_MARK_SUFFIX ".boot"
 
 typedef struct Grant {
         PciIdentity identity;
@@ -25,9 +29,9 @@ typedef struct Grant {
         uint32_t consent;                  /* bits of CriticalReason that were overridden by name */
         uid_t granted_by;
         uint64_t granted_at; /* seconds since the epoch */
-        char persistent[33]; /* the boot (its id) in which it was last bound to stay so; "": to no longer */
         char ids[20]; /* the selector (grant-ids.h) it was made from; "": the device itself was granted */
         bool pending; /* where it was read; not in the text */
+        char persistent[33]; /* the boot (its id) in its mark; "": it has none. Not in the text */
 } Grant;
 
 /* -EBADMSG: not a grant. Bounded by the text; allocates nothing. */
@@ -37,7 +41,8 @@ int grant_parse(const char *text, Grant *ret);
 int grant_format(const Grant *grant, char *buf, size_t size);
 
 /* Reads the grant of an address, the pending or else the kept one. -ENOENT: there is none; -EBADMSG: damaged, or of
- * another address; -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. */
+ * another address; -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. A mark that is
+ * damaged or not root's alone counts as none. */
 int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret);
 
 /* Exactly the pending, or exactly the kept one. */
@@ -47,3 +52,4 @@ int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid,
 #define GRANT_PATH_SIZE                                                                                     \
         (sizeof PENDING_GRANTS_DIR + sizeof GRANTS_DIR + PCI_ADDRESS_SIZE + sizeof GRANT_SUFFIX)
 const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]);
+const char *grant_mark_path(const PciAddress *a, char buf[static GRANT_PATH_SIZE]);

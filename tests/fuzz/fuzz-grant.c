@@ -18,13 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         must(iommu_set_contains(&g.set, &g.identity.address));
         must(!strchr(g.host_driver, '/'));
         must(!g.pending);
-        must(!g.persistent[0] || strlen(g.persistent) == 32);
+        must(!g.persistent[0]);
         must(!g.ids[0] || (id_selector_parse(g.ids, &ids) >= 0 && id_selector_matches(&ids, &g.identity)));
         must(grant_format(&g, first, sizeof first) > 0);
         must(grant_parse(first, &back) == 0);
         must(pci_identity_same(&g.identity, &back.identity));
         must(iommu_set_same_members(&g.set, &back.set));
-        must(streq(g.persistent, back.persistent) && streq(g.ids, back.ids));
+        must(streq(g.ids, back.ids));
         must(grant_format(&back, second, sizeof second) > 0);
         must(streq(first, second));
         return 0;

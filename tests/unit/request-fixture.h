@@ -18,10 +18,12 @@
 
 #define GRANT_OF(address) GRANTS_DIR "/" address GRANT_SUFFIX
 #define PENDING_OF(address) PENDING_GRANTS_DIR "/" address GRANT_SUFFIX
+#define MARK_OF(address) GRANTS_DIR "/" address GRANT_MARK_SUFFIX
 #define BOOT "0123456789abcdef0123456789abcdef" /* of a fake host */
 
 /* A directory where a file is to be written for an instant: then it cannot be. */
 #define IN_THE_WAY(address) GRANTS_DIR "/." address GRANT_SUFFIX
+#define IN_THE_WAY_OF_MARK(address) GRANTS_DIR "/." address GRANT_MARK_SUFFIX
 
 static inline int fixture_setup(void **state) {
         FakeHost *h;
@@ -133,6 +135,19 @@ static inline bool is_pending(FakeHost *h, const char *address) {
 
         assert_int_equal(pci_address_parse(address, &a), 0);
         return grant_read_from(h->fd, true, &a, geteuid(), &g) >= 0;
+}
+
+static inline void expect_mark(FakeHost *h, const char *address, const char *boot) {
+        assert_string_equal(read_grant(h, address).persistent, boot);
+}
+
+/* As after a boot in which the host driver was faster. */
+static inline void mark_by_hand(FakeHost *h, const char *address) {
+        char path[128];
+
+        (void)snprintf(path, sizeof path, MARK_OF("%s"), address);
+        fake_host_write(h, path, BOOT "\n");
+        expect_mark(h, address, BOOT);
 }
 
 /* In a child, which an injection may kill. True when it came to its end. */

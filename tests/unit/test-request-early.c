@@ -6,10 +6,21 @@
 
 #include "early.h"
 #include "request-fixture.h"
-#include "target.h"
+#include "lock.h"
 
-static void expect_mark(FakeHost *h, const char *address, const char *boot) {
-        assert_string_equal(read_grant(h, address).persistent, boot);
+static void expect_early(FakeHost *h, const char *address, int expected, const char *sentence) {
+        Failure f = {0};
+        int r;
+
+        r = early_bind(h->fd, address, 0, &f);
+        if ((r < 0 ? -1 : r) != expected)
+                fail_msg("%d: %s", r, f.sentence);
+        if (expected < 0)
+                assert_true(f.kind != FAILURE_NONE);
+        else
+                assert_int_equal(f.kind, FAILURE_NONE);
+        if (!strstr(f.sentence, sentence))
+                fail_msg("'%s' does not speak of '%s'", f.sentence, sentence);
 }
 
 static void test_bind_marks_and_unmarks(void **state) {
@@ -44,11 +55,7 @@ static void test_each_way_home_unmarks(void **state) {
         expect_mark(h, PAIR_NVME, "");
 
         /* At home already, as after a boot in which it could not be taken. */
-        assert_success(bind_persistent(h, PAIR_NIC));
-        _cleanup_free_ char *text = fake_host_read(h, GRANT_OF(PAIR_NIC));
-        assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
-        fake_host_write(h, GRANT_OF(PAIR_NIC), "%s", text);
-        expect_mark(h, PAIR_NIC, BOOT);
+        mark_by_hand(h, PAIR_NIC);
         assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
         expect_mark(h, PAIR_NIC, "");
 
@@ -88,21 +95,89 @@ static void test_the_mark_goes_before_the_device_comes_home(void **state) {
 static void test_a_mark_that_cannot_be_written(void **state) {
         FakeHost *h = *state;
 
-        assert_success(grant(h, 0, LIST(NIC)));
-        fake_host_mkdir(h, IN_THE_WAY(NIC));
-        assert_failure(bind_persistent(h, NIC), FAILURE_INTERNAL, "is bound, but");
-        assert_at(h, NIC, "vfio-pci", "vfio-pci");
+        assert_success(grant(h, 0, LIST(PAIR_NIC, PAIR_NVME)));
+        fake_host_mkdir(h, IN_THE_WAY_OF_MARK(PAIR_NVME));
+        assert_failure(bind_persistent(h, PAIR_NIC), FAILURE_INTERNAL, "is bound, but");
+        assert_pair_in_pool(h);
         assert_no_journal(h);
+        expect_mark(h, PAIR_NIC, ""); /* both or none */
 
-        fake_host_remove(h, IN_THE_WAY(NIC));
+        fake_host_remove(h, IN_THE_WAY_OF_MARK(PAIR_NVME));
+        assert_success(bind_persistent(h, PAIR_NIC));
+        expect_mark(h, PAIR_NVME, BOOT);
+}
+
+static void test_a_mark_that_cannot_be_removed(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
         assert_success(bind_persistent(h, NIC));
-        fake_host_mkdir(h, IN_THE_WAY(NIC));
+        fake_host_remove(h, MARK_OF(NIC));
+        fake_host_mkdir(h, MARK_OF(NIC) "/in the way");
         assert_failure(move(h, MOVE_RELEASE, NIC), FAILURE_INTERNAL, "is at the host, but");
         assert_at(h, NIC, "e1000e", "(null)");
         assert_no_journal(h);
-        fake_host_remove(h, IN_THE_WAY(NIC));
+        fake_host_remove(h, MARK_OF(NIC));
+        assert_success(move(h, MOVE_RELEASE, NIC));
+}
+
+/* Taking an order back needs no room. */
+static void test_a_full_disk_makes_no_order_outlive_a_release(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        assert_success(bind_persistent(h, NIC));
+        assert_success(grant_pending(h, LIST(NIC)));
+        fake_host_mkdir(h, IN_THE_WAY(NIC));
+        fake_host_mkdir(h, IN_THE_WAY_OF_MARK(NIC));
+        fake_host_mkdir(h, PENDING_GRANTS_DIR "/." NIC GRANT_SUFFIX);
         assert_success(move(h, MOVE_RELEASE, NIC));
         expect_mark(h, NIC, "");
+        fake_kernel_unbind_address(NIC); /* the next boot */
+        expect_early(h, NIC, 0, "");
+}
+
+/* Of those, too, that were granted together and are not there now. */
+static void test_release_ends_the_order_of_all_that_were_granted_together(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(PAIR_NIC, PAIR_NVME)));
+        assert_success(bind_persistent(h, PAIR_NIC));
+        fake_host_remove_device(h, PAIR_NVME);
+        assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
+        assert_at(h, PAIR_NIC, "e1000e", "(null)");
+        fake_host_add_device(h, &(FakeDevice){.address = PAIR_NVME,
+                                              .vendor = 0x1b36,
+                                              .device = 0x0010,
+                                              .class_code = 0x010802,
+                                              .iommu_set = 9,
+                                              .below = BRIDGE});
+        expect_early(h, PAIR_NVME, 0, "");
+        assert_at(h, PAIR_NVME, "", "(null)");
+        expect_mark(h, PAIR_NVME, "");
+}
+
+static void test_unwinding_ends_the_order(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        mark_by_hand(h, NIC);
+        fake_host_fail(h, "probe " NIC " nothing 1");
+        assert_failure(bind_persistent(h, NIC), FAILURE_DRIVER, "has been undone");
+        assert_at(h, NIC, "e1000e", "(null)");
+        expect_mark(h, NIC, "");
+}
+
+/* But what is out all the same keeps it. */
+static void test_a_refused_bind_of_what_is_out_keeps_the_order(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        assert_success(bind_persistent(h, NIC));
+        mark_by_hand(h, NIC);
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "pci-stub\n");
+        assert_failure(bind_persistent(h, NIC), FAILURE_DRIVER, "pci-stub");
+        expect_mark(h, NIC, BOOT);
 }
 
 static void test_without_a_boot_nothing_is_bound_for_boots(void **state) {
@@ -123,14 +198,100 @@ static void test_what_the_host_needs_loses_the_mark(void **state) {
         FakeHost *h = *state;
 
         assert_success(grant(h, 0, LIST(NIC)));
-        assert_success(bind_persistent(h, NIC));
-        _cleanup_free_ char *text = fake_host_read(h, GRANT_OF(NIC));
-        assert_success(move(h, MOVE_RELEASE, NIC));
-        fake_host_write(h, GRANT_OF(NIC), "%s", text);
+        mark_by_hand(h, NIC);
         fake_host_add_net(h, "devices/pci0000:01/" NIC "/net/eth1");
         fake_host_add_network_address(h, "eth1", "192.0.2.7");
         assert_failure(bind_persistent(h, NIC), FAILURE_CRITICAL, "192.0.2.7");
         expect_mark(h, NIC, "");
+}
+
+/* Whatever the refusal was for: it stays with the host, and in the next boot the reason may be gone. */
+static void test_a_refused_bind_ends_the_order(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        mark_by_hand(h, NIC);
+        fake_host_add_device(
+                        h, &(FakeDevice){.address = "0000:01:00.1", .class_code = 0x020000, .iommu_set = 7});
+        assert_failure(bind_persistent(h, NIC), FAILURE_IDENTITY_CHANGED, "share");
+        expect_mark(h, NIC, "");
+        fake_host_remove_device(h, "0000:01:00.1");
+
+        mark_by_hand(h, NIC);
+        fake_host_remove(h, "fake/network");
+        assert_failure(bind_persistent(h, NIC), FAILURE_CRITICAL, "Nothing was moved");
+        expect_mark(h, NIC, "");
+        assert_log(h, "");
+}
+
+/* A mark that somebody left behind is no part of the consent that is given now. */
+static void test_new_consent_is_no_order(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_write(h, MARK_OF(NIC), BOOT "\n");
+        assert_success(grant(h, 0, LIST(NIC)));
+        expect_mark(h, NIC, "");
+        fake_host_write(h, MARK_OF(NIC), BOOT "\n");
+        assert_success(take_back(h, LIST(NIC)));
+        assert_false(fake_host_exists(h, MARK_OF(NIC)));
+}
+
+/* The mark of a pending grant is no order yet, and Keep makes none of it for what the host has by now. */
+static void test_keep_makes_no_order_for_a_device_at_home(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant_pending(h, LIST(NIC)));
+        assert_success(bind_persistent(h, NIC));
+        expect_mark(h, NIC, BOOT);
+        fake_kernel_unbind_address(NIC);
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "(null)\n");
+        expect_early(h, NIC, 0, "");
+        assert_success(run_on(h, request_keep, LIST(NIC)));
+        expect_mark(h, NIC, "");
+        expect_early(h, NIC, 0, "");
+
+        /* Nor for what is not there; but what is out keeps its own. */
+        assert_success(grant_pending(h, LIST(NIC)));
+        assert_success(bind_persistent(h, NIC));
+        assert_success(run_on(h, request_keep, LIST(NIC)));
+        expect_mark(h, NIC, BOOT);
+        assert_success(grant_pending(h, LIST(NIC)));
+        fake_host_remove_device(h, NIC);
+        assert_success(run_on(h, request_keep, LIST(NIC)));
+        expect_mark(h, NIC, "");
+}
+
+static void test_a_damaged_mark_is_none(void **state) {
+        static const char *const bad[] = {"",
+                                          "yes\n",
+                                          BOOT "0\n",
+                                          "boot=" BOOT "\n",
+                                          BOOT "\n" BOOT "\n",
+                                          "0123456789ABCDEF0123456789abcdef\n"};
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                fake_host_write(h, MARK_OF(NIC), "%s", bad[i]);
+                expect_mark(h, NIC, "");
+        }
+        mark_by_hand(h, NIC);
+        assert_int_equal(fchmodat(h->fd, MARK_OF(NIC), 0666, 0), 0);
+        expect_mark(h, NIC, "");
+        fake_kernel_unbind_address(NIC);
+        expect_early(h, NIC, 0, "");
+}
+
+static void test_rm_of_a_selector_ends_what_was_made_of_it(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(run_on_ids(h, request_grant_ids, LIST("8086:10d3")));
+        assert_success(bind_persistent(h, NIC));
+        fake_host_remove(h, GRANTS_DIR "/8086:10d3.ids");
+        fake_kernel_unbind_address(NIC);
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "(null)\n");
+        expect_early(h, NIC, 0, "");
+        assert_failure(move(h, MOVE_BIND, NIC), FAILURE_NOT_GRANTED, NIC);
 }
 
 /* After a reboot: the mark is there, and neither driver nor override. */
@@ -150,21 +311,6 @@ static void reboot(FakeHost *h, bool vfio_is_loaded) {
         if (!vfio_is_loaded)
                 fake_host_remove(h, "sys/bus/pci/drivers/" VFIO_DRIVER);
         fake_host_clear(h);
-}
-
-static void expect_early(FakeHost *h, const char *address, int expected, const char *sentence) {
-        Failure f = {0};
-        int r;
-
-        r = early_bind(h->fd, address, 0, &f);
-        if ((r < 0 ? -1 : r) != expected)
-                fail_msg("%d: %s", r, f.sentence);
-        if (expected < 0)
-                assert_true(f.kind != FAILURE_NONE);
-        else
-                assert_int_equal(f.kind, FAILURE_NONE);
-        if (!strstr(f.sentence, sentence))
-                fail_msg("'%s' does not speak of '%s'", f.sentence, sentence);
 }
 
 static void test_taken_before_vfio_is_loaded(void **state) {
@@ -255,20 +401,25 @@ static void test_left_to_the_host(void **state) {
         fake_host_write(h, "sys/bus/pci/devices/" NIC "/revision", "0x07\n");
         expect_early(h, NIC, -1, "not what was granted");
         fake_host_write(h, "sys/bus/pci/devices/" NIC "/revision", "0x00\n");
+        expect_mark(h, NIC, ""); /* each time: the host may use it by the next boot */
 
+        mark_by_hand(h, NIC);
         fake_host_write(h, "sys/bus/pci/slots/1/address", "0000:99:00\n");
         fake_host_write(h, "sys/bus/pci/slots/2/address", "0000:01:00\n");
         expect_early(h, NIC, -1, "not what was granted");
         fake_host_write(h, "sys/bus/pci/slots/2/address", "0000:99:00\n");
         fake_host_write(h, "sys/bus/pci/slots/1/address", "0000:01:00\n");
 
+        mark_by_hand(h, NIC);
         fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "pci-stub\n");
         expect_early(h, NIC, -1, "pci-stub");
         fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "(null)\n");
 
+        mark_by_hand(h, NIC);
         fake_host_remove(h, "sys/bus/pci/devices/" NIC "/iommu_group");
         expect_early(h, NIC, -1, "No IOMMU");
         assert_log(h, "");
+        mark_by_hand(h, NIC);
 
         assert_int_equal(fchmodat(h->fd, GRANT_OF(NIC), 0666, 0), 0);
         expect_early(h, NIC, -1, "root's alone");
@@ -279,16 +430,12 @@ static void test_left_to_the_host(void **state) {
 }
 
 static void test_a_driver_that_was_faster_keeps_it(void **state) {
-        _cleanup_free_ char *text = NULL;
         FakeHost *h = *state;
 
         assert_success(grant(h, 0, LIST(NIC)));
-        assert_success(bind_persistent(h, NIC));
-        text = fake_host_read(h, GRANT_OF(NIC));
-        assert_success(move(h, MOVE_RELEASE, NIC));
-        fake_host_write(h, GRANT_OF(NIC), "%s", text);
-        fake_host_clear(h);
+        mark_by_hand(h, NIC);
         expect_early(h, NIC, -1, "e1000e");
+        expect_mark(h, NIC, "");
         assert_log(h, "");
         assert_at(h, NIC, "e1000e", "(null)");
 }
@@ -299,7 +446,11 @@ static void test_what_vfio_does_not_take_goes_back(void **state) {
         reboot(h, true);
         fake_host_fail(h, "probe " NIC " nothing 1");
         expect_early(h, NIC, -1, "not taken by vfio-pci");
-        assert_at(h, NIC, "", "(null)");
+        assert_at(h, NIC, "e1000e", "(null)"); /* offered to the host again, whose driver may be loaded */
+        expect_mark(h, NIC, "");
+
+        fake_kernel_unbind_address(NIC);
+        mark_by_hand(h, NIC);
         fake_host_clear(h);
         fake_host_fail(h, "override " NIC " EIO 1");
         expect_early(h, NIC, -1, "Input/output error");
@@ -339,7 +490,7 @@ static void test_siblings_at_the_same_time(void **state) {
 
                 _exit(early_bind(h->fd, PAIR_NIC, 60, &f) > 0 ? 0 : 1);
         }
-        while ((lock = target_try_lock(h->fd, 9)) >= 0) {
+        while ((lock = lock_set(h->fd, 9, NULL)) >= 0) {
                 (void)close(lock);
                 (void)sched_yield();
         }
@@ -360,6 +511,7 @@ static void test_a_serial_that_cannot_be_read_yet(void **state) {
         assert_string_equal(read_grant(h, PAIR_NVME).identity.serial, "S123");
         fake_host_write(h, "sys/bus/pci/devices/" PAIR_NVME "/nvme/nvme0/serial", "S124\n");
         expect_early(h, PAIR_NVME, -1, "not what was granted");
+        mark_by_hand(h, PAIR_NVME);
         fake_host_remove(h, "sys/bus/pci/devices/" PAIR_NVME "/nvme");
         expect_early(h, PAIR_NVME, 1, "");
 }
@@ -372,6 +524,16 @@ int main(void) {
                         CASE(test_release_unmarks_the_grant_below),
                         CASE(test_the_mark_goes_before_the_device_comes_home),
                         CASE(test_a_mark_that_cannot_be_written),
+                        CASE(test_a_mark_that_cannot_be_removed),
+                        CASE(test_a_full_disk_makes_no_order_outlive_a_release),
+                        CASE(test_release_ends_the_order_of_all_that_were_granted_together),
+                        CASE(test_unwinding_ends_the_order),
+                        CASE(test_a_refused_bind_of_what_is_out_keeps_the_order),
+                        CASE(test_a_refused_bind_ends_the_order),
+                        CASE(test_new_consent_is_no_order),
+                        CASE(test_keep_makes_no_order_for_a_device_at_home),
+                        CASE(test_a_damaged_mark_is_none),
+                        CASE(test_rm_of_a_selector_ends_what_was_made_of_it),
                         CASE(test_without_a_boot_nothing_is_bound_for_boots),
                         CASE(test_what_the_host_needs_loses_the_mark),
                         CASE(test_taken_before_vfio_is_loaded),

@@ -224,8 +224,9 @@ static void test_the_directory_is_read_up_to_a_limit(void **state) {
         char path[128];
 
         assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
-        for (unsigned i = 0; i < 4096; i++) {
-                (void)snprintf(path, sizeof path, GRANTS_DIR "/%u", i);
+        for (unsigned i = 0; i <= 4096; i++) {
+                (void)snprintf(path, sizeof path, GRANTS_DIR "/0001:%02x:%02x.%u" GRANT_SUFFIX, i >> 8,
+                               i >> 3 & 0x1f, i & 7);
                 fake_host_write(h, path, "%s", "");
         }
         assert_failure(run_on_ids(h, request_revoke_ids, LIST(NICS)), FAILURE_LIMITS_EXCEEDED, "4096");

@@ -7,6 +7,7 @@
 #include "confine.h"
 #include "grant-store.h"
 #include "request-fixture.h"
+#include "verb.h"
 #include "text.h"
 
 static Failure revoke_and_release(FakeHost *h, const char *const *addresses) {
@@ -278,7 +279,7 @@ static void test_revoke_that_dies_at_each_step(void **state) {
 /* 1: it could be written to; 0: it could not. In a child, since there is no way back. */
 static bool may_write(FakeHost *h, unsigned directories, const char *path) {
         WorkerResult result = {.deadline = UINT64_MAX};
-        Request q = {.confine = true};
+        Request q = {.confine = true, .writes = directories};
         int status;
         pid_t pid;
 
@@ -287,7 +288,7 @@ static bool may_write(FakeHost *h, unsigned directories, const char *path) {
         if (pid == 0) {
                 _cleanup_close_ int fd = -1;
 
-                if (confine(h->fd, &q, directories, NULL, 0, &result) < 0)
+                if (confine(h->fd, &q, NULL, 0, &result) < 0)
                         _exit(2);
                 fd = openat(h->fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
                 _exit(fd >= 0 ? 0 : 1);
@@ -311,28 +312,28 @@ static void test_confinement(void **state) {
         assert_false(may_write(h, CONFINE_GRANTS, "run/verge-passthrough/x"));
 }
 
-/* The verbs that only write grants, as they run: confined. */
+/* The verbs that only write grants, as they run: confined to what their row of the table says. */
 static void test_grants_are_written_from_within_the_confinement(void **state) {
-        Request q = {.confine = true, .pending = true, .uid = 1000}, ids = {.confine = true};
+        static const char *const verbs[] = {"Grant",  "Keep",     "Drop",     "Check",
+                                            "Revoke", "GrantIds", "RevokeIds"};
+        Request q = {.confine = true, .pending = true, .uid = 1000};
         WorkerResult result = {.deadline = UINT64_MAX};
         FakeHost *h = *state;
+        const Verb *verb;
         int status;
         pid_t pid;
 
-        static const worker_work_t works[] = {request_grant, request_keep,   request_drop,
-                                              request_check, request_revoke, request_prepare_grant};
-
         request_devices(&q, LIST(NIC, PAIR_NIC, PAIR_NVME));
-        assert_int_equal(id_selector_parse("8086:10d3", &ids.ids[ids.n_ids++]), 0);
-        for (size_t i = 0; i < ELEMENTSOF(works) + 2; i++) {
+        assert_int_equal(id_selector_parse("8086:10d3", &q.ids[q.n_ids++]), 0);
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                verb = verb_find(verbs[i]);
+                assert_non_null(verb);
+                q.work = verb->work;
+                q.writes = verb->writes;
                 pid = fork();
                 assert_true(pid >= 0);
                 if (pid == 0) {
-                        if (i < ELEMENTSOF(works))
-                                works[i](h->fd, &q, &result);
-                        else
-                                (i == ELEMENTSOF(works) ? request_grant_ids
-                                                        : request_revoke_ids)(h->fd, &ids, &result);
+                        confine_and_work(h->fd, &q, &result);
                         if (result.failure.kind)
                                 fprintf(stderr, "%s\n", result.failure.sentence);
                         _exit(result.failure.kind == FAILURE_NONE ? 0 : 1);

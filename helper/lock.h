@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Locks between workers, of this or an earlier helper. They end with the process, even with one that dies inside the
+ * kernel: then not before. Order: any of sets, of which all but the first are tried and not waited for; then that of
+ * the grants, whose holder waits for no other.
+ */
+
+#include "worker.h"
+
+/* An fd, or a negative errno; without `wait` -EAGAIN when somebody has it. Past its deadline a waiting worker dies:
+ * nobody waits for it any more. */
+int lock_take(int root, const char *name, const WorkerResult *wait);
+
+/* One IOMMU set, and what is written about its devices. */
+int lock_set(int root, unsigned set, const WorkerResult *wait);
+
+/* Grants and selectors, also of devices that are not there and have no set. With a sentence. */
+int lock_grants(int root, WorkerResult *result);
