@@ -7,6 +7,9 @@
 
 #define OPERATIONS_OF_DAEMON_MAX 48U
 #define OPERATIONS_MAX 64U /* at once; each may be a process */
+#define UNKNOWN_OF_ONE_MAX 48U
+#define UNKNOWN_MAX 512U /* no processes: the bus is about to say whose they are */
+#define BUSY_SENTENCE "The helper has too many operations under way; try again when some have ended."
 #define MARK_STUCK_USEC (2ULL * 1000 * 1000)
 
 struct Operation {
@@ -272,13 +275,24 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
         release_if_done(o);
 }
 
-/* Some places stay free for root, whatever the daemon asks for. */
-static bool daemon_has_too_many(const Operations *all) {
+/* Calls of whom the bus has not named yet: of one connection, or (NULL) of all. */
+static size_t count_unknown(const Operations *all, const char *sender) {
         size_t n = 0;
 
         for (const Operation *o = all->list; o; o = o->next)
-                n += o->for_daemon;
-        return n > OPERATIONS_OF_DAEMON_MAX;
+                n += o->authorisation &&
+                     (!sender || streq(strempty(sd_bus_message_get_sender(o->call)), sender));
+        return n;
+}
+
+/* Some places stay free for root, whatever the daemon asks for. */
+static bool has_no_place(const Operation *new) {
+        size_t of_daemon = 0;
+
+        for (const Operation *o = new->all->list; o; o = o->next)
+                of_daemon += o->for_daemon;
+        return new->all->n - count_unknown(new->all, NULL) > OPERATIONS_MAX ||
+               (new->for_daemon &&of_daemon > OPERATIONS_OF_DAEMON_MAX);
 }
 
 /* Nobody waits for the answer any more, so nothing new is begun for them; what is under way comes to its end. */
@@ -302,16 +316,12 @@ static void on_authorised(CallerKind kind, void *userdata) {
         o->authorisation = authorisation_free(o->authorisation);
         o->for_daemon = kind == CALLER_DAEMON;
 
-        if (o->for_daemon && daemon_has_too_many(o->all))
-                answer_failure(o, FAILURE_LIMITS_EXCEEDED,
-                               "The helper has %u operations of the service under way; try again when some "
-                               "have "
-                               "ended.",
-                               OPERATIONS_OF_DAEMON_MAX);
-        else if (kind == CALLER_STRANGER)
+        if (kind == CALLER_STRANGER)
                 answer_failure(o, FAILURE_NOT_AUTHORIZED,
                                "The helper serves only verge-passthroughd and root; call "
                                "org.verge.Passthrough.");
+        else if (has_no_place(o))
+                answer_failure(o, FAILURE_LIMITS_EXCEEDED, BUSY_SENTENCE);
         else if (o->verb->prepare && kind == CALLER_ROOT && o->subject[0])
                 answer_failure(o, FAILURE_INVALID_ARGUMENT,
                                "Root consents for itself; pass an empty string as the subject of %s.",
@@ -338,10 +348,9 @@ int operation_start(Operations *all, sd_bus_message *call) {
         if (!verb)
                 return -EBADRQC;
 
-        if (all->n >= OPERATIONS_MAX)
-                (void)failure_set(&f, FAILURE_LIMITS_EXCEEDED,
-                                  "The helper has %u operations under way; try again when some have ended.",
-                                  OPERATIONS_MAX);
+        if (count_unknown(all, strempty(sd_bus_message_get_sender(call))) >= UNKNOWN_OF_ONE_MAX ||
+            count_unknown(all, NULL) >= UNKNOWN_MAX)
+                (void)failure_set(&f, FAILURE_LIMITS_EXCEEDED, BUSY_SENTENCE);
         if (f.kind || verb_parse(verb, call, &request, &subject, &f) < 0)
                 return bus_reply_failure(call, &f);
 

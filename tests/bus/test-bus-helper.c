@@ -755,6 +755,35 @@ static void test_no_call_is_lost_at_the_edge_of_idleness(void **state) {
         }
 }
 
+#define BURST 100U
+
+/* Connections of the daemon's user that do not own its name fill no place that root needs. */
+static void test_root_finds_room(void **state) {
+        Pending *calls[2 * BURST], *mine;
+        Bench *b = *state;
+        sd_bus *from[2];
+
+        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", NIC));
+        for (unsigned i = 0; i < 2; i++)
+                from[i] = bench_connect(b, DAEMON_UID);
+        assert_int_equal(kill(bench_helper_pid(b), SIGSTOP), 0); /* busy for a moment */
+        for (unsigned i = 0; i < 2 * BURST; i++)
+                calls[i] = bench_start(b, from[i % 2], HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check",
+                                       false, "s", NIC);
+        for (unsigned i = 0; i < 2; i++)
+                assert_true(sd_bus_call_method(from[i], "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                               "org.freedesktop.DBus", "GetId", NULL, NULL, NULL) >= 0);
+        mine = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check", false, "s", NIC);
+        assert_true(sd_bus_call_method(b->root, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus", "GetId", NULL, NULL, NULL) >= 0);
+        assert_int_equal(kill(bench_helper_pid(b), SIGCONT), 0);
+        bench_expect_success(bench_finish(b, mine));
+        for (unsigned i = 0; i < 2 * BURST; i++)
+                bench_drop(calls[i]);
+        for (unsigned i = 0; i < 2; i++)
+                bench_disconnect(from[i]);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 #define CASE_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_lived, bench_teardown)
@@ -795,6 +824,7 @@ int main(void) {
                         CASE(test_crash_at_each_step),
                         CASE_SHORT(test_idle_helper_leaves_and_comes_back),
                         CASE_SHORT(test_no_call_is_lost_at_the_edge_of_idleness),
+                        CASE(test_root_finds_room),
         };
 
         return suite_run("bus-helper", "runs its parts under several users", tests);

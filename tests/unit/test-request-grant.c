@@ -217,6 +217,82 @@ static void test_the_prompt_of_revoke(void **state) {
         assert_int_equal(count_grants(h), 2);
 }
 
+/* Two sets that have become one during the prompt are not what it named; nor is a set that somebody joined or left. */
+static void test_what_changes_during_the_prompt(void **state) {
+        FakeDevice d = {.address = "0000:06:00.0",
+                        .class_code = 0x020000,
+                        .driver = "e1000e",
+                        .iommu_set = 10};
+        FakeHost *h = *state;
+        WorkerResult asked;
+        Request q = {0};
+
+        fake_host_add_device(h, &d);
+        asked = prepare(h, request_prepare_grant, 0, LIST(NIC, "0000:06:00.0"));
+        assert_success(asked.failure);
+        request_devices(&q, LIST(NIC, "0000:06:00.0"));
+        q.prompted = asked.prompted;
+        fake_host_remove_device(h, d.address);
+        d.iommu_set = 7;
+        fake_host_add_device(h, &d);
+        assert_failure(run_work(h, request_grant, &q, NULL), FAILURE_IDENTITY_CHANGED, d.address);
+        assert_int_equal(count_grants(h), 0);
+        fake_host_remove_device(h, d.address);
+
+        q = (Request){0};
+        assert_success(grant(h, 0, LIST(PAIR_NIC, PAIR_NVME)));
+        asked = prepare(h, request_prepare_revoke, 0, LIST(PAIR_NIC));
+        request_devices(&q, LIST(PAIR_NIC));
+        q.prompted = asked.prompted;
+        d.iommu_set = 9;
+        fake_host_add_device(h, &d);
+        assert_failure(run_work(h, request_revoke, &q, NULL), FAILURE_IDENTITY_CHANGED, "0000:06:00.0");
+        fake_host_remove_device(h, d.address);
+        fake_host_remove_device(h, PAIR_NVME);
+        assert_failure(run_work(h, request_revoke, &q, NULL), FAILURE_IDENTITY_CHANGED, "is gone");
+        assert_int_equal(count_grants(h), 2);
+}
+
+/* One that was not there when it was asked for, and has come since. */
+static void test_what_comes_during_the_prompt(void **state) {
+        FakeHost *h = *state;
+        WorkerResult asked;
+        Request q = {0};
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        fake_host_remove_device(h, NIC);
+        asked = prepare(h, request_prepare_revoke, 0, LIST(NIC));
+        assert_success(asked.failure);
+        assert_true(asked.prompted.asked);
+        request_devices(&q, LIST(NIC));
+        q.prompted = asked.prompted;
+        fake_host_add_device(h, &(FakeDevice){.address = NIC, .class_code = 0x020000, .iommu_set = 7});
+        assert_failure(run_work(h, request_revoke, &q, NULL), FAILURE_IDENTITY_CHANGED, NIC);
+        assert_int_equal(count_grants(h), 1);
+}
+
+/* Behind enough others the one that matters is named all the same. */
+static void test_the_prompt_names_all_models(void **state) {
+        char address[PCI_ADDRESS_SIZE];
+        FakeHost *h = *state;
+        WorkerResult asked;
+        Request q = {0};
+
+        for (unsigned i = 0; i < 62; i++) {
+                (void)snprintf(address, sizeof address, "0000:02:%02x.%u", i / 8, i % 8);
+                fake_host_add_device(h, &(FakeDevice){.address = address,
+                                                      .vendor = 0x1234,
+                                                      .device = (uint16_t)i,
+                                                      .class_code = 0x088000,
+                                                      .iommu_set = 20 + i});
+                request_devices(&q, LIST(address));
+        }
+        request_devices(&q, LIST(PAIR_NIC, PAIR_NVME));
+        assert_success(run_work(h, request_prepare_grant, &q, &asked));
+        assert_non_null(strstr(asked.prompt.model, "[1234:003d]"));
+        assert_non_null(strstr(asked.prompt.model, "[1b36:0010]"));
+}
+
 static const CheckRow *find_row(const WorkerResult *result, const char *check) {
         for (size_t i = 0; i < result->n_rows; i++)
                 if (streq(result->rows[i].check, check))
@@ -284,6 +360,9 @@ int main(void) {
                         CASE(test_the_prompt_hides_nothing),
                         CASE(test_the_prompt_names_what_is_overridden),
                         CASE(test_the_prompt_of_revoke),
+                        CASE(test_what_changes_during_the_prompt),
+                        CASE(test_what_comes_during_the_prompt),
+                        CASE(test_the_prompt_names_all_models),
                         CASE(test_check_of_a_free_device),
                         CASE(test_check_tells_each_obstacle),
                         CASE(test_check_of_what_is_no_device),

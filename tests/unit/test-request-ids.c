@@ -2,12 +2,28 @@
 
 /* Consent by ids, and the grants that Bind makes from it. Both NICs are 8086:10d3, the NVMe is 1b36:0010. */
 
+#include "lock.h"
 #include "request-fixture.h"
 
 #define NICS "8086:10d3"
 #define NICS_EXACTLY "8086:10d3:0000:0000"
 #define NVMES "1b36:0010"
 #define IDS_OF(ids) GRANTS_DIR "/" ids GRANT_IDS_SUFFIX
+
+/* What somebody else does meanwhile: just before we get the lock of the grants. */
+static void (*before_lock)(void);
+static FakeHost *meanwhile;
+
+int __real_lock_grants(int root, WorkerResult *result);
+int __wrap_lock_grants(int root, WorkerResult *result);
+int __wrap_lock_grants(int root, WorkerResult *result) {
+        void (*now)(void) = before_lock;
+
+        before_lock = NULL;
+        if (now)
+                now();
+        return __real_lock_grants(root, result);
+}
 
 static void test_grant_and_revoke(void **state) {
         FakeHost *h = *state;
@@ -219,6 +235,78 @@ static void test_revoke_outlives_devices_and_selectors(void **state) {
         assert_false(is_kept(h, NIC));
 }
 
+static void revoke_nics(void) {
+        assert_success(run_on_ids(meanwhile, request_revoke_ids, LIST(NICS)));
+}
+
+/* A Bind that has looked at the selector already. */
+static void test_revoke_just_before_a_bind(void **state) {
+        FakeHost *h = meanwhile = *state;
+
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
+        before_lock = revoke_nics;
+        assert_failure(move(h, MOVE_BIND, NIC), FAILURE_NOT_GRANTED, "just now");
+        assert_false(is_kept(h, NIC));
+
+        /* And one that has made its grant before. */
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
+        assert_success(move(h, MOVE_BIND, NIC));
+        assert_success(move(h, MOVE_RELEASE, NIC));
+        fake_host_clear(h);
+        before_lock = revoke_nics;
+        assert_failure(move(h, MOVE_BIND, NIC), FAILURE_NOT_GRANTED, "just now");
+        assert_false(is_kept(h, NIC));
+        assert_log(h, "");
+        assert_no_journal(h);
+}
+
+static void refuse_nics(void) {
+        assert_failure(run_on_ids(meanwhile, request_revoke_ids, LIST(NICS)), FAILURE_NOT_BOUND, NIC);
+}
+
+/* One that has begun is not at home, though it has moved nothing yet. */
+static void test_revoke_just_after_a_bind_has_begun(void **state) {
+        FakeHost *h = meanwhile = *state;
+
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
+        fake_host_fail(h, "* * kill 1");
+        assert_false(move_in_child(h, MOVE_BIND, NIC));
+        refuse_nics();
+        fake_host_clear(h);
+        assert_success(recover(h, NIC));
+        revoke_nics();
+        assert_false(is_kept(h, NIC));
+}
+
+/* By `rm`: what was made of it is no consent any more, but brings home what is out. */
+static void test_a_selector_that_is_gone(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
+        assert_success(move(h, MOVE_BIND, NIC));
+        fake_host_remove(h, IDS_OF(NICS));
+        assert_failure(move(h, MOVE_RESET, NIC), FAILURE_NOT_GRANTED, NIC);
+        assert_success(move(h, MOVE_RELEASE, NIC));
+        assert_at(h, NIC, "e1000e", "(null)");
+        assert_failure(move(h, MOVE_BIND, NIC), FAILURE_NOT_GRANTED, NIC);
+
+        /* Another selector makes another grant. */
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS_EXACTLY)));
+        assert_success(move(h, MOVE_BIND, NIC));
+        assert_string_equal(read_grant(h, NIC).ids, NICS_EXACTLY);
+}
+
+static void test_revoke_while_a_sibling_goes(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS, NVMES)));
+        assert_success(move(h, MOVE_BIND, PAIR_NIC));
+        fake_host_remove(h, "sys/bus/pci/devices/" PAIR_NVME);
+        assert_failure(run_on_ids(h, request_revoke_ids, LIST(NICS)), FAILURE_BUSY, PAIR_NIC);
+        assert_true(is_kept(h, PAIR_NIC));
+        assert_true(fake_host_exists(h, IDS_OF(NICS)));
+}
+
 static void test_the_directory_is_read_up_to_a_limit(void **state) {
         FakeHost *h = *state;
         char path[128];
@@ -250,6 +338,10 @@ int main(void) {
                         CASE(test_a_damaged_selector_selects_nothing),
                         CASE(test_revoke_takes_what_was_made),
                         CASE(test_revoke_outlives_devices_and_selectors),
+                        CASE(test_revoke_just_before_a_bind),
+                        CASE(test_revoke_just_after_a_bind_has_begun),
+                        CASE(test_a_selector_that_is_gone),
+                        CASE(test_revoke_while_a_sibling_goes),
                         CASE(test_the_directory_is_read_up_to_a_limit),
         };
 

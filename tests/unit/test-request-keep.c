@@ -6,9 +6,44 @@
 
 #include "confine.h"
 #include "grant-store.h"
+#include "lock.h"
 #include "request-fixture.h"
 #include "verb.h"
 #include "text.h"
+
+/* What somebody else does meanwhile: just before we get the lock of the grants. */
+static void (*before_lock)(void);
+static FakeHost *meanwhile;
+
+int __real_lock_grants(int root, WorkerResult *result);
+int __wrap_lock_grants(int root, WorkerResult *result);
+int __wrap_lock_grants(int root, WorkerResult *result) {
+        void (*now)(void) = before_lock;
+
+        before_lock = NULL;
+        if (now)
+                now();
+        return __real_lock_grants(root, result);
+}
+
+/* Directories in which a file was removed, and which were not synced since. */
+static unsigned unsynced;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd) {
+        unsynced = 0;
+        return __real_fsync(fd);
+}
+
+int __real_unlinkat(int fd, const char *path, int flags);
+int __wrap_unlinkat(int fd, const char *path, int flags);
+int __wrap_unlinkat(int fd, const char *path, int flags) {
+        int r = __real_unlinkat(fd, path, flags);
+
+        unsynced += r == 0;
+        return r;
+}
 
 static Failure revoke_and_release(FakeHost *h, const char *const *addresses) {
         Request q = {.release = true};
@@ -276,6 +311,92 @@ static void test_revoke_that_dies_at_each_step(void **state) {
                 }
 }
 
+static void revoke_now(void) {
+        assert_success(take_back(meanwhile, LIST(NIC)));
+}
+
+/* Nobody has the set's lock for a device that is not there. */
+static void test_keep_brings_back_nothing_that_was_revoked(void **state) {
+        FakeHost *h = meanwhile = *state;
+
+        assert_success(grant_pending(h, LIST(NIC)));
+        fake_host_remove_device(h, NIC);
+        before_lock = revoke_now;
+        assert_failure(run_on(h, request_keep, LIST(NIC)), FAILURE_NOT_GRANTED, NIC);
+        assert_false(is_kept(h, NIC) || is_pending(h, NIC));
+}
+
+/* What could not be read before is not gone afterwards. */
+static void test_a_keep_that_fails_removes_nothing(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant_pending(h, LIST(NIC, PAIR_NIC, PAIR_NVME)));
+        fake_host_write(h, GRANT_OF(NIC), "# edited by hand, with a slip\nformat=1\n");
+        fake_host_mkdir(h, IN_THE_WAY(PAIR_NVME));
+        assert_failure(run_on(h, request_keep, LIST(NIC, PAIR_NIC, PAIR_NVME)), FAILURE_INTERNAL, "");
+        assert_true(fake_host_exists(h, GRANT_OF(NIC)));
+        assert_false(fake_host_exists(h, IN_THE_WAY(NIC)) || fake_host_exists(h, IN_THE_WAY(PAIR_NIC)));
+}
+
+/* bus_remove_device() comes before the group forgets it: that is not a set which is not there. */
+static void test_drop_while_a_sibling_goes(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant_pending(h, LIST(PAIR_NIC, PAIR_NVME)));
+        assert_success(move(h, MOVE_BIND, PAIR_NIC));
+        fake_host_remove(h, "sys/bus/pci/devices/" PAIR_NVME);
+        assert_failure(run_on(h, request_drop, LIST(PAIR_NIC)), FAILURE_BUSY, PAIR_NIC);
+        assert_true(is_pending(h, PAIR_NIC) && is_pending(h, PAIR_NVME));
+        assert_failure(take_back(h, LIST(PAIR_NIC)), FAILURE_BUSY, PAIR_NIC);
+        assert_true(is_pending(h, PAIR_NIC));
+}
+
+/* Consent is no less taken back because somebody else uses the device in another way. */
+static void test_a_foreign_override_keeps_no_consent(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "pci-stub\n");
+        assert_success(take_back(h, LIST(NIC)));
+        assert_success(run_on_ids(h, request_grant_ids, LIST("8086:10d3")));
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "(null)\n");
+        assert_success(move(h, MOVE_BIND, NIC));
+        assert_success(move(h, MOVE_RELEASE, NIC));
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "pci-stub\n");
+        assert_success(run_on_ids(h, request_revoke_ids, LIST("8086:10d3")));
+        assert_false(is_kept(h, NIC));
+}
+
+/* Without consent nobody locks anything; and with it, one set that hangs holds no other. */
+static void test_one_set_that_hangs_holds_no_other(void **state) {
+        _cleanup_close_ int hung = -1, other = -1;
+        FakeHost *h = *state;
+
+        hung = lock_set(h->fd, 9, NULL);
+        assert_true(hung >= 0);
+        assert_failure(run_on(h, request_keep, LIST(NIC, PAIR_NIC)), FAILURE_NOT_GRANTED, NIC);
+        assert_failure(run_on(h, request_keep, LIST(PAIR_NIC)), FAILURE_NOT_GRANTED, PAIR_NIC);
+        assert_failure(run_on(h, request_drop, LIST(NIC, PAIR_NIC)), FAILURE_BUSY, "try again");
+        other = lock_set(h->fd, 7, NULL);
+        assert_true(other >= 0);
+}
+
+static void test_what_is_removed_is_gone_from_the_disk(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        assert_success(bind_persistent(h, NIC));
+        unsynced = 0;
+        assert_success(move(h, MOVE_RELEASE, NIC));
+        assert_int_equal(unsynced, 1); /* the journal's entry, which no reboot outlives */
+        unsynced = 0;
+        assert_success(take_back(h, LIST(NIC)));
+        assert_int_equal(unsynced, 0);
+        assert_success(run_on_ids(h, request_grant_ids, LIST("8086:10d3")));
+        assert_success(run_on_ids(h, request_revoke_ids, LIST("8086:10d3")));
+        assert_int_equal(unsynced, 0);
+}
+
 /* 1: it could be written to; 0: it could not. In a child, since there is no way back. */
 static bool may_write(FakeHost *h, unsigned directories, const char *path) {
         WorkerResult result = {.deadline = UINT64_MAX};
@@ -363,6 +484,12 @@ int main(void) {
                         CASE(test_revoke_does_not_take_a_device_from_a_vm),
                         CASE(test_revoke_says_what_was_released),
                         CASE(test_revoke_that_dies_at_each_step),
+                        CASE(test_keep_brings_back_nothing_that_was_revoked),
+                        CASE(test_a_keep_that_fails_removes_nothing),
+                        CASE(test_drop_while_a_sibling_goes),
+                        CASE(test_a_foreign_override_keeps_no_consent),
+                        CASE(test_one_set_that_hangs_holds_no_other),
+                        CASE(test_what_is_removed_is_gone_from_the_disk),
                         CASE(test_confinement),
                         CASE(test_grants_are_written_from_within_the_confinement),
         };

@@ -267,6 +267,34 @@ static void refused(FakeHost *h, MoveVerb verb, const char *address, FailureKind
         assert_no_journal(h);
 }
 
+static void test_a_damaged_grant_is_named(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_write(h, GRANT_OF(PAIR_NVME), "format=1\n");
+        refused(h, MOVE_BIND, PAIR_NIC, FAILURE_NOT_GRANTED, GRANT_OF(PAIR_NVME));
+}
+
+/* A grant of a device that is long gone does not move another one, which root gave to vfio-pci for something else. */
+static void test_release_of_another_device_at_the_address(void **state) {
+        FakeHost *h = *state;
+        char path[256];
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        fake_host_remove_device(h, NIC);
+        fake_host_add_device(h, &(FakeDevice){.address = NIC,
+                                              .vendor = 0x10de,
+                                              .device = 0x1eb8,
+                                              .class_code = 0x030200,
+                                              .iommu_set = 7});
+        fake_host_write(h, "sys/bus/pci/devices/" NIC "/driver_override", "vfio-pci\n");
+        (void)snprintf(path, sizeof path, "%s/sys/%s", h->root, fake_host_device_path(h, NIC));
+        assert_int_equal(fake_kernel_bind(path, "vfio-pci"), 0);
+        fake_host_clear(h);
+        refused(h, MOVE_BIND, NIC, FAILURE_IDENTITY_CHANGED, NIC);
+        refused(h, MOVE_RELEASE, NIC, FAILURE_NOT_GRANTED, NIC);
+        assert_at(h, NIC, "vfio-pci", "vfio-pci");
+}
+
 static void test_without_a_grant_nothing_moves(void **state) {
         FakeHost *h = *state;
 
@@ -620,6 +648,8 @@ int main(void) {
                         cmocka_unit_test(test_bind_notices_surprise_unplug),
                         cmocka_unit_test(test_release_notices_surprise_unplug),
                         CASE(test_without_a_grant_nothing_moves),
+                        CASE(test_a_damaged_grant_is_named),
+                        CASE(test_release_of_another_device_at_the_address),
                         CASE(test_a_stranger_in_the_set_does_not_keep_it),
                         CASE(test_half_unbound_and_held),
                         CASE(test_a_bad_grant_is_none),
