@@ -113,8 +113,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
         if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &result) < 0 ||
             result != 1) {
                 log_error("Cannot own the bus name " HELPER_NAME
-                          "; is another helper running, and does the bus "
-                          "policy org.verge.Passthrough.conf stand?");
+                          "; is another helper running, and does the bus policy org.verge.Passthrough.conf "
+                          "stand?");
                 return sd_event_exit(all->event, -EEXIST);
         }
         return sd_notify(false, "READY=1") < 0 ? 0 : 1;

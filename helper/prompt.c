@@ -63,17 +63,14 @@ int prompt_check(const Scope *s, const Prompted *p, WorkerResult *result) {
                             !pci_identity_same(&s->targets[i]->members[k].identity, &p->identities[n]))
                                 return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
                                                    "Device %s or its IOMMU set is another than the prompt "
-                                                   "named; "
-                                                   "nothing was changed. Look at what is in the machine and "
-                                                   "call "
-                                                   "again.",
+                                                   "named; nothing was changed. Look at what is in the "
+                                                   "machine and call again.",
                                                    s->targets[i]->members[k].address);
         if (n == p->n)
                 return 0;
         return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
                            "A device that the prompt named is gone; nothing was changed. Look at what is in "
-                           "the "
-                           "machine and call again.");
+                           "the machine and call again.");
 }
 
 void prompt_ids(const Request *q, WorkerResult *result) {

@@ -146,11 +146,10 @@ void request_revoke_ids(int root, const void *request, WorkerResult *result) {
 
         r = remove_all(&s, &any);
         if (r < 0)
-                (void)failure_set(
-                                &result->failure, FAILURE_INTERNAL,
-                                "The grant of the ids %s, or what was made from it, cannot be removed from "
-                                "/" GRANTS_DIR " (%s); remove it by hand.",
-                                id_selector_format(&s.q->ids[0], ids), strerror(-r));
+                (void)failure_set(&result->failure, FAILURE_INTERNAL,
+                                  "The grant of the ids %s, or what was made from it, cannot be removed "
+                                  "from /" GRANTS_DIR " (%s); remove it by hand.",
+                                  id_selector_format(&s.q->ids[0], ids), strerror(-r));
         else if (!any && s.n_made == 0)
                 (void)failure_set(&result->failure, FAILURE_NOT_GRANTED,
                                   "The ids %s were not granted; nothing was changed.",

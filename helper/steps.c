@@ -59,8 +59,7 @@ int steps_check_overrides(Target *t) {
                 if (m->override[0] && !member_overridden(m))
                         r = failure_set(&t->result->failure, FAILURE_DRIVER,
                                         "Device %s has the driver_override '%s', which is not ours; clear "
-                                        "it "
-                                        "(driverctl unset-override %s) and try again.",
+                                        "it (driverctl unset-override %s) and try again.",
                                         m->address, m->override, m->address);
         }
         return r;
@@ -229,8 +228,7 @@ int steps_reset(Target *t, Member *m) {
         if (!member_on_vfio(m))
                 return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
                                    "Device %s is not on vfio-pci but with the host (driver: %s); Bind it "
-                                   "before "
-                                   "a reset.",
+                                   "before a reset.",
                                    m->address, m->driver[0] ? m->driver : "none");
         if (sysfs_read(m->fd, "reset_method", methods, sizeof methods) <= 0)
                 return failure_set(&t->result->failure, FAILURE_NO_RESET,

@@ -87,8 +87,8 @@ static int take_lock(Target *t, TargetAccess access) {
                                 t->movers.number);
         if (t->lock < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                   "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run "
-                                   "'systemd-tmpfiles --create' and try again.",
+                                   "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run 'systemd-tmpfiles "
+                                   "--create' and try again.",
                                    t->movers.number, strerror(-t->lock));
         return 0;
 }
@@ -300,11 +300,13 @@ bool target_is_interrupted(const Target *t, Move *ret) {
         return move_read(t->root, name, ret) >= 0;
 }
 
-/* Serial number, slot and set may be others by now; but another kind of device is none of ours. */
-static bool is_of_the_kind(const Grant *g, const Member *m) {
+/* Serial number, revision (a guest may flash it), slot and set may be others by now; but another make of device is
+ * none of ours. */
+static bool is_of_the_make(const Grant *g, const Member *m) {
         PciIdentity granted = g->identity;
 
         granted.serial[0] = granted.slot[0] = '\0';
+        granted.revision = m->identity.revision;
         return pci_identity_same(&granted, &m->identity);
 }
 
@@ -319,7 +321,7 @@ int target_check_home(Target *t) {
                 const PciAddress *a = &m->identity.address;
 
                 m->ours = (grant_read(t->root, a, geteuid(), &m->grant) >= 0 &&
-                           is_of_the_kind(&m->grant, m)) ||
+                           is_of_the_make(&m->grant, m)) ||
                           iommu_set_contains(&move.set, a);
                 any |= m->ours;
                 if (!m->ours && member_on_vfio(m)) {

@@ -20,8 +20,7 @@ static const Verb verbs[] = {
                 {"GrantIds", "ass", "", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
                  true, request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
                  "Authentication is required to let ALL PCI devices with the ids $(device) ($(model)), now "
-                 "and "
-                 "later, leave this host for virtual machines"},
+                 "and later, leave this host for virtual machines"},
                 {"RevokeIds", "ass", "", request_revoke_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
                  true, request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
                  "Authentication is required to take back the consent that all PCI devices with the ids "

@@ -25,7 +25,7 @@
 #define POLKIT_ACTION_REVOKE "org.verge.Passthrough.revoke"
 
 /* Below the root directory of the host (or of a test's fake host). */
-#define GRANTS_DIR "etc/verge-passthrough/grants.d"         /* the helper's, one file a device or selector */
+#define GRANTS_DIR "etc/verge-passthrough/grants.d"         /* the helper's: grants, selectors, marks */
 #define PENDING_GRANTS_DIR "run/verge-passthrough/grants.d" /* the same, until they are kept */
 #define HELPER_CONF "etc/verge-passthrough/helper.conf"     /* written by root */
 #define STATE_DIR "var/lib/verge-passthrough"               /* the daemon's own */

@@ -18,9 +18,9 @@ FORBIDDEN = {
     r"\"[^\"]*(pci/rescan|/remove)\\?n?\"": "remove and rescan take a global lock of the kernel",
 }
 
-# The writer of sysfs, that of our own files, the lock of a set, and the question whether a VFIO node is held.
+# The writer of sysfs, that of our own files, the locks, and the question whether a VFIO node is held.
 WRITER = re.compile(r"\b(O_WRONLY|O_RDWR)\b")
-MAY_WRITE = {"helper/sysfs-write.c", "helper/atomic-file.c", "helper/target.c", "helper/vfio.c"}
+MAY_WRITE = {"helper/sysfs-write.c", "helper/atomic-files.c", "helper/lock.c", "helper/vfio.c"}
 
 
 def check(tree):
