@@ -20,11 +20,7 @@
 /* The same device as was granted, in a set no wider: siblings may come later. The serial number of an NVMe is known to
  * its driver alone; there ids and slot have to do. */
 static int check_identity(Target *t, Member *m) {
-        if (m->grant.identity.slot[0])
-                pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
-        if (m->grant.identity.serial[0])
-                pci_identity_read_serial(m->fd, &m->identity);
-        if (!pci_identity_same(&m->grant.identity, &m->identity))
+        if (!target_is_granted_device(t, m))
                 return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
                                    "Device %s is not what was granted and stays with the host; look at what "
                                    "is in the machine.",

@@ -3,7 +3,7 @@
 
 #include "lock.h"
 
-int lock_take(int root, const char *name, const WorkerResult *wait) {
+static int take(int root, const char *name, const WorkerResult *wait) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         char path[sizeof LOCKS_DIR + 16];
         _cleanup_close_ int fd = -1;
@@ -25,14 +25,14 @@ int lock_set(int root, unsigned set, const WorkerResult *wait) {
         char name[16];
 
         (void)snprintf(name, sizeof name, "%u", set);
-        return lock_take(root, name, wait);
+        return take(root, name, wait);
 }
 
 int lock_grants(int root, WorkerResult *result) {
         int fd;
 
         worker_doing(result, "waiting for another change of grants");
-        fd = lock_take(root, "grants", result);
+        fd = take(root, "grants", result);
         if (fd < 0)
                 return failure_set(&result->failure, FAILURE_INTERNAL,
                                    "Nothing was changed: the grants cannot be locked (/" LOCKS_DIR

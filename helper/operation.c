@@ -328,7 +328,7 @@ static void on_authorised(CallerKind kind, void *userdata) {
                                o->verb->name);
         else if (o->verb->prepare && kind == CALLER_DAEMON) {
                 o->preparing = true;
-                (void)start_worker(o, o->verb->prepare, CONFINE_LOCKS);
+                (void)start_worker(o, o->verb->prepare, 0);
         } else {
                 start_work(o);
                 return;

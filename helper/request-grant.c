@@ -103,7 +103,7 @@ void request_grant(int root, const void *request, WorkerResult *result) {
         const Request *q = request;
         size_t n = 0;
 
-        if (open_for_grant(&s, root, q, TARGET_CHANGE, result) < 0 || (lock = lock_grants(root, result)) < 0)
+        if (open_for_grant(&s, root, q, TARGET_CHANGE, result) < 0)
                 return;
 
         for (size_t i = 0; i < s.n_targets; i++)
@@ -112,7 +112,10 @@ void request_grant(int root, const void *request, WorkerResult *result) {
                                 return;
                         grants[n++] = &s.targets[i]->members[k].grant;
                 }
-        write_grants(root, &s, q, grants, n, q->pending, result);
+        /* Only now: reading devices may take its time, and this lock is for all. */
+        lock = lock_grants(root, result);
+        if (lock >= 0)
+                write_grants(root, &s, q, grants, n, q->pending, result);
 }
 
 /* Each has a grant; those that are pending are to be kept. */

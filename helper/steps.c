@@ -25,28 +25,24 @@ static int write_step(Target *t, const Member *m, int at, const char *path, cons
         return r < 0 ? fail_step(t, strerror(-r), "see 'dmesg' for what the driver says") : 0;
 }
 
-static int read_override(const Member *m, char *buf, size_t size) {
+static int read_override(Target *t, const Member *m, char *buf, size_t size) {
         int r;
 
+        worker_doing(t->result, "reading the driver_override of %s", m->address);
         r = sysfs_read(m->fd, "driver_override", buf, size);
-        if (r >= 0 && streq(buf, "(null)"))
+        if (r < 0) /* most likely it is gone: then say that */
+                return target_prove(t, m) < 0 ? -EREMOTEIO : fail_step(t, strerror(-r), "see 'dmesg'");
+        if (streq(buf, "(null)"))
                 buf[0] = '\0';
-        return r;
+        return 0;
 }
 
 int steps_read_overrides(Target *t) {
-        int r;
+        int r = 0;
 
-        for (size_t i = 0; i < t->n_members; i++) {
-                Member *m = &t->members[i];
-
-                worker_doing(t->result, "reading the driver_override of %s", m->address);
-                r = read_override(m, m->override, sizeof m->override);
-                if (r < 0) /* most likely it is gone: then say that */
-                        return target_prove(t, m) < 0 ? -EREMOTEIO
-                                                      : fail_step(t, strerror(-r), "see 'dmesg'");
-        }
-        return 0;
+        for (size_t i = 0; i < t->n_members && r >= 0; i++)
+                r = read_override(t, &t->members[i], t->members[i].override, sizeof t->members[i].override);
+        return r;
 }
 
 int steps_check_overrides(Target *t) {
@@ -124,12 +120,9 @@ static int clear_override(Target *t, Member *m) {
         char override[PCI_DRIVER_SIZE];
         int r;
 
-        worker_doing(t->result, "reading the driver_override of %s", m->address);
-        r = read_override(m, override, sizeof override);
-        if (r < 0) /* most likely it is gone: then say that */
-                return target_prove(t, m) < 0 ? -EREMOTEIO : fail_step(t, strerror(-r), "see 'dmesg'");
-        if (!streq(override, VFIO_DRIVER))
-                return 0; /* none, or somebody else's */
+        r = read_override(t, m, override, sizeof override);
+        if (r < 0 || !streq(override, VFIO_DRIVER)) /* none, or somebody else's */
+                return r;
         return set_override(t, m, OVERRIDE_NONE);
 }
 

@@ -22,22 +22,16 @@ Target *target_close(Target *t) {
         return NULL;
 }
 
-static int fail_gone(Target *t, const PciAddress *a) {
-        char address[PCI_ADDRESS_SIZE];
-
-        return failure_set(&t->result->failure, FAILURE_NO_SUCH_DEVICE,
-                           "There is no PCI device %s; 'lspci -D' lists those that exist.",
-                           pci_address_format(a, address));
-}
-
 static int fail_reading(Target *t, const PciAddress *a, int r) {
         char address[PCI_ADDRESS_SIZE];
 
+        (void)pci_address_format(a, address);
         if (r == -ENODEV)
-                return fail_gone(t, a);
+                return failure_set(&t->result->failure, FAILURE_NO_SUCH_DEVICE,
+                                   "There is no PCI device %s; 'lspci -D' lists those that exist.", address);
         return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                           "Device %s cannot be read (%s); see 'dmesg' and try again.",
-                           pci_address_format(a, address), strerror(-r));
+                           "Device %s cannot be read (%s); see 'dmesg' and try again.", address,
+                           strerror(-r));
 }
 
 int target_refresh_driver(Target *t, Member *m) {
@@ -244,6 +238,14 @@ static bool make_from_selector(Target *t, Member *m) {
         return true;
 }
 
+bool target_is_granted_device(Target *t, Member *m) {
+        if (m->grant.identity.slot[0])
+                pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
+        if (m->grant.identity.serial[0])
+                pci_identity_read_serial(m->fd, &m->identity);
+        return pci_identity_same(&m->grant.identity, &m->identity);
+}
+
 static int check_grant(Target *t, Member *m) {
         char set[256], path[GRANT_PATH_SIZE];
         bool same_device, same_set;
@@ -267,11 +269,7 @@ static int check_grant(Target *t, Member *m) {
                                 "Grant again.",
                                 m->address, grant_path(false, &m->identity.address, path));
 
-        if (m->grant.identity.slot[0])
-                pci_identity_read_slot(t->root, m->grant.identity.slot, &m->identity);
-        if (m->grant.identity.serial[0])
-                pci_identity_read_serial(m->fd, &m->identity);
-        same_device = pci_identity_same(&m->grant.identity, &m->identity);
+        same_device = target_is_granted_device(t, m);
         same_set = iommu_set_same_members(&m->grant.set, &t->movers);
         if (same_device && same_set)
                 return 0;

@@ -55,6 +55,9 @@ DEFINE_CLEANUP(Target *, target_close);
  * that was made from a selector which is gone counts no more. */
 int target_check_grants(Target *t);
 
+/* Is it the one that m->grant names, by all that can be known? Fills in the slot and serial number that it names. */
+bool target_is_granted_device(Target *t, Member *m);
+
 /* Makes m->grant of what the device and its set are now: all but whose consent it is. `old`, or NULL, is an earlier
  * grant of this address. */
 void target_make_grant(Target *t, Member *m, const Grant *old);

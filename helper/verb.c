@@ -8,7 +8,7 @@
 #define BUS_NAME_LENGTH_MAX 255U
 
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", request_check, CONFINE_LOCKS, MOVE_VERB_INVALID, .of_ids = false},
+                {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID, .of_ids = false},
                 {"Grant", "asasbs", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
                  false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL, NULL},
                 {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,

@@ -13,7 +13,7 @@ typedef struct Verb {
         const char *signature; /* of the call */
         const char *result;    /* of the reply */
         worker_work_t work;
-        unsigned writes;             /* what the work may write (confine.h); what prepares it, locks */
+        unsigned writes;             /* what the work may write (confine.h); what prepares it, nothing */
         MoveVerb move;               /* for request_move, else MOVE_VERB_INVALID */
         bool of_ids;                 /* the first list names ids, not devices */
         worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
