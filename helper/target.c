@@ -226,12 +226,13 @@ void target_make_grant(Target *t, Member *m, const Grant *old) {
 }
 
 static bool make_from_selector(Target *t, Member *m) {
+        const Grant old = m->grant; /* perhaps from another selector, which is gone */
         GrantIds by;
 
         if (grant_ids_find(t->root, &m->identity, geteuid(), &by) < 0)
                 return false;
 
-        target_make_grant(t, m, NULL);
+        target_make_grant(t, m, pci_identity_same(&old.identity, &m->identity) ? &old : NULL);
         m->grant.granted_by = by.granted_by;
         (void)id_selector_format(&by.ids, m->grant.ids);
         m->made = true;

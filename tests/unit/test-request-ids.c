@@ -290,10 +290,15 @@ static void test_a_selector_that_is_gone(void **state) {
         assert_at(h, NIC, "e1000e", "(null)");
         assert_failure(move(h, MOVE_BIND, NIC), FAILURE_NOT_GRANTED, NIC);
 
-        /* Another selector makes another grant. */
+        /* Another selector makes another grant, and knows where the device belongs even if it is out. */
         assert_success(run_on_ids(h, request_grant_ids, LIST(NICS_EXACTLY)));
         assert_success(move(h, MOVE_BIND, NIC));
         assert_string_equal(read_grant(h, NIC).ids, NICS_EXACTLY);
+        fake_host_remove(h, IDS_OF(NICS_EXACTLY));
+        assert_success(run_on_ids(h, request_grant_ids, LIST(NICS)));
+        assert_success(bind_persistent(h, NIC));
+        assert_string_equal(read_grant(h, NIC).ids, NICS);
+        assert_string_equal(read_grant(h, NIC).host_driver, "e1000e");
 }
 
 static void test_revoke_while_a_sibling_goes(void **state) {
