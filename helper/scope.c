@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scope.h"
-#include "sysfs.h"
 
 void scope_close(Scope *s) {
         for (size_t i = 0; i < s->n_targets; i++)
@@ -14,16 +13,12 @@ Target *scope_find(const Scope *s, const PciAddress *a) {
         return NULL;
 }
 
-/* A function of a set that is open already, but not one that moves: opening it again would wait for our own lock. */
-static int refuse_bridge(const Scope *s, int root, const PciAddress *a, WorkerResult *result) {
-        char number[16], address[PCI_ADDRESS_SIZE];
-        _cleanup_close_ int fd = -1;
+/* A function of a set that is open already, but not one that moves. */
+static int refuse_bridge(const Scope *s, const PciAddress *a, WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE];
 
-        fd = sysfs_open_device(root, a);
-        if (fd < 0 || sysfs_read_link_name(fd, "iommu_group", number, sizeof number) < 0)
-                return 0;
         for (size_t i = 0; i < s->n_targets; i++)
-                if (strtoul(number, NULL, 10) == s->targets[i]->movers.number)
+                if (iommu_set_contains(&s->targets[i]->set, a))
                         return failure_set(&result->failure, FAILURE_CRITICAL,
                                            "Device %s is a bridge and stays with the host; leave it out.",
                                            pci_address_format(a, address));
@@ -39,7 +34,7 @@ int scope_open(Scope *s, int root, const Request *q, TargetAccess access, bool o
 
                 if (scope_find(s, a))
                         continue;
-                r = refuse_bridge(s, root, a, result);
+                r = refuse_bridge(s, a, result);
                 if (r < 0)
                         return r;
                 r = target_open(root, a, access == TARGET_CHANGE && s->n_targets > 0 ? TARGET_TRY : access,

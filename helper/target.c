@@ -111,27 +111,25 @@ static int read_set(Target *t, const PciAddress *a, IommuSet *ret) {
 }
 
 /* Finds the set and locks it. While it waited the set may have become another: then once more. */
-static int settle_set(Target *t, const PciAddress *a, TargetAccess access, IommuSet *ret) {
+static int settle_set(Target *t, const PciAddress *a, TargetAccess access) {
         char address[PCI_ADDRESS_SIZE];
-        IommuSet set;
         int r;
 
         worker_doing(t->result, "waiting for an earlier operation on %s", pci_address_format(a, address));
         for (;;) {
-                if ((r = read_set(t, a, &set)) < 0)
+                if ((r = read_set(t, a, &t->set)) < 0)
                         return r;
-                if (access == TARGET_READ || set.number == SET_NONE ||
-                    (t->lock >= 0 && set.number == t->movers.number))
+                if (access == TARGET_READ || t->set.number == SET_NONE ||
+                    (t->lock >= 0 && t->set.number == t->movers.number))
                         break;
 
                 closep(&t->lock);
-                t->movers.number = set.number;
+                t->movers.number = t->set.number;
                 if ((r = take_lock(t, access)) < 0)
                         return r;
         }
 
-        t->movers.number = set.number;
-        *ret = set;
+        t->movers.number = t->set.number;
         return 0;
 }
 
@@ -150,7 +148,6 @@ static int fail_sibling(Target *t, int r) {
 int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult *result, Target **ret) {
         _cleanup_(target_closep) Target *t = NULL;
         char address[PCI_ADDRESS_SIZE];
-        IommuSet set;
         int r;
 
         assert(a);
@@ -165,13 +162,13 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
         t->result = result;
         t->lock = -1;
 
-        if ((r = settle_set(t, a, access, &set)) < 0)
+        if ((r = settle_set(t, a, access)) < 0)
                 return r;
 
         worker_doing(result, "reading %s", pci_address_format(a, address));
-        for (size_t i = 0; i < set.n_members; i++)
-                if ((r = open_member(t, &set.members[i])) < 0)
-                        return pci_address_compare(&set.members[i], a) == 0 ? r : fail_sibling(t, r);
+        for (size_t i = 0; i < t->set.n_members; i++)
+                if ((r = open_member(t, &t->set.members[i])) < 0)
+                        return pci_address_compare(&t->set.members[i], a) == 0 ? r : fail_sibling(t, r);
 
         if (!iommu_set_contains(&t->movers, a))
                 return failure_set(

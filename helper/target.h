@@ -35,6 +35,7 @@ typedef struct Target {
         size_t n_members;
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
+        IommuSet set;                         /* with the bridges */
         bool at_home;                         /* of move_check_at_home(), move_check_way_home() */
         bool left_behind;                     /* a move failed and could not be undone: the journal stays */
 } Target;
