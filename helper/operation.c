@@ -287,12 +287,13 @@ static size_t count_unknown(const Operations *all, const char *sender) {
 
 /* Some places stay free for root, whatever the daemon asks for. */
 static bool has_no_place(const Operation *new) {
-        size_t of_daemon = 0;
+        size_t known = 0, of_daemon = 0;
 
-        for (const Operation *o = new->all->list; o; o = o->next)
+        for (const Operation *o = new->all->list; o; o = o->next) {
+                known += !o->authorisation;
                 of_daemon += o->for_daemon;
-        return new->all->n - count_unknown(new->all, NULL) > OPERATIONS_MAX ||
-               (new->for_daemon &&of_daemon > OPERATIONS_OF_DAEMON_MAX);
+        }
+        return known > OPERATIONS_MAX || (of_daemon > OPERATIONS_OF_DAEMON_MAX && new->for_daemon);
 }
 
 /* Nobody waits for the answer any more, so nothing new is begun for them; what is under way comes to its end. */
