@@ -293,6 +293,7 @@ static void test_the_prompt_of_ids(void **state) {
                 assert_string_equal(polkit_detail(b, i, "device"), NIC_IDS ", 1b36:0010:1af4:1100");
                 assert_non_null(strstr(polkit_detail(b, i, "model"), "[8086:10d3]"));
                 assert_non_null(strstr(polkit_detail(b, i, "model"), "[1b36:0010]"));
+                assert_non_null(strcasestr(polkit_detail(b, i, "polkit.message"), "all PCI devices"));
                 assert_string_equal(polkit_detail(b, i, "driver"), "any");
                 assert_string_equal(polkit_detail(b, i, "iommu-set"),
                                     "whatever shares it: each must be granted too");
