@@ -8,15 +8,13 @@
 #define BUS_NAME_LENGTH_MAX 255U
 
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID, .of_ids = false},
+                {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID},
                 {"Grant", "asasbs", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
-                 false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL, NULL},
-                {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
-                 .of_ids = false},
-                {"Drop", "as", "", request_drop, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
-                 .of_ids = false},
+                 false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
+                {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
+                {"Drop", "as", "", request_drop, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
                 {"Revoke", "asbs", "", request_revoke, CONFINE_ALL, MOVE_VERB_INVALID, false,
-                 request_prepare_revoke, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE, NULL},
+                 request_prepare_revoke, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
                 {"GrantIds", "ass", "", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
                  true, request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
                  "Authentication is required to let ALL PCI devices with the ids $(device) ($(model)), now "
@@ -25,11 +23,11 @@ static const Verb verbs[] = {
                  true, request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
                  "Authentication is required to take back the consent that all PCI devices with the ids "
                  "$(device) ($(model)) may leave this host"},
-                {"Bind", "sb", "", request_move, CONFINE_ALL, MOVE_BIND, .of_ids = false},
-                {"Release", "s", "", request_move, CONFINE_ALL, MOVE_RELEASE, .of_ids = false},
-                {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE, .of_ids = false},
-                {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS, MOVE_RESET,
-                 .of_ids = false},
+                {"Bind", "sb", "", request_move, CONFINE_ALL, MOVE_BIND},
+                {"Release", "s", "", request_move, CONFINE_ALL, MOVE_RELEASE},
+                {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE},
+                {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
+                 MOVE_RESET},
 };
 
 const Verb *verb_find(const char *name) {
