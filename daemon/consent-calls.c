@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "grants.h"
 #include "calls.h"
 #include "consent-calls.h"
 #include "grant-set.h"
+#include "grants.h"
 #include "steward.h"
 
 typedef struct Consent {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "order-book.h"
 #include "edits.h"
 #include "log.h"
+#include "order-book.h"
 #include "reconcile.h"
 
 /* From so many on one matching of all devices is faster than one for each rule. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "order-book.h"
 #include "grants.h"
 #include "hotplug.h"
 #include "inventory.h"
 #include "log.h"
 #include "operation.h"
+#include "order-book.h"
 #include "reconcile.h"
 
 #define PROPERTIES_OF_PF (1U << DEVICE_PROPERTY_SRIOV_NUM_VFS | 1U << DEVICE_PROPERTY_VIRTUAL_FUNCTIONS)

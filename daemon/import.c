@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "order-book.h"
 #include "import.h"
+#include "order-book.h"
 
 static void stamp_group(GroupRecord *g, const OrderStamp *stamp, const GroupRecord *old) {
         (void)snprintf(g->id, sizeof g->id, "%s", old ? old->id : stamp->id);

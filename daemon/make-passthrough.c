@@ -1,136 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <inttypes.h>
-
-#include "order-book.h"
-#include "grants.h"
 #include "grant-set.h"
-#include "log.h"
-#include "make-passthrough.h"
+#include "grants.h"
+#include "make-plan.h"
 #include "operation.h"
-#include "transaction.h"
+#include "order-book.h"
 #include "wanted.h"
-
-typedef struct Make {
-        MakeRequest request;
-        PciIdentity identities[DEVICES_PER_CALL_MAX]; /* who was meant, in the order of the devices */
-        IommuSet movers, fresh;                       /* as of the last check */
-        Transaction *transaction;
-        char path[sizeof BUS_PATH_GROUPS + RECORD_ID_SIZE];
-} Make;
-
-static Device *find(const Manager *m, const PciAddress *a) {
-        return device_table_find(&m->devices, a);
-}
-
-static int check_identities(const Manager *m, const Make *data, Failure *f) {
-        const IommuSet *devices = &data->request.devices;
-        char address[PCI_ADDRESS_SIZE];
-        const Device *d;
-
-        for (size_t i = 0; i < devices->n_members; i++) {
-                d = find(m, &devices->members[i]);
-                if (d && !pci_identity_same(&data->identities[i], &d->facts.identity))
-                        return failure_set(f, FAILURE_IDENTITY_CHANGED,
-                                           "Another device is at %s now; list the devices again.",
-                                           pci_address_format(&devices->members[i], address));
-        }
-        return 0;
-}
-
-static int check_not_under_way(const Manager *m, const IommuSet *movers, Failure *f) {
-        char address[PCI_ADDRESS_SIZE];
-
-        for (size_t i = 0; i < movers->n_members; i++)
-                if (transactions_hold(m, &movers->members[i]))
-                        return failure_set(
-                                        f, FAILURE_BUSY,
-                                        "Device %s is being made passthrough or returned by another call; "
-                                        "wait for its end and try again.",
-                                        pci_address_format(&movers->members[i], address));
-        return 0;
-}
-
-/* Whole sets: a grant is for all that move along. */
-static void find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret) {
-        const Device *d;
-
-        *ret = (IommuSet){0};
-        for (size_t i = 0; i < movers->n_members; i++) {
-                d = find(m, &movers->members[i]);
-                if (!d || d->granted)
-                        continue;
-                (void)iommu_set_add(ret, &movers->members[i]);
-                for (size_t k = 0; k < d->facts.set.n_members; k++)
-                        if (iommu_set_contains(movers, &d->facts.set.members[k]))
-                                (void)iommu_set_add(ret, &d->facts.set.members[k]);
-        }
-}
-
-/* What is said about a group that exists must be so: it is picked, not changed. */
-static int check_picked(const Group *g, const OrderPatch *patch, Failure *f) {
-        const char *what = NULL;
-
-        if (patch->class && !streq(patch->class, group_class_to_string(g->record.class)))
-                what = "class";
-        else if (patch->binding && !streq(patch->binding, group_binding_to_string(g->record.binding)))
-                what = "binding";
-        else if (patch->description && !streq(patch->description, g->record.description))
-                what = "description";
-        if (!what)
-                return 0;
-        return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                           "The group \"%.200s\" exists and has another %s; leave the option out, or Update "
-                           "the "
-                           "group first.",
-                           g->record.name, what);
-}
-
-static int check_group(const Manager *m, const Make *data, Failure *f) {
-        const MakeRequest *q = &data->request;
-        Group *g = registry_find_group_name(m->registry, q->group_name);
-        OrderPlan plan = {0};
-        OrderStamp stamp;
-        int r;
-
-        if (g)
-                return check_picked(g, &q->group, f);
-        if (order_book_stamp(&stamp) < 0)
-                return failure_set(f, FAILURE_INTERNAL,
-                                   "Nothing was changed: there is no randomness; try again.");
-        r = order_plan_create_group(&plan, m->registry, &stamp, q->group_name, "pci", &q->group, f);
-        order_plan_clear(&plan);
-        return r;
-}
-
-/* Its oldest rule decides, so a new one could not bring it here. */
-static int check_member(const Device *d, const char *group, Failure *f) {
-        const Rule *own = rule_made_for(d), *oldest = d->n_rules > 0 ? d->rules[0] : NULL;
-
-        if (own && !streq(own->group->record.name, group))
-                return failure_set(f, FAILURE_ORDERED,
-                                   "Device %s was made passthrough in the group \"%.200s\" already; "
-                                   "call ReturnToHost for it first.",
-                                   d->address, own->group->record.name);
-        if (oldest && !streq(oldest->group->record.name, group))
-                return failure_set(
-                                f, FAILURE_ORDERED,
-                                "Device %s belongs to the group \"%.200s\" already by the rule \"%.200s\"; "
-                                "take that group, or narrow that rule first.",
-                                d->address, oldest->group->record.name, oldest->record.name);
-        return 0;
-}
-
-static int check_members(const Manager *m, const char *group, const Make *data, Failure *f) {
-        const IommuSet *devices = &data->request.devices;
-        const Device *d;
-
-        for (size_t i = 0; i < devices->n_members; i++) {
-                d = find(m, &devices->members[i]);
-                if (d && check_member(d, group, f) < 0)
-                        return -EREMOTEIO;
-        }
-        return 0;
-}
 
 static bool binds(const Manager *m, const MakeRequest *q) {
         const Group *g = registry_find_group_name(m->registry, q->group_name);
@@ -151,14 +25,14 @@ static int check(Call *c, Failure *f) {
                                    store_read_only(m->store));
         data->movers = q->devices;
         if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
-            check_identities(m, data, f) < 0 || check_not_under_way(m, &data->movers, f) < 0 ||
-            check_group(m, data, f) < 0 || check_members(m, q->group_name, data, f) < 0)
+            make_check_identities(m, data, f) < 0 || make_check_free(m, &data->movers, f) < 0 ||
+            make_check_group(m, data, f) < 0 || make_check_members(m, q->group_name, data, f) < 0)
                 return -EREMOTEIO;
         if (m->platform.disabled && binds(m, q))
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE,
                                    pci_address_format(&q->devices.members[0], address));
 
-        find_fresh(m, &data->movers, &data->fresh);
+        make_find_fresh(m, &data->movers, &data->fresh);
         if (data->fresh.n_members > 0 && c->uid == 0)
                 return grant_set_refuse_root(true, &data->fresh, q->consent, false, f);
         return 0;
@@ -190,7 +64,7 @@ static void answer(Transaction *t) {
             (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
                 goto fail;
         for (size_t i = 0; i < data->request.devices.n_members && r >= 0; i++) {
-                d = find(m, &data->request.devices.members[i]);
+                d = device_table_find(&m->devices, &data->request.devices.members[i]);
                 if (d && rule_made_for(d))
                         r = sd_bus_message_append_basic(reply, 'o', rule_made_for(d)->path);
         }
@@ -198,7 +72,7 @@ static void answer(Transaction *t) {
             (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
                 goto fail;
         for (size_t i = 0; i < t->movers.n_members && r >= 0; i++) {
-                d = find(m, &t->movers.members[i]);
+                d = device_table_find(&m->devices, &t->movers.members[i]);
                 if (d && d->granted)
                         r = sd_bus_message_append_basic(reply, 'o', d->path);
         }
@@ -214,7 +88,7 @@ static bool are_kept(const Transaction *t) {
         const Device *d;
 
         for (size_t i = 0; i < t->fresh.n_members; i++) {
-                d = find(t->manager, &t->fresh.members[i]);
+                d = device_table_find(&t->manager->devices, &t->fresh.members[i]);
                 if (!d || !d->granted || d->grant_pending)
                         return false;
         }
@@ -248,7 +122,7 @@ static int check_orders(const Transaction *t, Failure *f) {
         const Rule *own;
 
         for (size_t i = 0; i < t->named.n_members; i++) {
-                d = find(t->manager, &t->named.members[i]);
+                d = device_table_find(&t->manager->devices, &t->named.members[i]);
                 own = d ? rule_made_for(d) : NULL;
                 if (d && (!own || !streq(own->group->record.id, t->group)))
                         return failure_set(f, FAILURE_CONFLICT,
@@ -305,7 +179,7 @@ static void bind_all(Transaction *t) {
                 OperationRequest q = {
                                 .verb = HELPER_BIND, .device = t->named.members[i], .persistent = true};
 
-                d = find(t->manager, &q.device);
+                d = device_table_find(&t->manager->devices, &q.device);
                 if (d && was_started(t, &started, d))
                         continue;
                 if (operation_start(t->manager, &q, on_bound, t, &t->cause) < 0)
@@ -333,115 +207,6 @@ static void on_stored(const Failure *failure, void *userdata) {
                 keep(t);
 }
 
-/* It belongs to this device, at this place, of this make. Whoever wants it wider edits it. */
-static void write_filter(const Device *d, char *buf, size_t size) {
-        const PciIdentity *i = &d->facts.identity;
-        char quoted[2 * PCI_SERIAL_SIZE];
-        size_t n, k = 0;
-
-        n = (size_t)snprintf(buf, size,
-                             "address eq '%s' and vendor_device_hex eq '%04x:%04x' and subsystem_hex eq "
-                             "'%04x:%04x'",
-                             d->address, i->vendor, i->device, i->subsystem_vendor, i->subsystem_device);
-        for (const char *s = d->serial; *s && k + 2 < sizeof quoted; s++) {
-                if (*s == '\'')
-                        quoted[k++] = '\'';
-                quoted[k++] = *s;
-        }
-        quoted[k] = '\0';
-        if (k > 0)
-                (void)snprintf(buf + n, size - n, " and serial eq '%s'", quoted);
-}
-
-static int plan_rule(Transaction *t, OrderPlan *p, const Group *g, const Device *d, size_t n, Failure *f) {
-        Manager *m = t->manager;
-        char filter[512], name[PCI_ADDRESS_SIZE + 200];
-        OrderPatch patch = {.filter = filter, .node = m->node_name};
-        OrderStamp stamp;
-        int r;
-
-        r = order_book_stamp(&stamp);
-        if (r < 0)
-                return r;
-        (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->rules[n]);
-        stamp.age = order_book_next_age(m);
-        write_filter(d, filter, sizeof filter);
-
-        /* A rule of that name may be left of a device that was there before. */
-        (void)snprintf(name, sizeof name, "%s", d->address);
-        if (g && registry_find_rule_name(m->registry, g, name))
-                (void)snprintf(name, sizeof name, "%s %.8s", d->address, stamp.id);
-        return order_plan_create_rule(p, m->registry, &stamp, g, t->group, name, true, &patch, f);
-}
-
-static int plan_group(Transaction *t, OrderPlan *p, const Make *data, Failure *f) {
-        Manager *m = t->manager;
-        OrderStamp stamp;
-        int r;
-
-        r = order_book_stamp(&stamp);
-        if (r < 0)
-                return r;
-        (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->group);
-        return order_plan_create_group(p, m->registry, &stamp, data->request.group_name, "pci",
-                                       &data->request.group, f);
-}
-
-static void take_group(Transaction *t, Make *data, const char *id) {
-        if (id != t->group)
-                (void)snprintf(t->group, sizeof t->group, "%s", id);
-        (void)snprintf(data->path, sizeof data->path, BUS_PATH_GROUPS "/%s", id);
-        for (char *s = data->path; *s; s++)
-                if (*s == '-')
-                        *s = '_';
-}
-
-/* By its id, since its name may have been changed meanwhile; or somebody else has made it first. */
-static int find_group(Transaction *t, Make *data, const Group **ret, Failure *f) {
-        const Registry *r = t->manager->registry;
-        const Group *g = t->makes_group ? registry_find_group_name(r, data->request.group_name)
-                                        : registry_find_group(r, t->group);
-
-        if (!g && !t->makes_group)
-                return failure_set(f, FAILURE_CONFLICT,
-                                   "The group \"%.200s\" was deleted meanwhile; try again.",
-                                   data->request.group_name);
-        if (g && t->makes_group) {
-                if (check_picked(g, &data->request.group, f) < 0)
-                        return -EREMOTEIO;
-                t->makes_group = false;
-                take_group(t, data, g->record.id);
-        }
-        *ret = g;
-        return 0;
-}
-
-/* Between the prompt and here all may have changed. */
-static int plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
-        Transaction *t = userdata;
-        Make *data = t->call->data;
-        const Group *g = NULL;
-        const Device *d;
-        size_t n = 0;
-        int r = 0;
-
-        if (check_identities(m, data, f) < 0 || find_group(t, data, &g, f) < 0 ||
-            check_members(m, g ? g->record.name : data->request.group_name, data, f) < 0)
-                return -EREMOTEIO;
-        if (!g && (r = plan_group(t, p, data, f)) < 0)
-                return r;
-
-        for (size_t i = 0; i < t->named.n_members && r >= 0; i++) {
-                d = find(m, &t->named.members[i]);
-                if (!d)
-                        return failure_set(f, FAILURE_NO_SUCH_DEVICE,
-                                           "A device was unplugged meanwhile; list the devices again.");
-                if (!rule_made_for(d))
-                        r = plan_rule(t, p, g, d, n++, f);
-        }
-        return r;
-}
-
 static void store_orders(Transaction *t) {
         IntentRecord intent = {0};
         Failure f = {0};
@@ -450,8 +215,8 @@ static void store_orders(Transaction *t) {
                 (void)failure_set(&f, FAILURE_INTERNAL,
                                   "Nothing was changed: out of memory; try again later.");
         else
-                (void)edit_start(t->manager, &(EditRequest){.plan = plan, .put_intent = &intent}, on_stored,
-                                 t, &f);
+                (void)edit_start(t->manager, &(EditRequest){.plan = make_plan, .put_intent = &intent},
+                                 on_stored, t, &f);
         intent_record_clear(&intent);
         if (f.kind != FAILURE_NONE)
                 transaction_undo(t, &f);
@@ -461,7 +226,7 @@ static void note_who_is_at_host(Transaction *t) {
         const Device *d;
 
         for (size_t i = 0; i < t->movers.n_members; i++) {
-                d = find(t->manager, &t->movers.members[i]);
+                d = device_table_find(&t->manager->devices, &t->movers.members[i]);
                 if (!d || !streq(d->facts.driver, VFIO_DRIVER))
                         (void)iommu_set_add(&t->at_host, &t->movers.members[i]);
                 else if (!d->persistent[0])
@@ -475,7 +240,7 @@ static void take_hold(Transaction *t) {
         IommuSet ours = {0};
         Failure f = {0};
 
-        if (check_not_under_way(t->manager, &t->movers, &f) >= 0) {
+        if (make_check_free(t->manager, &t->movers, &f) >= 0) {
                 t->consented = true;
                 note_who_is_at_host(t);
                 store_orders(t);
@@ -536,7 +301,7 @@ static Transaction *begin(Call *c) {
         t->named = data->request.devices;
         t->movers = data->movers;
         t->fresh = data->fresh;
-        take_group(t, data, t->group);
+        make_take_group(t, data, t->group);
         return t;
 }
 
@@ -596,7 +361,7 @@ int make_passthrough(Manager *m, sd_bus_message *message, const MakeRequest *q) 
 
         data->request = *q;
         for (size_t i = 0; i < q->devices.n_members; i++) {
-                d = find(m, &q->devices.members[i]);
+                d = device_table_find(&m->devices, &q->devices.members[i]);
                 if (d)
                         data->identities[i] = d->facts.identity;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "order-book.h"
 #include "calls.h"
 #include "edits.h"
 #include "import.h"
+#include "order-book.h"
 #include "orders.h"
 #include "steward.h"
 

@@ -90,14 +90,6 @@ void registry_defer(Registry *r) {
         r->is_deferred = true;
 }
 
-Rule *const *registry_rules_of(const Device *d, size_t *ret_n) {
-        assert(d);
-        assert(ret_n);
-
-        *ret_n = d->n_rules;
-        return d->rules;
-}
-
 Group *registry_group_of(const Device *d) {
         assert(d);
 

@@ -130,8 +130,6 @@ void registry_forget_device(Registry *r, Device *d);
 /* Its state, grant or eligibility changed: counts of its group may have. */
 void registry_device_changed(Registry *r, const Device *d);
 
-/* The rules that match a device, oldest first; NULL terminated by count. */
-Rule *const *registry_rules_of(const Device *d, size_t *ret_n);
 Group *registry_group_of(const Device *d); /* NULL: none */
 /* Next device of a group by address: *at starts at 0. */
 Device *registry_next_device(const Group *g, size_t *at);

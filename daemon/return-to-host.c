@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "grants.h"
 #include "grant-set.h"
+#include "grants.h"
 #include "log.h"
 #include "return-to-host.h"
 #include "transaction.h"

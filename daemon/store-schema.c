@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store.h"
 #include "store-db.h"
 #include "store-schema.h"
-#include "store.h"
 
 #define CHECKSUM_MASK ((1ULL << 48) - 1) /* so that SQL can sum up thousands of them without overflow */
 

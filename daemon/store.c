@@ -5,11 +5,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "store.h"
 #include "store-db.h"
 #include "store-file.h"
 #include "store-internal.h"
 #include "store-write.h"
-#include "store.h"
 
 #define STACK_SIZE (1024U * 1024U)
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "order-book.h"
 #include "grants.h"
 #include "log.h"
 #include "operation.h"
-#include "transaction.h"
-#include "wanted.h"
+#include "order-book.h"
 #include "steward.h"
 #include "text.h"
+#include "transaction.h"
+#include "wanted.h"
 
 Transaction *transaction_free(Transaction *t) {
         if (!t)

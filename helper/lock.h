@@ -9,8 +9,8 @@
 
 #include "worker.h"
 
-/* One IOMMU set, and what is written about its devices. An fd, or a negative errno; without `wait` -EAGAIN when somebody
- * has it. Past its deadline a waiting worker dies: nobody waits for it any more. */
+/* One IOMMU set, and what is written about its devices. An fd, or a negative errno; without `wait` -EAGAIN when
+ * somebody has it. Past its deadline a waiting worker dies: nobody waits for it any more. */
 int lock_set(int root, unsigned set, const WorkerResult *wait);
 
 /* Grants and selectors, also of devices that are not there and have no set. With a sentence. */

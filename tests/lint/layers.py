@@ -17,7 +17,7 @@ DAEMON = {
         "root-files", "store", "store-change", "store-db", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents"],
     3: ["reconcile", "attention", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
-        "transaction-text", "calls", "device-calls", "consent-calls", "import", "orders", "preview", "make-passthrough",
+        "transaction-text", "calls", "device-calls", "consent-calls", "import", "orders", "preview", "make-plan", "make-passthrough",
         "return-to-host", "manager"],
     4: ["options", "wire", "device-bus", "group-bus", "manager-bus", "rule-bus"],
     5: ["daemon", "main"],

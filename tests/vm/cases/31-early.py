@@ -63,10 +63,10 @@ def group_that_is_deleted(vm, address):
     vm.sh(root_grant_call([address]))
     create_rule(vm, group, "one", f"address eq '{address}'")
     until(state_is(address, "pool"), "the daemon binds what is granted and in a persistent group", vm)
-    until(f"grep -q '^persistent=.' {GRANTS}/{address}.grant", "it is to be bound at boot", vm)
+    until(f"test -s {GRANTS}/{address}.boot", "it is to be bound at boot", vm)
     vm.sh(call(group, GROUP, "Delete"))
     until(state_is(address, "host"), "the device of a deleted group returns", vm)
-    assert vm.run(f"grep '^persistent=.' {GRANTS}/{address}.grant").code != 0, "the early mark stayed"
+    assert vm.run(f"test -e {GRANTS}/{address}.boot").code != 0, "the early mark stayed"
 
 
 def first_boot(vm, three, vnet):
@@ -89,7 +89,7 @@ def bound_early(vm, three, vnet, home):
     look_at_group(vm, three)
     assert drift(vm) == {} and get(vm, "", "RestartNeeded", MANAGER) is False
     for address in three:
-        until(f"grep -qx persistent=$(tr -d - < /proc/sys/kernel/random/boot_id) {GRANTS}/{address}.grant",
+        until(f"grep -qx $(tr -d - < /proc/sys/kernel/random/boot_id) {GRANTS}/{address}.boot",
               "the daemon has seen it bound in this boot", vm)
     vm.sh("systemctl is-active verge-passthroughd")
 
@@ -104,7 +104,7 @@ def switched_off(vm, three, home):
     for address in three:
         assert "verge_passthrough=off" in get(vm, address, "Attention"), get(vm, address, "Attention")
     for address in three:
-        until(f"! grep '^persistent=.' {GRANTS}/{address}.grant", "nobody is bound early after such a boot", vm)
+        until(f"test ! -e {GRANTS}/{address}.boot", "nobody is bound early after such a boot", vm)
     assert driver_of(vm, three) == {a: home[a] for a in three}, "the daemon bound it all the same"
 
 
