@@ -96,13 +96,6 @@ Group *registry_group_of(const Device *d) {
         return d->n_rules > 0 ? d->rules[0]->group : NULL;
 }
 
-Device *registry_next_device(const Group *g, size_t *at) {
-        assert(g);
-        assert(at);
-
-        return *at < g->n_devices ? g->devices[(*at)++] : NULL;
-}
-
 bool registry_next_overlap(const Rule *rule, size_t *at, Device **ret_device, Rule **ret_other) {
         size_t i, k;
         Device *d;

@@ -131,8 +131,6 @@ void registry_forget_device(Registry *r, Device *d);
 void registry_device_changed(Registry *r, const Device *d);
 
 Group *registry_group_of(const Device *d); /* NULL: none */
-/* Next device of a group by address: *at starts at 0. */
-Device *registry_next_device(const Group *g, size_t *at);
 /* Does another group's rule match one of this rule's devices? *at starts at 0. */
 bool registry_next_overlap(const Rule *rule, size_t *at, Device **ret_device, Rule **ret_other);
 
