@@ -272,11 +272,11 @@ class Killing:
         return "Killed" not in groups(self.vm) or groups(self.vm)["Killed"][1]["Rules"] == []
 
     def judge(self, result, what):
-        """Rules, grants and drivers of all devices, or of none."""
+        """Rules, grants, marks and drivers of all devices, or of none."""
         self.settled()
         granted = self.vm.run(f"ls {GRANTS}").out.split()
         drivers = driver_of(self.vm, self.devices)
-        of_all = (self.all_of_it(), granted == sorted(f"{d}.grant" for d in self.devices),
+        of_all = (self.all_of_it(), granted == sorted(f"{d}.{kind}" for d in self.devices for kind in ("boot", "grant")),
                   drivers == {d: "vfio-pci" for d in self.devices})
         of_none = (self.none_of_it(), granted == [], drivers == self.home)
         assert all(of_all) or all(of_none), f"{what}: {groups(self.vm)} {granted} {drivers}\n{result.describe()}"
