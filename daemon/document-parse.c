@@ -357,7 +357,7 @@ static int take_document(json_t *root, Document *d, Failure *f) {
 
         if (take_members(root, "", members, ELEMENTSOF(members), f) < 0)
                 return -EREMOTEIO;
-        if (!streq(format, BUS_NAME))
+        if (!streq(strempty(format), BUS_NAME))
                 return invalid(f, "format", "expected \"" BUS_NAME "\"");
         if (version != DOCUMENT_VERSION)
                 return invalid(f, "version", "this version of verge-passthrough takes version 1 only");

@@ -193,11 +193,10 @@ static int add_group(Registry *r, const GroupRecord *record, Group **ret) {
         _cleanup_(group_freep) Group *g = calloc(1, sizeof *g);
         bool found;
         size_t at;
-        int k;
 
-        if (!g || (k = make_path(BUS_PATH_GROUPS, record->id, &g->path)) < 0 ||
-            (k = pointers_reserve(&r->groups, &r->groups_allocated, r->n_groups + 1)) < 0 ||
-            (k = pointers_reserve(&r->groups_by_id, &r->groups_by_id_allocated, r->n_groups + 1)) < 0)
+        if (!g || make_path(BUS_PATH_GROUPS, record->id, &g->path) < 0 ||
+            pointers_reserve(&r->groups, &r->groups_allocated, r->n_groups + 1) < 0 ||
+            pointers_reserve(&r->groups_by_id, &r->groups_by_id_allocated, r->n_groups + 1) < 0)
                 return -ENOMEM;
 
         at = pointers_find(r->groups_by_id, r->n_groups, record->id, compare_group_id, &found);
