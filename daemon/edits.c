@@ -57,10 +57,28 @@ static void end(Edit *e, const Failure *failure) {
         done(failure, userdata);
 }
 
+/* All at once: one after the other costs as much as there are rules on each device, each time. If it fails, that. */
+static void retire_many(Manager *m, const OrderPlan *p) {
+        size_t n = 0;
+        Group *g;
+        Rule *r;
+
+        for (size_t i = 0; i < p->n_dead_rules; i++, n++)
+                if ((r = registry_find_rule(m->registry, p->dead_rules[i])))
+                        registry_retire_rule(r);
+        for (size_t i = 0; i < p->n_dead_groups; i++)
+                if ((g = registry_find_group(m->registry, p->dead_groups[i])))
+                        for (size_t k = 0; k < g->n_rules; k++, n++)
+                                registry_retire_rule(g->rules[k]);
+        if (n >= MANY_RULES)
+                (void)registry_rebuild(m->registry);
+}
+
 static void apply_removals(Manager *m, const OrderPlan *p) {
         Group *g;
         Rule *r;
 
+        retire_many(m, p);
         for (size_t i = 0; i < p->n_dead_rules; i++)
                 if ((r = registry_find_rule(m->registry, p->dead_rules[i]))) {
                         m->wire->rule_removed(m, r);

@@ -436,6 +436,10 @@ void registry_remove_group(Registry *r, Group *g) {
         group_free(g);
 }
 
+void registry_retire_rule(Rule *rule) {
+        rule_index_remove(rule);
+}
+
 void registry_remove_rule(Registry *r, Rule *rule) {
         assert(r);
         assert(rule);

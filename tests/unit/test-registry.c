@@ -310,6 +310,26 @@ static void test_finds_what_is_there(void **state) {
         assert_null(registry_next_rule(w->registry, &at));
 }
 
+static void test_many_are_removed_at_once(void **state) {
+        World *w = *state;
+        Group *one = group(w, 1, "one");
+        Device *d = device(w, "0000:05:00.0");
+        Rule *rules[10];
+
+        for (unsigned i = 0; i < 10; i++)
+                rules[i] = rule(w, i + 1, 1, "driver eq 'e1000e'");
+        assert_int_equal(d->n_rules, 10);
+        for (unsigned i = 1; i < 10; i++)
+                registry_retire_rule(rules[i]);
+        assert_int_equal(registry_rebuild(w->registry), 0);
+        assert_int_equal(d->n_rules, 1);
+        for (unsigned i = 1; i < 10; i++)
+                registry_remove_rule(w->registry, rules[i]);
+        assert_int_equal(one->n_rules, 1);
+        assert_ptr_equal(d->rules[0], rules[0]);
+        assert_ptr_equal(registry_group_of(d), one);
+}
+
 static void test_the_oldest_rule_decides(void **state) {
         World *w = *state;
         Group *one = group(w, 1, "one"), *two = group(w, 2, "two");
@@ -861,6 +881,7 @@ int main(void) {
                         CASE(test_a_device_as_filters_see_it),
                         CASE(test_names_are_unique),
                         CASE(test_finds_what_is_there),
+                        CASE(test_many_are_removed_at_once),
                         CASE(test_the_oldest_rule_decides),
                         CASE(test_rules_of_a_group_are_a_union),
                         CASE(test_nodes_and_switches),
