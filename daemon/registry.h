@@ -155,5 +155,5 @@ int registry_rebuild(Registry *r);
 /* For a bulk load, as at the start: rules that are put do not look for their devices until registry_rebuild(). What
  * they get then is a change of theirs. */
 void registry_defer(Registry *r);
-/* For a bulk removal: from the next registry_rebuild() on the rule matches nothing, so that removing it costs little. */
+/* For a bulk removal: from the next registry_rebuild() on the rule matches nothing, and removing it costs little. */
 void registry_retire_rule(Rule *rule);
