@@ -52,16 +52,20 @@ int failure_set(Failure *f, FailureKind kind, const char *format, ...) {
 }
 
 int failure_to_bus(const Failure *f, sd_bus_error *error) {
-        char name[sizeof ERROR_PREFIX + 32];
+        char name[sizeof ERROR_PREFIX + 32], sentence[sizeof f->sentence];
 
         assert(f);
         assert(f->kind > FAILURE_NONE && f->kind < FAILURE_KIND_MAX);
 
+        /* Sentences are put together from others, and may be cut in the middle of a character. */
+        (void)snprintf(sentence, sizeof sentence, "%s", f->sentence);
+        text_make_utf8(sentence);
+
         if (f->kind == FAILURE_INTERACTION_REQUIRED)
-                return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, f->sentence);
+                return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, sentence);
 
         (void)snprintf(name, sizeof name, ERROR_PREFIX "%s", failure_kind_to_string(f->kind));
-        return sd_bus_error_set(error, name, f->sentence);
+        return sd_bus_error_set(error, name, sentence);
 }
 
 void failure_from_bus(Failure *f, const sd_bus_error *error) {

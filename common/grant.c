@@ -5,6 +5,7 @@
 #include "grant-ids.h"
 #include "grant.h"
 #include "record-file.h"
+#include "sysfs.h"
 #include "text.h"
 
 enum {
@@ -236,13 +237,34 @@ int grant_format(const Grant *g, char *buf, size_t size) {
         return (size_t)n >= size ? -ENOBUFS : n;
 }
 
+static bool is_boot(const char *s) {
+        return strspn(s, "0123456789abcdef") == GRANT_BOOT_SIZE - 1 && s[GRANT_BOOT_SIZE - 1] == '\0';
+}
+
 static void read_mark(int root, uid_t root_uid, Grant *g) {
         char path[GRANT_PATH_SIZE], boot[64];
 
-        if (record_read(root, grant_mark_path(&g->identity.address, path), root_uid, boot, sizeof boot) ==
-                            (int)sizeof g->persistent - 1 &&
-            strspn(boot, "0123456789abcdef") == sizeof g->persistent - 1)
+        if (record_read(root, grant_mark_path(&g->identity.address, path), root_uid, boot, sizeof boot) >=
+                            0 &&
+            is_boot(boot))
                 strcpy(g->persistent, boot);
+}
+
+/* A UUID, of which marks leave the dashes out (proc(5), /proc/sys/kernel/random). */
+int grant_read_boot(int root, char ret[static GRANT_BOOT_SIZE]) {
+        char text[64];
+        size_t n = 0;
+        int r;
+
+        r = sysfs_read(root, "proc/sys/kernel/random/boot_id", text, sizeof text);
+        if (r < 0)
+                return r;
+
+        for (const char *c = text; *c && n + 1 < GRANT_BOOT_SIZE; c++)
+                if (*c != '-')
+                        ret[n++] = *c;
+        ret[n] = '\0';
+        return is_boot(ret) ? 0 : -EBADMSG;
 }
 
 int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret) {

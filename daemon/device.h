@@ -7,7 +7,7 @@
  * remembered at rest. The owner of all devices is the table (device-table.h).
  */
 
-#include "pci-identity.h"
+#include "grant.h"
 #include "string-table.h"
 
 #define DEVICE_NO_IOMMU_SET UINT32_MAX
@@ -94,7 +94,7 @@ typedef struct Device {
         bool has_grant, grant_pending; /* a file for the address, valid or not; until Keep */
         bool granted_by_ids;
         uint32_t consent;    /* critical reasons that it overrides */
-        char persistent[33]; /* the boot in which the helper bound it persistently; "" */
+        char persistent[GRANT_BOOT_SIZE]; /* the boot in which the helper bound it persistently; "" */
         char grant_driver[PCI_DRIVER_SIZE], grant_serial[PCI_SERIAL_SIZE];
 
         /* What is done to it. */

@@ -10,7 +10,6 @@
 #include "operation.h"
 #include "order-book.h"
 #include "steward.h"
-#include "sysfs.h"
 #include "transaction.h"
 
 #define PCI_BASE_CLASS_DISPLAY 0x03
@@ -311,23 +310,6 @@ static int add_sources(Manager *m) {
                                           on_patience_ends, m);
 }
 
-/* Which boot this is, as the helper writes it into grants: without dashes. */
-static int read_boot_id(Manager *m) {
-        char text[64];
-        size_t n = 0;
-        int r;
-
-        r = sysfs_read(m->root, "proc/sys/kernel/random/boot_id", text, sizeof text);
-        if (r < 0)
-                return r;
-
-        for (const char *c = text; *c && n + 1 < sizeof m->boot_id; c++)
-                if (*c != '-')
-                        m->boot_id[n++] = *c;
-        m->boot_id[n] = '\0';
-        return n == 32 ? 0 : -EBADMSG;
-}
-
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,
                 Manager **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -354,8 +336,9 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
         if (!m->node_name)
                 return -ENOMEM;
         m->devices.node = m->node_name;
-        if ((r = read_boot_id(m)) < 0 || (r = add_sources(m)) < 0 || (r = edits_init(m)) < 0 ||
-            (r = order_book_open(m)) < 0 || (r = polkit_new(bus, &m->polkit)) < 0 ||
+        if ((r = grant_read_boot(m->root, m->boot_id)) < 0 || (r = add_sources(m)) < 0 ||
+            (r = edits_init(m)) < 0 || (r = order_book_open(m)) < 0 ||
+            (r = polkit_new(bus, &m->polkit)) < 0 ||
             (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
             (r = pci_names_new(&m->names)) < 0)
                 return r;

@@ -52,7 +52,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;
         sd_event_source *flush, *again, *patience, *edit_next;
-        char boot_id[33]; /* 32 hexadecimal digits */
+        char boot_id[GRANT_BOOT_SIZE];
 
         Platform platform;
         DeviceTable devices;

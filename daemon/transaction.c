@@ -4,7 +4,6 @@
 #include "operation.h"
 #include "order-book.h"
 #include "steward.h"
-#include "text.h"
 #include "transaction.h"
 #include "wanted.h"
 
@@ -147,7 +146,6 @@ static void end_undone(Transaction *t) {
 
         (void)snprintf(f.sentence, sizeof f.sentence, "%.700s%s%.250s", t->cause.sentence,
                        t->residue[0] ? " Not all could be undone: " : "", t->residue);
-        text_make_utf8(f.sentence); /* a name may be cut in the middle of a character */
         end(t, &f, NULL);
 }
 

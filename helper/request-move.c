@@ -224,21 +224,6 @@ static int begin_bind(Target *t, bool bound) {
         return 0;
 }
 
-static int read_boot(int root, char ret[static 33]) {
-        char text[64];
-        size_t n = 0;
-        int r;
-
-        r = sysfs_read(root, "proc/sys/kernel/random/boot_id", text, sizeof text);
-        if (r < 0)
-                return r;
-        for (const char *c = text; *c && n < 32; c++)
-                if (*c != '-')
-                        ret[n++] = *c;
-        ret[n] = '\0';
-        return n == 32 && strspn(ret, "0123456789abcdef") == 32 ? 0 : -EBADMSG;
-}
-
 /* What stays with the host, or comes back to it, must not be taken from it at the next boot. */
 static void unmark_at_host(Target *t) {
         int r;
@@ -252,10 +237,10 @@ static void unmark_at_host(Target *t) {
 
 /* `bound`: nothing is left to do but to write down what was asked. */
 static void move_away(Target *t, const Request *q, bool bound) {
-        char boot[33] = "";
+        char boot[GRANT_BOOT_SIZE] = "";
         int r;
 
-        r = q->persistent ? read_boot(t->root, boot) : 0;
+        r = q->persistent ? grant_read_boot(t->root, boot) : 0;
         if (r < 0) {
                 (void)failure_set(&t->result->failure, FAILURE_INTERNAL,
                                   "Nothing was moved: the id of this boot cannot be read (%s); see "

@@ -21,6 +21,7 @@
 #define GRANT_TEXT_SIZE 4096
 #define GRANT_SUFFIX ".grant"
 #define GRANT_MARK_SUFFIX ".boot"
+#define GRANT_BOOT_SIZE 33 /* the id of a boot: 32 hexadecimal digits */
 
 typedef struct Grant {
         PciIdentity identity;
@@ -31,7 +32,7 @@ typedef struct Grant {
         uint64_t granted_at; /* seconds since the epoch */
         char ids[20]; /* the selector (grant-ids.h) it was made from; "": the device itself was granted */
         bool pending; /* where it was read; not in the text */
-        char persistent[33]; /* the boot (its id) in its mark; "": it has none. Not in the text */
+        char persistent[GRANT_BOOT_SIZE]; /* the boot (its id) in its mark; "": it has none. Not in the text */
 } Grant;
 
 /* -EBADMSG: not a grant. Bounded by the text; allocates nothing. */
@@ -47,6 +48,9 @@ int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret);
 
 /* Exactly the pending, or exactly the kept one. */
 int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret);
+
+/* Which boot this is, as marks say it. -EBADMSG: the kernel's boot_id is no UUID. */
+int grant_read_boot(int root, char ret[static GRANT_BOOT_SIZE]);
 
 /* Where it lies, below the root directory. Returns buf. */
 #define GRANT_PATH_SIZE                                                                                     \
