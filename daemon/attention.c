@@ -7,11 +7,10 @@
 
 static void say_unapproved(const Manager *m, const Device *d, char *buf, size_t size) {
         const Rule *rule = d->rules[0];
+        const Grant *g = grant_files_find(&m->grants, device_address(d));
         DriftKind kind;
-        Grant g;
 
-        if (d->has_grant && grant_read(m->root, device_address(d), m->root_uid, &g) >= 0 &&
-            drift_of_grant(&m->devices, &g, &kind, buf, size))
+        if (g && drift_of_grant(&m->devices, g, &kind, buf, size))
                 return;
         (void)snprintf(buf, size,
                        "Device %s needs approval: the rule \"%.100s\" puts it into the group \"%.100s\", "

@@ -93,7 +93,7 @@ typedef struct Device {
         int granted;                   /* int: sd-bus reads it as a D-Bus boolean */
         bool has_grant, grant_pending; /* a file for the address, valid or not; until Keep */
         bool granted_by_ids;
-        uint32_t consent;    /* critical reasons that it overrides */
+        uint32_t consent;                 /* critical reasons that it overrides */
         char persistent[GRANT_BOOT_SIZE]; /* the boot in which the helper bound it persistently; "" */
         char grant_driver[PCI_DRIVER_SIZE], grant_serial[PCI_SERIAL_SIZE];
 

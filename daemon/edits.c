@@ -237,7 +237,7 @@ int edits_init(Manager *m) {
         return r < 0 ? r : sd_event_source_set_enabled(m->edit_next, SD_EVENT_OFF);
 }
 
-static int refuse_read_only(const Manager *m, Failure *f) {
+int edit_check_possible(const Manager *m, Failure *f) {
         const char *why = store_read_only(m->store);
 
         return why ? failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s", why) : 0;
@@ -262,7 +262,7 @@ int edit_start(Manager *m, const EditRequest *q, edit_done_t done, void *userdat
         assert(done);
         assert(f);
 
-        if (refuse_read_only(m, f) < 0)
+        if (edit_check_possible(m, f) < 0)
                 return -EREMOTEIO;
         if (m->n_edits >= EDITS_WAITING_MAX)
                 return failure_set(

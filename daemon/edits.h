@@ -24,6 +24,9 @@ typedef struct EditRequest {
 int edit_start(Manager *m, const EditRequest *q, edit_done_t done, void *userdata, Failure *f);
 
 int edits_init(Manager *m);
+/* ReadOnly, when no edit can succeed. */
+int edit_check_possible(const Manager *m, Failure *f);
+
 void edits_free_all(Manager *m); /* drops those that were not stored yet; calls nothing */
 
 #define EDITS_WAITING_MAX 256U

@@ -20,12 +20,11 @@ static int check(Call *c, Failure *f) {
         Manager *m = c->manager;
         char address[PCI_ADDRESS_SIZE];
 
-        if (store_read_only(m->store))
-                return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
-                                   store_read_only(m->store));
+        if (edit_check_possible(m, f) < 0)
+                return -EREMOTEIO;
         data->movers = q->devices;
         if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
-            make_check_identities(m, data, f) < 0 || make_check_free(m, &data->movers, f) < 0 ||
+            make_check_identities(m, data, f) < 0 || transactions_check_free(m, &data->movers, f) < 0 ||
             make_check_group(m, data, f) < 0 || make_check_members(m, q->group_name, data, f) < 0)
                 return -EREMOTEIO;
         if (m->platform.disabled && binds(m, q))
@@ -54,13 +53,15 @@ static void describe(const Call *c, CallDetails *ret) {
 static void answer(Transaction *t) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const Manager *m = t->manager;
+        char path[REGISTRY_PATH_SIZE];
         Call *c = t->call;
         const Make *data = c->data;
         const Device *d;
         int r;
 
         if ((r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
-            (r = sd_bus_message_append_basic(reply, 'o', data->path)) < 0 ||
+            (r = sd_bus_message_append_basic(reply, 'o', registry_path(BUS_PATH_GROUPS, t->group, path))) <
+                            0 ||
             (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
                 goto fail;
         for (size_t i = 0; i < data->request.devices.n_members && r >= 0; i++) {
@@ -240,7 +241,7 @@ static void take_hold(Transaction *t) {
         IommuSet ours = {0};
         Failure f = {0};
 
-        if (make_check_free(t->manager, &t->movers, &f) >= 0) {
+        if (transactions_check_free(t->manager, &t->movers, &f) >= 0) {
                 t->consented = true;
                 note_who_is_at_host(t);
                 store_orders(t);
@@ -301,7 +302,6 @@ static Transaction *begin(Call *c) {
         t->named = data->request.devices;
         t->movers = data->movers;
         t->fresh = data->fresh;
-        make_take_group(t, data, t->group);
         return t;
 }
 

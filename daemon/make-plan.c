@@ -18,19 +18,6 @@ int make_check_identities(const Manager *m, const Make *data, Failure *f) {
         return 0;
 }
 
-int make_check_free(const Manager *m, const IommuSet *movers, Failure *f) {
-        char address[PCI_ADDRESS_SIZE];
-
-        for (size_t i = 0; i < movers->n_members; i++)
-                if (transactions_hold(m, &movers->members[i]))
-                        return failure_set(
-                                        f, FAILURE_BUSY,
-                                        "Device %s is being made passthrough or returned by another call; "
-                                        "wait for its end and try again.",
-                                        pci_address_format(&movers->members[i], address));
-        return 0;
-}
-
 void make_find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret) {
         const Device *d;
 
@@ -166,15 +153,6 @@ static int plan_group(Transaction *t, OrderPlan *p, const Make *data, Failure *f
                                        &data->request.group, f);
 }
 
-void make_take_group(Transaction *t, Make *data, const char *id) {
-        if (id != t->group)
-                (void)snprintf(t->group, sizeof t->group, "%s", id);
-        (void)snprintf(data->path, sizeof data->path, BUS_PATH_GROUPS "/%s", id);
-        for (char *s = data->path; *s; s++)
-                if (*s == '-')
-                        *s = '_';
-}
-
 /* By its id, since its name may have been changed meanwhile; or somebody else has made it first. */
 static int find_group(Transaction *t, Make *data, const Group **ret, Failure *f) {
         const Registry *r = t->manager->registry;
@@ -189,7 +167,7 @@ static int find_group(Transaction *t, Make *data, const Group **ret, Failure *f)
                 if (check_picked(g, &data->request.group, f) < 0)
                         return -EREMOTEIO;
                 t->makes_group = false;
-                make_take_group(t, data, g->record.id);
+                (void)snprintf(t->group, sizeof t->group, "%s", g->record.id);
         }
         *ret = g;
         return 0;

@@ -12,21 +12,16 @@ typedef struct Make {
         PciIdentity identities[DEVICES_PER_CALL_MAX]; /* who was meant, in the order of the devices */
         IommuSet movers, fresh;                       /* as of the last check */
         Transaction *transaction;
-        char path[sizeof BUS_PATH_GROUPS + RECORD_ID_SIZE];
 } Make;
 
 /* These fail with a sentence (-EREMOTEIO). */
 /* The devices are those that were meant when the call came in. */
 int make_check_identities(const Manager *m, const Make *data, Failure *f);
-/* Nobody else has them in hands. */
-int make_check_free(const Manager *m, const IommuSet *movers, Failure *f);
 /* Those that need consent: whole sets, since a grant is for all that move along. */
 void make_find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret);
 /* The group is there and as it is said to be, or can be made. */
 int make_check_group(const Manager *m, const Make *data, Failure *f);
 /* No device belongs to another group. */
 int make_check_members(const Manager *m, const char *group, const Make *data, Failure *f);
-/* The group that it is going to be. */
-void make_take_group(Transaction *t, Make *data, const char *id);
 /* A plan for edit_start(); userdata is the Transaction. */
 int make_plan(Manager *m, OrderPlan *p, void *userdata, Failure *f);

@@ -124,14 +124,10 @@ static int answer_nothing(const Order *o _unused_, sd_bus_message *reply _unused
         return 0;
 }
 
-static int answer_path(const char *prefix, const char *id, sd_bus_message *reply) {
-        char path[sizeof BUS_PATH_GROUPS + RECORD_ID_SIZE];
+static int answer_path(const char *below, const char *id, sd_bus_message *reply) {
+        char path[REGISTRY_PATH_SIZE];
 
-        (void)snprintf(path, sizeof path, "%s/%s", prefix, id);
-        for (char *c = path; *c; c++)
-                if (*c == '-')
-                        *c = '_';
-        return sd_bus_message_append_basic(reply, 'o', path);
+        return sd_bus_message_append_basic(reply, 'o', registry_path(below, id, path));
 }
 
 static int answer_group(const Order *o, sd_bus_message *reply) {
@@ -176,9 +172,8 @@ static int check(Call *c, Failure *f) {
         OrderPlan plan = {0};
         int r;
 
-        if (store_read_only(c->manager->store))
-                return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
-                                   store_read_only(c->manager->store));
+        if (edit_check_possible(c->manager, f) < 0)
+                return -EREMOTEIO;
         if (o->text && strlen(o->text) > EAGER_SIZE)
                 return 0;
         r = o->verb->plan(c->manager, &plan, o, f);

@@ -133,19 +133,22 @@ Rule *registry_find_rule_name(const Registry *r, const Group *g, const char *nam
         return found ? g->rules_by_name[i] : NULL;
 }
 
-static int make_path(const char *below, const char *id, char **ret) {
-        char *path;
-
-        if (asprintf(&path, "%s/%s", below, id) < 0)
-                return -ENOMEM;
-        for (char *c = path + strlen(below); *c; c++)
+char *registry_path(const char *below, const char *id, char buf[static REGISTRY_PATH_SIZE]) {
+        (void)snprintf(buf, REGISTRY_PATH_SIZE, "%s/%s", below, id);
+        for (char *c = buf + strlen(below); *c; c++)
                 if (*c == '-')
                         *c = '_';
-        *ret = path;
-        return 0;
+        return buf;
 }
 
-/* Undoes make_path(). Not strict: the finder compares the whole path in the end. */
+static int make_path(const char *below, const char *id, char **ret) {
+        char path[REGISTRY_PATH_SIZE];
+
+        *ret = strdup(registry_path(below, id, path));
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* Undoes registry_path(). Not strict: the finder compares the whole path in the end. */
 static bool path_to_id(const char *below, const char *path, char ret[static RECORD_ID_SIZE]) {
         size_t n = strlen(below);
 

@@ -116,6 +116,10 @@ size_t registry_count_rules(const Registry *r);
 Group *registry_next_group(const Registry *r, size_t *at);
 Rule *registry_next_rule(const Registry *r, size_t *at);
 
+/* The object path of an id, which need not be there (yet). Returns buf. */
+#define REGISTRY_PATH_SIZE (sizeof BUS_PATH_GROUPS + RECORD_ID_SIZE)
+char *registry_path(const char *below, const char *id, char buf[static REGISTRY_PATH_SIZE]);
+
 Group *registry_find_group(const Registry *r, const char *id);
 Group *registry_find_group_name(const Registry *r, const char *name);
 Group *registry_find_group_path(const Registry *r, const char *path);

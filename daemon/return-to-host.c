@@ -33,25 +33,18 @@ static int check_stays(const Device *d, Failure *f) {
 static int check(Call *c, Failure *f) {
         Return *data = c->data;
         Manager *m = c->manager;
-        char address[PCI_ADDRESS_SIZE];
         const Device *d;
 
-        if (store_read_only(m->store))
-                return failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s",
-                                   store_read_only(m->store));
+        if (edit_check_possible(m, f) < 0)
+                return -EREMOTEIO;
         data->movers = data->named;
-        if (grant_set_close(&m->devices, &data->movers, f) < 0)
+        if (grant_set_close(&m->devices, &data->movers, f) < 0 ||
+            transactions_check_free(m, &data->movers, f) < 0)
                 return -EREMOTEIO;
 
         data->revokes = false;
         for (size_t i = 0; i < data->movers.n_members; i++) {
                 d = device_table_find(&m->devices, &data->movers.members[i]);
-                if (transactions_hold(m, &data->movers.members[i]))
-                        return failure_set(
-                                        f, FAILURE_BUSY,
-                                        "Device %s is being made passthrough or returned by another call; "
-                                        "wait for its end and try again.",
-                                        pci_address_format(&data->movers.members[i], address));
                 if (!d)
                         continue;
                 if (check_stays(d, f) < 0)

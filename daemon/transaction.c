@@ -64,6 +64,19 @@ bool transactions_hold(const Manager *m, const PciAddress *a) {
         return false;
 }
 
+int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+
+        for (size_t i = 0; i < movers->n_members; i++)
+                if (transactions_hold(m, &movers->members[i]))
+                        return failure_set(
+                                        f, FAILURE_BUSY,
+                                        "Device %s is being made passthrough or returned by another call; "
+                                        "wait for its end and try again.",
+                                        pci_address_format(&movers->members[i], address));
+        return 0;
+}
+
 /* The answer goes out when nothing of it is under way any more. */
 static void end(Transaction *t, const Failure *failure, transaction_answer_t answer) {
         Manager *m = t->manager;

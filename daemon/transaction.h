@@ -62,6 +62,8 @@ void transactions_free_all(Manager *m);        /* calls nothing; what is stored 
 bool transactions_cover(const Manager *m, const PciAddress *a);
 /* And nobody else may begin another: a prompt that stands holds nobody up. */
 bool transactions_hold(const Manager *m, const PciAddress *a);
+int transactions_check_free(const Manager *m, const IommuSet *movers,
+                            Failure *f); /* Busy, when one is held */
 
 /* Ends it with success: removes the intent and answers by the function, or with nothing. */
 void transaction_finish(Transaction *t, transaction_answer_t answer);
