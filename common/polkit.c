@@ -39,12 +39,8 @@ static PolkitQuery *query_free(PolkitQuery *q) {
         if (!q)
                 return NULL;
 
-        for (PolkitQuery **i = &q->polkit->queries; *i; i = &(*i)->next)
-                if (*i == q) {
-                        *i = q->next;
-                        q->polkit->n_queries--;
-                        break;
-                }
+        if (LIST_REMOVE(q->polkit->queries, q, next))
+                q->polkit->n_queries--;
 
         sd_event_source_disable_unref(q->later);
         sd_bus_slot_unref(q->watch);

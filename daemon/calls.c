@@ -6,12 +6,8 @@ static Call *call_free(Call *c) {
         if (!c)
                 return NULL;
 
-        for (Call **i = &c->manager->calls; *i; i = &(*i)->next)
-                if (*i == c) {
-                        *i = c->next;
-                        c->manager->n_calls--;
-                        break;
-                }
+        if (LIST_REMOVE(c->manager->calls, c, next))
+                c->manager->n_calls--;
         bus_uid_query_free(c->who);
         helper_call_free(c->helper);
         if (c->kind->free)

@@ -31,11 +31,7 @@ static Operation *operation_free(Operation *o) {
         if (!o)
                 return NULL;
 
-        for (Operation **i = &o->manager->operations; *i; i = &(*i)->next)
-                if (*i == o) {
-                        *i = o->next;
-                        break;
-                }
+        (void)LIST_REMOVE(o->manager->operations, o, next);
         helper_call_free(o->call);
         free(o);
         return NULL;

@@ -427,11 +427,7 @@ void registry_remove_group(Registry *r, Group *g) {
         assert(r);
         assert(g && g->n_rules == 0);
 
-        for (Group **i = &r->changed_groups; *i; i = &(*i)->next_changed)
-                if (*i == g) {
-                        *i = g->next_changed;
-                        break;
-                }
+        (void)LIST_REMOVE(r->changed_groups, g, next_changed);
         at = pointers_find(r->groups_by_id, r->n_groups, g->record.id, compare_group_id, &found);
         pointers_remove(r->groups_by_id, &(size_t){r->n_groups}, at);
         at = pointers_find(r->groups, r->n_groups, g->record.name, compare_group_name, &found);
@@ -450,10 +446,6 @@ void registry_remove_rule(Registry *r, Rule *rule) {
         registry_set_devices(r, rule, NULL, 0);
         rule_index_remove(rule);
         unlist_rule(r, rule);
-        for (Rule **i = &r->changed_rules; *i; i = &(*i)->next_changed)
-                if (*i == rule) {
-                        *i = rule->next_changed;
-                        break;
-                }
+        (void)LIST_REMOVE(r->changed_rules, rule, next_changed);
         rule_free(rule);
 }

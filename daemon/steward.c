@@ -53,11 +53,7 @@ static Errand *errand_free(Errand *e) {
         if (!e)
                 return NULL;
 
-        for (Errand **i = &e->manager->errands; *i; i = &(*i)->next)
-                if (*i == e) {
-                        *i = e->next;
-                        break;
-                }
+        (void)LIST_REMOVE(e->manager->errands, e, next);
         free(e);
         return NULL;
 }

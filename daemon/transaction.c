@@ -12,11 +12,7 @@ Transaction *transaction_free(Transaction *t) {
                 return NULL;
 
         changes_touch(&t->manager->changes); /* what is said about its devices waited for its end */
-        for (Transaction **i = &t->manager->transactions; *i; i = &(*i)->next)
-                if (*i == t) {
-                        *i = t->next;
-                        break;
-                }
+        (void)LIST_REMOVE(t->manager->transactions, t, next);
         helper_call_free(t->helper);
         free(t);
         return NULL;

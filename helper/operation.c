@@ -30,12 +30,8 @@ static Operation *operation_free(Operation *o) {
         if (!o)
                 return NULL;
 
-        for (Operation **i = &o->all->list; *i; i = &(*i)->next)
-                if (*i == o) {
-                        *i = o->next;
-                        o->all->n--;
-                        break;
-                }
+        if (LIST_REMOVE(o->all->list, o, next))
+                o->all->n--;
 
         authorisation_free(o->authorisation);
         polkit_cancel(o->question);

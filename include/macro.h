@@ -34,6 +34,18 @@
                 _steal_v;                                                                                   \
         })
 
+/* Takes an item out of a singly linked list; whether it was in it. */
+#define LIST_REMOVE(head, item, next)                                                                       \
+        ({                                                                                                  \
+                __typeof__(head) *_list_i = &(head);                                                        \
+                while (*_list_i && *_list_i != (item))                                                      \
+                        _list_i = &(*_list_i)->next;                                                        \
+                bool _list_found = !!*_list_i;                                                              \
+                if (_list_found)                                                                            \
+                        *_list_i = (item)->next;                                                            \
+                _list_found;                                                                                \
+        })
+
 #define STEAL_FD(fd)                                                                                        \
         ({                                                                                                  \
                 int *_steal_p = &(fd);                                                                      \
