@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "host-facts.h"
 #include "host-network.h"
 #include "sysfs.h"
@@ -36,8 +37,6 @@ HostFacts *host_facts_free(HostFacts *facts) {
 
 static int add_use(HostFacts *facts, CriticalReason reason, const char *path, const char *what) {
         _cleanup_free_ char *p = NULL, *w = NULL;
-        HostUse *uses;
-        size_t n;
 
         /* Bind mounts tell of the same device again and again. */
         for (size_t i = 0; i < facts->n_uses; i++)
@@ -46,14 +45,8 @@ static int add_use(HostFacts *facts, CriticalReason reason, const char *path, co
         if (facts->n_uses == HOST_USES_MAX)
                 return -E2BIG;
 
-        if (facts->n_uses == facts->n_allocated) {
-                n = facts->n_allocated > 0 ? facts->n_allocated * 2 : 64;
-                uses = reallocarray(facts->uses, n, sizeof *uses);
-                if (!uses)
-                        return -ENOMEM;
-                facts->uses = uses;
-                facts->n_allocated = n;
-        }
+        if (array_grow(&facts->uses, facts->n_uses, sizeof *facts->uses) < 0)
+                return -ENOMEM;
 
         p = strdup(path);
         w = strdup(what);

@@ -13,7 +13,7 @@ typedef struct HostUse {
 
 struct HostFacts {
         HostUse *uses;
-        size_t n_uses, n_allocated;
+        size_t n_uses;
         bool unwatched;         /* see host_facts_are_unwatched() */
         bool unsafe_interrupts; /* vfio_iommu_type1 or iommufd allows them */
 };

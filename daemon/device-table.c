@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "critical.h"
 #include "device-table.h"
+#include "pointers.h"
+
+static int compare_address(const void *item, const void *address) {
+        return pci_address_compare(device_address(item), address);
+}
 
 /* Where the address is, or would be. */
 static size_t find_place(const DeviceTable *t, const PciAddress *a, bool *ret_found) {
-        size_t low = 0, high = t->n, middle;
-        int c;
-
-        while (low < high) {
-                middle = low + (high - low) / 2;
-                c = pci_address_compare(device_address(t->devices[middle]), a);
-                if (c == 0) {
-                        *ret_found = true;
-                        return middle;
-                }
-                if (c < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-
-        *ret_found = false;
-        return low;
+        return pointers_find(t->devices, t->n, a, compare_address, ret_found);
 }
 
 Device *device_table_find(const DeviceTable *t, const PciAddress *a) {
@@ -83,9 +71,8 @@ Device *device_table_find_path(const DeviceTable *t, const char *path) {
 }
 
 int device_table_insert(DeviceTable *t, Device *d) {
-        Device **devices;
         bool found;
-        size_t i, n;
+        size_t i;
 
         assert(t);
         assert(d);
@@ -94,18 +81,10 @@ int device_table_insert(DeviceTable *t, Device *d) {
         if (found)
                 return -EEXIST;
 
-        if (t->n == t->n_allocated) {
-                n = t->n_allocated > 0 ? t->n_allocated * 2 : 32;
-                devices = reallocarray(t->devices, n, sizeof *devices);
-                if (!devices)
-                        return -ENOMEM;
-                t->devices = devices;
-                t->n_allocated = n;
-        }
+        if (pointers_reserve(&t->devices, &t->n_allocated, t->n + 1) < 0)
+                return -ENOMEM;
 
-        memmove(t->devices + i + 1, t->devices + i, (t->n - i) * sizeof *t->devices);
-        t->devices[i] = d;
-        t->n++;
+        pointers_insert(t->devices, &t->n, i, d);
         d->table = t;
         return 0;
 }
@@ -123,8 +102,7 @@ Device *device_table_remove(DeviceTable *t, const PciAddress *a) {
                 return NULL;
 
         d = t->devices[i];
-        t->n--;
-        memmove(t->devices + i, t->devices + i + 1, (t->n - i) * sizeof *t->devices);
+        pointers_remove(t->devices, &t->n, i);
         d->table = NULL;
         return d;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
 #include "drift.h"
 
 static const char *const drift_kind_table[DRIFT_KIND_MAX] = {
@@ -119,19 +120,16 @@ bool drift_of_grant(const DeviceTable *t, const Grant *g, DriftKind *ret, char *
 }
 
 static int add(DriftReport *r, DriftKind kind, const char *address, const char *sentence) {
-        Drift *entries;
         char *copy;
 
-        entries = reallocarray(r->entries, r->n + 1, sizeof *entries);
-        if (!entries)
+        if (array_grow(&r->entries, r->n, sizeof *r->entries) < 0)
                 return -ENOMEM;
-        r->entries = entries;
         copy = strdup(sentence);
         if (!copy)
                 return -ENOMEM;
 
-        entries[r->n] = (Drift){.kind = kind, .sentence = copy};
-        (void)snprintf(entries[r->n++].address, PCI_ADDRESS_SIZE, "%s", address);
+        r->entries[r->n] = (Drift){.kind = kind, .sentence = copy};
+        (void)snprintf(r->entries[r->n++].address, PCI_ADDRESS_SIZE, "%s", address);
         return 0;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
 #include "grant-files.h"
 #include "sysfs.h"
 
@@ -18,19 +19,6 @@ void grant_files_clear(GrantFiles *f) {
         *f = (GrantFiles){0};
 }
 
-static int grow(void **array, size_t n, size_t size) {
-        void *a;
-
-        if ((n & (n - 1)) != 0 || (n > 0 && n < 4)) /* room for the next power of two, from 4 on */
-                return 0;
-        a = reallocarray(*array, n < 4 ? 4 : n * 2, size);
-        if (!a)
-                return -ENOMEM;
-
-        *array = a;
-        return 0;
-}
-
 static bool has(const GrantFiles *f, const PciAddress *a) {
         for (size_t i = 0; i < f->n_grants; i++)
                 if (pci_address_compare(&f->grants[i].identity.address, a) == 0)
@@ -41,7 +29,7 @@ static bool has(const GrantFiles *f, const PciAddress *a) {
 static int take_damaged(GrantFiles *f, const PciAddress *a) {
         if (f->n_damaged >= GRANT_FILES_MAX)
                 return 0;
-        if (grow((void **)&f->damaged, f->n_damaged, sizeof *f->damaged) < 0)
+        if (array_grow(&f->damaged, f->n_damaged, sizeof *f->damaged) < 0)
                 return -ENOMEM;
 
         f->damaged[f->n_damaged++] = *a;
@@ -58,7 +46,7 @@ static int take_grant(Reading *r, const PciAddress *a) {
         k = grant_read_from(r->root, r->pending, a, r->root_uid, &g);
         if (k < 0)
                 return k == -ENOENT ? 0 : take_damaged(f, a);
-        if (grow((void **)&f->grants, f->n_grants, sizeof *f->grants) < 0)
+        if (array_grow(&f->grants, f->n_grants, sizeof *f->grants) < 0)
                 return -ENOMEM;
 
         f->grants[f->n_grants++] = g;
@@ -71,7 +59,7 @@ static int take_ids(Reading *r, const IdSelector *ids) {
 
         if (f->n_ids >= GRANT_FILES_MAX || grant_ids_read(r->root, ids, r->root_uid, &g) < 0)
                 return 0;
-        if (grow((void **)&f->ids, f->n_ids, sizeof *f->ids) < 0)
+        if (array_grow(&f->ids, f->n_ids, sizeof *f->ids) < 0)
                 return -ENOMEM;
 
         f->ids[f->n_ids++] = *ids;

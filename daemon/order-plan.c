@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
 #include "order-plan.h"
 
 void order_plan_clear(OrderPlan *p) {
@@ -15,24 +16,10 @@ void order_plan_clear(OrderPlan *p) {
         *p = (OrderPlan){0};
 }
 
-/* Makes room for one more element; in steps, since an import has thousands. */
-static int grow(void **array, size_t n, size_t size) {
-        void *a;
-
-        if (n % 64 != 0)
-                return 0;
-        a = reallocarray(*array, n + 64, size);
-        if (!a)
-                return -ENOMEM;
-
-        *array = a;
-        return 0;
-}
-
 int order_plan_put_group(OrderPlan *p, GroupRecord *g) {
         int r;
 
-        r = grow((void **)&p->groups, p->n_groups, sizeof *p->groups);
+        r = array_grow(&p->groups, p->n_groups, sizeof *p->groups);
         if (r < 0)
                 return r;
 
@@ -44,7 +31,7 @@ int order_plan_put_group(OrderPlan *p, GroupRecord *g) {
 int order_plan_put_rule(OrderPlan *p, RuleRecord *rule) {
         int r;
 
-        r = grow((void **)&p->rules, p->n_rules, sizeof *p->rules);
+        r = array_grow(&p->rules, p->n_rules, sizeof *p->rules);
         if (r < 0)
                 return r;
 
@@ -56,7 +43,7 @@ int order_plan_put_rule(OrderPlan *p, RuleRecord *rule) {
 static int add_id(char (**ids)[RECORD_ID_SIZE], size_t *n, const char *id) {
         int r;
 
-        r = grow((void **)ids, *n, sizeof **ids);
+        r = array_grow(ids, *n, sizeof **ids);
         if (r < 0)
                 return r;
 

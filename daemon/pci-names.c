@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <pci/pci.h>
 
+#include "array.h"
 #include "log.h"
 #include "pci-names.h"
 #include "text.h"
@@ -17,7 +18,7 @@ typedef struct Entry {
 struct PciNames {
         struct pci_access *access; /* NULL while the list is not loaded */
         Entry *entries;
-        size_t n, n_allocated;
+        size_t n;
 };
 
 int pci_names_new(PciNames **ret) {
@@ -150,22 +151,16 @@ static bool look_up(PciNames *n, Entry *e) {
 }
 
 static int add(PciNames *n, const PciIdentity *i, Entry **ret) {
-        Entry e = entry_key(i), *entries;
-        size_t m;
+        Entry e = entry_key(i);
         int r;
 
         r = load(n);
         if (r < 0)
                 return r;
 
-        if (n->n == n->n_allocated) {
-                m = n->n_allocated > 0 ? n->n_allocated * 2 : 32;
-                entries = reallocarray(n->entries, m, sizeof *entries);
-                if (!entries)
-                        return -ENOMEM;
-                n->entries = entries;
-                n->n_allocated = m;
-        }
+        r = array_grow(&n->entries, n->n, sizeof *n->entries);
+        if (r < 0)
+                return r;
 
         if (!look_up(n, &e)) {
                 entry_clear(&e);

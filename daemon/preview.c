@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <time.h>
 
+#include "array.h"
 #include "calls.h"
 #include "device-fields.h"
 #include "preview.h"
@@ -13,7 +14,7 @@ typedef struct Preview {
         const char *node; /* in the message */
         sd_event_source *next;
         PciAddress *found, at; /* found so far; the last that was looked at */
-        size_t n_found, n_allocated;
+        size_t n_found;
         bool begun;
 } Preview;
 
@@ -65,21 +66,13 @@ static int make_reply(const Call *c, sd_bus_message **ret) {
 
 static int look_at(Preview *p, const Device *d) {
         DeviceFields fields;
-        PciAddress *found;
-        size_t n;
 
         device_fields_fill(d, &fields);
         if (!filter_match(p->filter, &fields.subject))
                 return 0;
 
-        if (p->n_found == p->n_allocated) {
-                n = p->n_allocated > 0 ? p->n_allocated * 2 : 64;
-                found = reallocarray(p->found, n, sizeof *found);
-                if (!found)
-                        return -ENOMEM;
-                p->found = found;
-                p->n_allocated = n;
-        }
+        if (array_grow(&p->found, p->n_found, sizeof *p->found) < 0)
+                return -ENOMEM;
         p->found[p->n_found++] = *device_address(d);
         return 0;
 }

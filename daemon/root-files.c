@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "log.h"
 #include "root-files.h"
 #include "sysfs.h"
@@ -165,13 +166,12 @@ int root_files_new(sd_event *event, int root, root_files_changed_t changed, void
 typedef struct Moves {
         int root;
         Move *moves;
-        size_t n, n_allocated;
+        size_t n;
 } Moves;
 
 static int take_move(const char *name, void *userdata) {
         Moves *m = userdata;
-        Move move, *moves;
-        size_t n;
+        Move move;
         int r;
 
         r = move_read(m->root, name, &move);
@@ -181,14 +181,8 @@ static int take_move(const char *name, void *userdata) {
                 return 0;
         }
 
-        if (m->n == m->n_allocated) {
-                n = m->n_allocated > 0 ? m->n_allocated * 2 : 4;
-                moves = n > MOVES_MAX ? NULL : reallocarray(m->moves, n, sizeof *moves);
-                if (!moves)
-                        return -ENOMEM;
-                m->moves = moves;
-                m->n_allocated = n;
-        }
+        if (m->n == MOVES_MAX || array_grow(&m->moves, m->n, sizeof *m->moves) < 0)
+                return -ENOMEM;
         m->moves[m->n++] = move;
         return 0;
 }

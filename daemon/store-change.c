@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
 #include "store-change.h"
 
 static const char *const intent_kind_table[INTENT_KIND_MAX] = {
@@ -68,19 +69,10 @@ StoreChange *store_change_free(StoreChange *c) {
 
 /* The next order, which counts from `c->n++` on. */
 static StoreOrder *next_order(StoreChange *c, StoreVerb verb) {
-        StoreOrder *orders;
-        size_t n;
-
         assert(c);
 
-        if (c->n == c->allocated) {
-                n = c->allocated > 0 ? c->allocated * 2 : 4;
-                orders = reallocarray(c->orders, n, sizeof *orders);
-                if (!orders)
-                        return NULL;
-                c->orders = orders;
-                c->allocated = n;
-        }
+        if (array_grow(&c->orders, c->n, sizeof *c->orders) < 0)
+                return NULL;
 
         c->orders[c->n] = (StoreOrder){.verb = verb};
         return &c->orders[c->n];

@@ -26,5 +26,5 @@ typedef struct StoreOrder {
 
 struct StoreChange {
         StoreOrder *orders;
-        size_t n, allocated;
+        size_t n;
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
 #include "store-db.h"
 #include "store-read.h"
 
@@ -111,21 +112,14 @@ static int read_intent(sqlite3_stmt *s, void *record, Failure *f) {
 /* Counts in *n before it reads, so that what was half read is cleared with the rest. */
 static int read_table(sqlite3 *db, const Table *t, void **records, size_t *n, Failure *f) {
         _cleanup_(sqlite3_finalizep) sqlite3_stmt *s = NULL;
-        size_t allocated = 0;
-        void *longer;
         int rc, r;
 
         rc = sqlite3_prepare_v2(db, t->sql, -1, &s, NULL);
         while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
                 if (*n == t->max)
                         return failure_set(f, FAILURE_INTERNAL, "it has more than %zu %s", t->max, t->name);
-                if (*n == allocated) {
-                        allocated = allocated > 0 ? allocated * 2 : 16;
-                        longer = reallocarray(*records, allocated, t->size);
-                        if (!longer)
-                                return -ENOMEM;
-                        *records = longer;
-                }
+                if (array_grow(records, *n, t->size) < 0)
+                        return -ENOMEM;
                 memset((char *)*records + *n * t->size, 0, t->size);
                 r = t->read(s, (char *)*records + (*n)++ * t->size, f);
                 if (r < 0)
