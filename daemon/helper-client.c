@@ -21,6 +21,8 @@ static const char *const helper_verb_table[HELPER_VERB_MAX] = {
                 [HELPER_DROP] = "Drop",
                 [HELPER_GRANT_IDS] = "GrantIds",
                 [HELPER_REVOKE_IDS] = "RevokeIds",
+                [HELPER_OPEN] = "Open",
+                [HELPER_CLOSE] = "Close",
 };
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);

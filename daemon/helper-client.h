@@ -19,6 +19,8 @@ typedef enum HelperVerb {
         HELPER_DROP,
         HELPER_GRANT_IDS,
         HELPER_REVOKE_IDS,
+        HELPER_OPEN,
+        HELPER_CLOSE,
         HELPER_VERB_MAX,
         HELPER_VERB_INVALID = -EINVAL,
 } HelperVerb;
@@ -36,16 +38,17 @@ HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
 typedef struct HelperRequest {
         HelperVerb verb;
-        const PciAddress *device; /* Check, Bind, Release, Reset, Recover */
-        const IommuSet *devices;  /* Grant, Keep, Drop, Revoke: the addresses */
+        const PciAddress *device; /* Check, Bind, Release, Reset, Recover, Close */
+        const IommuSet *devices;  /* Grant, Keep, Drop, Revoke, Open: the addresses */
         const char *const *ids;   /* GrantIds, RevokeIds: "10de:1eb8" or "10de:1eb8:10de:12a2" */
         size_t n_ids;
-        uint32_t consent;    /* Grant: bits of CriticalReason */
-        bool pending;        /* Grant: until Keep, or a reboot */
-        bool release;        /* Revoke: bring them home first */
-        bool persistent;     /* Bind: at every boot from now on, until Release */
-        const char *subject; /* of those that prompt: unique bus name of the one who asks */
-        bool interactive;    /* polkit may prompt the subject */
+        uint32_t consent; /* Grant: bits of CriticalReason */
+        bool pending;     /* Grant: until Keep, or a reboot */
+        bool release;     /* Revoke: bring them home first */
+        bool persistent;  /* Bind: at every boot from now on, until Release */
+        bool fds;         /* Open: descriptors instead of an ACL */
+        const char *subject; /* of those that prompt, and of Open: unique bus name of the one who asks; "" root */
+        bool interactive; /* polkit may prompt the subject */
 } HelperRequest;
 
 /* failure: NULL is success, and then reply is the helper's answer. Freed by the callee's return. */

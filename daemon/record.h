@@ -13,6 +13,7 @@
 #define RECORD_NAME_MAX 256U         /* bytes of UTF-8 without control characters, at least one */
 #define RECORD_DESCRIPTION_MAX 2048U /* the same, also empty and with line breaks */
 #define RECORD_NODE_MAX 255U
+#define GROUP_QUOTA_MAX 65535U
 #define GROUPS_MAX 1000U
 #define RULES_MAX 10000U
 
@@ -63,6 +64,7 @@ typedef struct GroupRecord {
         GroupClass class;
         bool enabled;
         GroupBinding binding;
+        uint32_t quota; /* devices that one user may have of it at once; 0: no limit; 0..GROUP_QUOTA_MAX */
         uint64_t created, modified; /* microseconds since the epoch */
 } GroupRecord;
 

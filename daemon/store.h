@@ -13,7 +13,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "record.h"
+#include "claim-record.h"
 
 #define STORE_FILE "store.db"
 #define STORE_VERSION 1               /* PRAGMA user_version; each version has its migration and a test */
@@ -49,6 +49,12 @@ typedef struct StoreContents { /* all owned */
         size_t n_rules;
         IntentRecord *intents;
         size_t n_intents;
+        ClaimRecord *claims;
+        size_t n_claims;
+        RunRecord *runs;
+        size_t n_runs;
+        QuarantineRecord *quarantine;
+        size_t n_quarantine;
         uint64_t next_age; /* for the next rule: higher than any that ever was */
 } StoreContents;
 void store_contents_clear(StoreContents *c);
@@ -76,6 +82,13 @@ int store_change_put_rule(StoreChange *c, const RuleRecord *r);
 int store_change_delete_rule(StoreChange *c, const char *id);
 int store_change_put_intent(StoreChange *c, const IntentRecord *i);
 int store_change_delete_intent(StoreChange *c, const char *id);
+int store_change_put_claim(StoreChange *c, const ClaimRecord *claim);
+int store_change_delete_claim(StoreChange *c, const char *id);
+int store_change_put_run(StoreChange *c, const RunRecord *run);
+int store_change_delete_run(StoreChange *c, const char *id);
+int store_change_put_quarantine(StoreChange *c,
+                                const QuarantineRecord *q); /* replaces that of the address */
+int store_change_delete_quarantine(StoreChange *c, const PciAddress *a);
 
 /* r: 0 when it is safe on the disk; else it has had no effect: -ENOSPC, -EIO, -EROFS (read-only since), -EINVAL (it
  * contradicts what is stored: a name twice, a rule without its group, a length), ... */

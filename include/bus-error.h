@@ -16,7 +16,7 @@ typedef enum FailureKind {
         FAILURE_NONE,
         FAILURE_INVALID_ARGUMENT, /* an argument that is not of the documented form, or an unknown option */
         FAILURE_NO_SUCH_DEVICE,   /* no PCI function has this address (any more) */
-        FAILURE_NO_SUCH_OBJECT,   /* no group or rule is at this object path (any more) */
+        FAILURE_NO_SUCH_OBJECT,   /* no group, rule, claim or VM of this name is there (any more) */
         FAILURE_INVALID_FILTER,   /* the text is no filter; the sentence has the column */
         FAILURE_NAME_TAKEN,       /* another group, or rule of the group, has this name */
         FAILURE_CONFLICT,         /* somebody else changed it since the caller has read it */
@@ -31,9 +31,15 @@ typedef enum FailureKind {
         FAILURE_BUSY,                 /* another operation on this IOMMU set is under way */
         FAILURE_IN_USE,               /* a process holds the VFIO device open */
         FAILURE_STUCK,                /* the kernel did not answer in time; the sentence names the holder */
-        FAILURE_DRIVER,    /* a step failed, no vfio-pci, or a foreign driver_override; a Bind is undone */
-        FAILURE_NOT_BOUND, /* Reset needs it on vfio-pci (Bind), Revoke at the host (Release) */
-        FAILURE_NO_RESET,  /* the device has no way to be reset */
+        FAILURE_DRIVER,      /* a step failed, no vfio-pci, or a foreign driver_override; a Bind is undone */
+        FAILURE_NOT_BOUND,   /* Reset needs it on vfio-pci (Bind), Revoke at the host (Release) */
+        FAILURE_NO_RESET,    /* the device has no way to be reset */
+        FAILURE_RESET,       /* it has one, which failed */
+        FAILURE_CLAIMED,     /* a VM has it, or is being given it; or a claim names the group */
+        FAILURE_UNAVAILABLE, /* a group has not as many free devices as are claimed; the sentence says why */
+        FAILURE_RUNNING,     /* the claim, or a claim of the VM, is running or starting already */
+        FAILURE_NOT_RUNNING, /* it is not, and has to be */
+        FAILURE_CANCELLED,   /* a start that waited was called off */
         FAILURE_LIMITS_EXCEEDED, /* too many requests or too large a request */
         FAILURE_HELPER,          /* the privileged helper cannot be reached or failed */
         FAILURE_INTERNAL,        /* out of memory, disk full and the like; the sentence says which */

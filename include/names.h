@@ -8,10 +8,12 @@
 #define BUS_PATH_DEVICES BUS_PATH "/device"
 #define BUS_PATH_GROUPS BUS_PATH "/group"
 #define BUS_PATH_RULES BUS_PATH "/rule"
+#define BUS_PATH_CLAIMS BUS_PATH "/claim"
 #define BUS_INTERFACE_MANAGER "org.verge.Passthrough.Manager"
 #define BUS_INTERFACE_DEVICE "org.verge.Passthrough.Device"
 #define BUS_INTERFACE_GROUP "org.verge.Passthrough.Group"
 #define BUS_INTERFACE_RULE "org.verge.Passthrough.Rule"
+#define BUS_INTERFACE_CLAIM "org.verge.Passthrough.Claim"
 
 #define HELPER_NAME "org.verge.Passthrough.Helper"
 #define HELPER_PATH "/org/verge/Passthrough/Helper"
@@ -20,6 +22,7 @@
 #define DAEMON_USER "verge-passthrough"
 
 #define POLKIT_ACTION_MANAGE "org.verge.Passthrough.manage"
+#define POLKIT_ACTION_CLAIM "org.verge.Passthrough.claim"
 #define POLKIT_ACTION_GRANT "org.verge.Passthrough.grant"
 #define POLKIT_ACTION_GRANT_CRITICAL "org.verge.Passthrough.grant-critical"
 #define POLKIT_ACTION_REVOKE "org.verge.Passthrough.revoke"
@@ -31,6 +34,9 @@
 #define STATE_DIR "var/lib/verge-passthrough"               /* the daemon's own */
 #define MOVES_DIR "run/verge-passthrough/moves" /* written by the helper, one file a moving IOMMU set */
 #define LOCKS_DIR "run/verge-passthrough/locks" /* the helper's own */
+
+#define ACCESS_DIR                                                                                          \
+        "run/verge-passthrough/access" /* written by the helper, one file an IOMMU set that is open */
 
 #define VFIO_DRIVER "vfio-pci"
 
