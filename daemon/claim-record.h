@@ -77,7 +77,7 @@ typedef struct RunRecord {
         RunAccess access;
         char boot_id[GRANT_BOOT_SIZE]; /* a run of another boot has ended with that */
         uint64_t created;
-        RunDevice *devices; /* in the order of claims, then as picked */
+        RunDevice *devices; /* in the order of claims, then as picked; grown by array_grow() */
         size_t n_devices;
 } RunRecord;
 

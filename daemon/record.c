@@ -127,16 +127,15 @@ static bool is_control(const char *s) {
         return u[0] < ' ' || u[0] == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0);
 }
 
-/* What a text must be, and what its sentences call it: "The description of group 'x'". */
-typedef struct TextRule {
-        const char *what, *kind; /* "name", "group" */
-        size_t max;
-        bool may_be_empty, may_break_lines;
-} TextRule;
+int record_check_text(const RecordText *t, const char *text, const char *owner, Failure *f) {
+        size_t n, length;
 
-static int check_text(const TextRule *t, const char *text, const char *owner, Failure *f) {
-        size_t n = strlen(text), length;
+        assert(t);
+        assert(text);
+        assert(owner);
+        assert(f);
 
+        n = strlen(text);
         if (n == 0 && !t->may_be_empty)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "The %s of the %s is empty; give it 1 to %zu bytes.", t->what, t->kind,
@@ -163,7 +162,7 @@ static int check_text(const TextRule *t, const char *text, const char *owner, Fa
         return 0;
 }
 
-static int check_id(const char *what, const char *id, const char *kind, const char *owner, Failure *f) {
+int record_check_id(const char *what, const char *id, const char *kind, const char *owner, Failure *f) {
         if (record_id_is_valid(id))
                 return 0;
         return failure_set(f, FAILURE_INVALID_ARGUMENT,
@@ -173,8 +172,8 @@ static int check_id(const char *what, const char *id, const char *kind, const ch
 }
 
 int group_record_check(const GroupRecord *g, Failure *f) {
-        static const TextRule name = {"name", "group", RECORD_NAME_MAX, false, false},
-                              description = {"description", "group", RECORD_DESCRIPTION_MAX, true, true};
+        static const RecordText name = {"name", "group", RECORD_NAME_MAX, false, false},
+                                description = {"description", "group", RECORD_DESCRIPTION_MAX, true, true};
         int r;
 
         assert(g);
@@ -183,10 +182,16 @@ int group_record_check(const GroupRecord *g, Failure *f) {
         assert(g->binding >= 0 && g->binding < GROUP_BINDING_MAX);
         assert(f);
 
-        if ((r = check_text(&name, g->name, g->name, f)) < 0 ||
-            (r = check_id("id", g->id, "group", g->name, f)) < 0)
+        if ((r = record_check_text(&name, g->name, g->name, f)) < 0 ||
+            (r = record_check_id("id", g->id, "group", g->name, f)) < 0)
                 return r;
-        return check_text(&description, g->description, g->name, f);
+        if (g->quota > GROUP_QUOTA_MAX)
+                return failure_set(
+                                f, FAILURE_INVALID_ARGUMENT,
+                                "The quota of group '%.64s' is %u devices, and %u is the most; take less, "
+                                "or 0 for no limit.",
+                                g->name, g->quota, GROUP_QUOTA_MAX);
+        return record_check_text(&description, g->description, g->name, f);
 }
 
 static int check_filter(RuleRecord *r, Failure *f) {
@@ -213,24 +218,25 @@ static int check_filter(RuleRecord *r, Failure *f) {
 }
 
 int rule_record_check(RuleRecord *r, Failure *f) {
-        static const TextRule name = {"name", "rule", RECORD_NAME_MAX, false, false},
-                              node = {"node", "rule", RECORD_NODE_MAX, true, false};
+        static const RecordText name = {"name", "rule", RECORD_NAME_MAX, false, false},
+                                node = {"node", "rule", RECORD_NODE_MAX, true, false};
         int k;
 
         assert(r);
         assert(f);
 
-        if ((k = check_text(&name, r->name, r->name, f)) < 0 ||
-            (k = check_id("id", r->id, "rule", r->name, f)) < 0 ||
-            (k = check_id("group", r->group, "rule", r->name, f)) < 0 ||
-            (k = check_text(&node, r->node, r->name, f)) < 0)
+        if ((k = record_check_text(&name, r->name, r->name, f)) < 0 ||
+            (k = record_check_id("id", r->id, "rule", r->name, f)) < 0 ||
+            (k = record_check_id("group", r->group, "rule", r->name, f)) < 0 ||
+            (k = record_check_text(&node, r->node, r->name, f)) < 0)
                 return k;
         return check_filter(r, f);
 }
 
 bool group_record_same(const GroupRecord *a, const GroupRecord *b) {
         return streq(a->name, b->name) && streq(a->description, b->description) && a->type == b->type &&
-               a->class == b->class && a->enabled == b->enabled && a->binding == b->binding;
+               a->class == b->class && a->enabled == b->enabled && a->binding == b->binding &&
+               a->quota == b->quota;
 }
 
 bool rule_record_same(const RuleRecord *a, const RuleRecord *b) {

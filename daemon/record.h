@@ -93,3 +93,14 @@ int group_record_check(const GroupRecord *g, Failure *f);
 int rule_record_check(RuleRecord *r, Failure *f);
 
 bool record_id_is_valid(const char *id) _pure_;
+
+/* What a text must be, and what its sentences call it: "The description of group 'x'". */
+typedef struct RecordText {
+        const char *what, *kind; /* "description", "group" */
+        size_t max;
+        bool may_be_empty, may_break_lines;
+} RecordText;
+
+/* For the checks of records; `owner` is the name of what the text or id belongs to. */
+int record_check_text(const RecordText *t, const char *text, const char *owner, Failure *f);
+int record_check_id(const char *what, const char *id, const char *kind, const char *owner, Failure *f);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "array.h"
+#include "claim-record.h"
+#include "text.h"
+
+static const char *const run_track_table[RUN_TRACK_MAX] = {
+                [RUN_TRACK_LIFELINE] = "lifeline",
+                [RUN_TRACK_CONNECTION] = "connection",
+                [RUN_TRACK_MACHINE] = "machine",
+                [RUN_TRACK_MANUAL] = "manual",
+};
+
+DEFINE_STRING_TABLE(run_track, RunTrack, RUN_TRACK_MAX);
+
+static const char *const run_access_table[RUN_ACCESS_MAX] = {
+                [RUN_ACCESS_ACL] = "acl",
+                [RUN_ACCESS_FDS] = "fds",
+};
+
+DEFINE_STRING_TABLE(run_access, RunAccess, RUN_ACCESS_MAX);
+
+/* --- owning them --- */
+
+void claim_record_clear(ClaimRecord *c) {
+        assert(c);
+
+        free(c->vm);
+        free(c->name);
+        free(c->description);
+        *c = (ClaimRecord){0};
+}
+
+void run_record_clear(RunRecord *r) {
+        assert(r);
+
+        free(r->vm);
+        free(r->tracked);
+        free(r->devices);
+        *r = (RunRecord){0};
+}
+
+void quarantine_record_clear(QuarantineRecord *q) {
+        assert(q);
+
+        free(q->reason);
+        *q = (QuarantineRecord){0};
+}
+
+int claim_record_copy(const ClaimRecord *c, ClaimRecord *ret) {
+        ClaimRecord copy;
+
+        assert(c);
+        assert(ret);
+
+        copy = *c;
+        copy.vm = strdup(c->vm);
+        copy.name = strdup(c->name);
+        copy.description = strdup(c->description);
+        if (!copy.vm || !copy.name || !copy.description) {
+                claim_record_clear(&copy);
+                return -ENOMEM;
+        }
+
+        *ret = copy;
+        return 0;
+}
+
+int run_record_copy(const RunRecord *r, RunRecord *ret) {
+        RunRecord copy;
+        int k = 0;
+
+        assert(r);
+        assert(ret);
+
+        copy = *r;
+        copy.devices = NULL;
+        copy.vm = strdup(r->vm);
+        copy.tracked = strdup(r->tracked);
+        for (size_t i = 0; i < r->n_devices && k == 0; i++) {
+                k = array_grow(&copy.devices, i, sizeof *copy.devices);
+                if (k == 0)
+                        copy.devices[i] = r->devices[i];
+        }
+        if (k < 0 || !copy.vm || !copy.tracked) {
+                run_record_clear(&copy);
+                return -ENOMEM;
+        }
+
+        *ret = copy;
+        return 0;
+}
+
+int quarantine_record_copy(const QuarantineRecord *q, QuarantineRecord *ret) {
+        QuarantineRecord copy;
+
+        assert(q);
+        assert(ret);
+
+        copy = *q;
+        copy.reason = strdup(q->reason);
+        if (!copy.reason)
+                return -ENOMEM;
+
+        *ret = copy;
+        return 0;
+}
+
+bool claim_record_same(const ClaimRecord *a, const ClaimRecord *b) {
+        assert(a);
+        assert(b);
+
+        return streq(a->vm, b->vm) && streq(a->name, b->name) && streq(a->description, b->description) &&
+               a->count == b->count && a->order == b->order && a->optional == b->optional &&
+               a->enabled == b->enabled && a->doomed == b->doomed;
+}
+
+/* --- checking them --- */
+
+static int check_user(const char *what, uid_t uid, const char *kind, const char *owner, Failure *f) {
+        if (uid != (uid_t)-1)
+                return 0;
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "The %s of %s '%.64s' is %u, which is no user; give the uid of one.", what, kind,
+                           owner, (unsigned)uid);
+}
+
+/* As grant_read_boot() says it. */
+static int check_boot(const char *id, const char *kind, const char *owner, Failure *f) {
+        if (strspn(id, "0123456789abcdef") == GRANT_BOOT_SIZE - 1 && id[GRANT_BOOT_SIZE - 1] == '\0')
+                return 0;
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "The boot of %s '%.64s' is '%.33s', which is no id of one; give 32 hexadecimal "
+                           "digits.",
+                           kind, owner, id);
+}
+
+/* Nothing that reads devices makes another text than this. */
+static bool is_clean(const char *text) {
+        char clean[PCI_SERIAL_SIZE];
+
+        static_assert(PCI_SLOT_SIZE <= PCI_SERIAL_SIZE, "both fit");
+        text_sanitize(clean, sizeof clean, text, strlen(text));
+        return streq(clean, text);
+}
+
+static int check_identity(const PciIdentity *i, const char *kind, const char *owner, Failure *f) {
+        const char *wrong = i->address.device > 31 || i->address.function > 7 ? "address"
+                            : i->class_code > 0xffffff                        ? "class"
+                            : !is_clean(i->serial)                            ? "serial number"
+                            : !is_clean(i->slot)                              ? "slot"
+                                                                              : NULL;
+
+        if (!wrong)
+                return 0;
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "A device of %s '%.64s' has a %s that no device has; read it from the device.",
+                           kind, owner, wrong);
+}
+
+int claim_record_check(const ClaimRecord *c, Failure *f) {
+        static const RecordText name = {"name", "claim", RECORD_NAME_MAX, false, false},
+                                vm = {"VM name", "claim", RECORD_NAME_MAX, false, false},
+                                description = {"description", "claim", RECORD_DESCRIPTION_MAX, true, true};
+        int r;
+
+        assert(c);
+        assert(f);
+
+        if ((r = record_check_text(&name, c->name, c->name, f)) < 0 ||
+            (r = record_check_text(&vm, c->vm, c->name, f)) < 0 ||
+            (r = record_check_id("id", c->id, "claim", c->name, f)) < 0 ||
+            (r = record_check_id("group", c->group, "claim", c->name, f)) < 0 ||
+            (r = check_user("owner", c->owner, "claim", c->name, f)) < 0)
+                return r;
+        if (c->count < 1 || c->count > CLAIM_COUNT_MAX)
+                return failure_set(
+                                f, FAILURE_INVALID_ARGUMENT,
+                                "Claim '%.64s' asks for %u devices; ask for 1 to %u, and make more claims "
+                                "for more.",
+                                c->name, c->count, CLAIM_COUNT_MAX);
+        if (c->order > CLAIM_ORDER_MAX)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The order of claim '%.64s' is %u; give a number from 0 to %u.", c->name,
+                                   c->order, CLAIM_ORDER_MAX);
+        return record_check_text(&description, c->description, c->name, f);
+}
+
+/* A name where there is something to have one, and only there. */
+static bool tracked_fits(const RunRecord *r) {
+        switch (r->track) {
+        case RUN_TRACK_CONNECTION:
+                return r->tracked[0] == ':';
+        case RUN_TRACK_MACHINE:
+                return r->tracked[0] != '\0';
+        default:
+                return r->tracked[0] == '\0';
+        }
+}
+
+static int check_tracked(const RunRecord *r, Failure *f) {
+        static const RecordText tracked = {"tracked name", "run", RUN_TRACKED_MAX, true, false};
+
+        if (tracked_fits(r))
+                return record_check_text(&tracked, r->tracked, r->vm, f);
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "The tracked name of run '%.64s' is '%.64s', which does not fit \"%s\"; give the "
+                           "unique name of a connection, the name of a machine, or none.",
+                           r->vm, r->tracked, run_track_to_string(r->track));
+}
+
+static int check_devices(const RunRecord *r, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+        int k;
+
+        if (r->n_devices > RUN_DEVICES_MAX)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "Run '%.64s' has %zu devices, and %u is the most; ask for less.", r->vm,
+                                   r->n_devices, RUN_DEVICES_MAX);
+
+        for (size_t i = 0; i < r->n_devices; i++) {
+                const RunDevice *d = &r->devices[i];
+
+                if ((k = record_check_id("claim", d->claim, "run", r->vm, f)) < 0 ||
+                    (k = check_identity(&d->identity, "run", r->vm, f)) < 0)
+                        return k;
+                for (size_t j = 0; j < i; j++)
+                        if (pci_address_compare(&r->devices[j].identity.address, &d->identity.address) == 0)
+                                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                                   "Run '%.64s' has the device %s twice; name it once.",
+                                                   r->vm, pci_address_format(&d->identity.address, address));
+        }
+        return 0;
+}
+
+int run_record_check(const RunRecord *r, Failure *f) {
+        static const RecordText vm = {"VM name", "run", RECORD_NAME_MAX, false, false};
+        int k;
+
+        assert(r);
+        assert(r->track >= 0 && r->track < RUN_TRACK_MAX);
+        assert(r->access >= 0 && r->access < RUN_ACCESS_MAX);
+        assert(f);
+
+        if ((k = record_check_text(&vm, r->vm, r->vm, f)) < 0 ||
+            (k = record_check_id("id", r->id, "run", r->vm, f)) < 0 ||
+            (k = check_user("owner", r->owner, "run", r->vm, f)) < 0 ||
+            (k = check_user("user", r->uid, "run", r->vm, f)) < 0 || (k = check_tracked(r, f)) < 0 ||
+            (k = check_boot(r->boot_id, "run", r->vm, f)) < 0)
+                return k;
+        return check_devices(r, f);
+}
+
+int quarantine_record_check(const QuarantineRecord *q, Failure *f) {
+        static const RecordText reason = {"reason", "quarantine", QUARANTINE_REASON_MAX, false, false};
+        char address[PCI_ADDRESS_SIZE];
+        int r;
+
+        assert(q);
+        assert(f);
+
+        (void)pci_address_format(&q->identity.address, address);
+        if ((r = check_identity(&q->identity, "quarantine", address, f)) < 0 ||
+            (r = check_boot(q->boot_id, "quarantine", address, f)) < 0)
+                return r;
+        return record_check_text(&reason, q->reason, address, f);
+}
