@@ -30,10 +30,10 @@ typedef enum ClaimProperty {
 DECLARE_STRING_TABLE(claim_property, ClaimProperty);
 
 typedef enum ClaimStatus {
-        CLAIM_IDLE,         /* not running */
+        CLAIM_IDLE,         /* not running, or left out of its VM's run */
         CLAIM_WAITING,      /* a start waits for devices */
         CLAIM_INITIALIZING, /* a start is under way */
-        CLAIM_ONLINE,       /* the VM has its devices; or runs without them, being optional */
+        CLAIM_ONLINE,       /* the VM has its devices */
         CLAIM_MISSING,      /* the VM has them, and one of them has vanished from the host */
         CLAIM_ERRORS,       /* not running, and the last start or the way back failed */
         CLAIM_OFFLINE,      /* the VM has ended, its devices are on their way back */
@@ -49,15 +49,13 @@ typedef struct Claim {
         ClaimRecord record;
         char *path; /* BUS_PATH_CLAIMS "/" and the id with "_" for "-" */
 
-        Run *run;             /* NULL: it is not running */
-        bool left_out;        /* it runs without devices, being optional */
-        uint32_t run_count;   /* Count and Enabled as the run took them, for RestartNeeded */
+        Run *run;             /* that has devices of it; NULL: it is not running */
         bool waiting;         /* a start of it waits */
         char *problem;        /* NULL, or why the last start or way back failed */
-        char *progress;       /* NULL, or what is being done or waited for; while it runs: a warning */
+        char *progress;       /* NULL, or what is being done or waited for; a warning while it runs */
         uint64_t memory_lock; /* bytes that its VM must be able to lock; 0: not running, or not said */
 
-        /* What follows; claim_table_derive() computes it. */
+        /* What follows; claim_table_flush() computes it. */
         ClaimStatus status;
         char *info;         /* StatusInfo */
         int restart_needed; /* int: sd-bus reads it as a D-Bus boolean */
@@ -75,9 +73,9 @@ struct Run {
 
 typedef struct ClaimTableConfig {
         const DeviceTable *devices;
-        Registry *registry;
+        const Registry *registry;
         void (*touched)(void *userdata);            /* something is to be flushed */
-        void (*claimed)(Device *d, void *userdata); /* whose claim it is has changed */
+        void (*claimed)(Device *d, void *userdata); /* Device.claim has changed */
         void *userdata;
 } ClaimTableConfig;
 
@@ -86,47 +84,50 @@ int claim_table_new(const ClaimTableConfig *config, ClaimTable **ret);
 ClaimTable *claim_table_free(ClaimTable *t);
 DEFINE_CLEANUP(ClaimTable *, claim_table_free);
 
-/* Inserts, or replaces the one with this id; takes over the texts of *record when it succeeds. -EEXIST: the VM has
- * another one of this name; -EINVAL: group, owner and VM never change; -ENOMEM: nothing has changed. */
+/* Inserts, or replaces the one with this id; takes over the texts of *record when it succeeds (and leaves it empty).
+ * -EEXIST: the VM has another one of this name; -ENOENT: its group is not there; -EINVAL: group, owner and VM never
+ * change; -ENOMEM: nothing has changed. */
 int claim_table_put(ClaimTable *t, ClaimRecord *record, Claim **ret, bool *ret_new);
-void claim_table_remove(ClaimTable *t, Claim *c); /* is not running */
+void claim_table_remove(ClaimTable *t, Claim *c); /* it is not running */
 
 size_t claim_table_count(const ClaimTable *t);
 size_t claim_table_count_of(const ClaimTable *t, uid_t owner);
-/* NULL terminated walk, *at starts at 0: by owner, VM, order and age, so those of a VM stand side by side. */
+/* NULL terminated walks, *at starts at 0: by owner, VM, order and age, so those of a VM stand side by side. */
 Claim *claim_table_next(const ClaimTable *t, size_t *at);
 Claim *claim_table_next_of_vm(const ClaimTable *t, uid_t owner, const char *vm, size_t *at);
+Claim *claim_table_next_of_group(const ClaimTable *t, const char *group, size_t *at);
 Claim *claim_table_find(const ClaimTable *t, const char *id);
 Claim *claim_table_find_path(const ClaimTable *t, const char *path);
 Claim *claim_table_find_name(const ClaimTable *t, uid_t owner, const char *vm, const char *name);
-/* The next claim on this group. */
-Claim *claim_table_next_of_group(const ClaimTable *t, const Group *g, size_t *at);
 
-/* A run takes over the texts and devices of *record. Its claims must be there. */
-int claim_table_add_run(ClaimTable *t, RunRecord *record, Run **ret);
+/* Takes over the texts and devices of *record when it succeeds. Claims that are not there any more are none's. A run
+ * that is there already is replaced: what it has then is what counts. */
+int claim_table_put_run(ClaimTable *t, RunRecord *record, Run **ret);
 void claim_table_remove_run(ClaimTable *t, Run *r);
 Run *claim_table_runs(const ClaimTable *t); /* a list */
-Run *claim_table_run_of_vm(const ClaimTable *t, uid_t owner, const char *vm, Run *after);
-/* The device is back: the run has it no more. */
-void claim_table_return_device(ClaimTable *t, Run *r, const PciAddress *a);
-void claim_table_set_returning(ClaimTable *t, Run *r, const Claim *c); /* c NULL: all of its claims */
+size_t claim_table_count_runs(const ClaimTable *t);
+Run *claim_table_find_run(const ClaimTable *t, const char *id);
+Run *claim_table_next_run_of_vm(const ClaimTable *t, uid_t owner, const char *vm, Run *after);
 
-/* The run that has this address, and as which device; NULL. A set that a run has a member of is the run's as a whole. */
-Run *claim_table_find_run(const ClaimTable *t, const PciAddress *a, const RunDevice **ret);
-Run *claim_table_run_of_set(const ClaimTable *t, const Device *d);
-/* The claim whose device this is, by identity; NULL: none. */
-Claim *claim_table_claim_of(const ClaimTable *t, const Device *d);
-uint32_t claim_table_count_devices(const ClaimTable *t, uid_t uid,
-                                   const Group *g); /* that runs of this user have */
+/* The run that has this device or one of its IOMMU set; NULL. By identity: whoever else came to an address is free. */
+Run *claim_table_run_of(const ClaimTable *t, const Device *d);
+Device *claim_table_device(const ClaimTable *t, const RunDevice *rd); /* NULL: it is missing */
+size_t run_count_devices(const Run *r, const Claim *c);               /* of this claim */
+/* That runs started by this user have of this group. */
+uint32_t claim_table_count_devices(const ClaimTable *t, uid_t uid, const char *group);
 
 /* Marks of what the claim shows. Texts are copied; "" or NULL: none. */
 void claim_set_problem(ClaimTable *t, Claim *c, const char *sentence);
 void claim_set_progress(ClaimTable *t, Claim *c, const char *sentence);
 void claim_set_waiting(ClaimTable *t, Claim *c, bool waiting);
 void claim_set_memory_lock(ClaimTable *t, Claim *c, uint64_t bytes);
-void claim_table_touch(ClaimTable *t, Claim *c);                 /* what follows may be different now */
-void claim_table_device_changed(ClaimTable *t, const Device *d); /* it came, left or changed */
+void claim_table_touch(ClaimTable *t, Claim *c, uint32_t mask); /* and what follows may be different now */
+void claim_table_touch_vm(ClaimTable *t, uid_t owner, const char *vm);
+
+/* The device came, or its set changed; or it leaves, before it is removed from the table. */
+void claim_table_device_changed(ClaimTable *t, Device *d);
+void claim_table_device_leaves(ClaimTable *t, Device *d);
 
 /* Derives what was touched, and reports each claim that changed, once. */
-void claim_table_flush(ClaimTable *t, void (*changed)(Claim *c, uint32_t mask, void *userdata),
-                       void *userdata);
+typedef void (*claim_changed_t)(Claim *c, uint32_t mask, void *userdata);
+void claim_table_flush(ClaimTable *t, claim_changed_t changed, void *userdata);

@@ -231,6 +231,10 @@ static DeviceState find_state(const Device *d) {
                 return DEVICE_STUCK;
         if (d->operating || d->journalled)
                 return DEVICE_MOVING;
+        if (d->claim)
+                return DEVICE_CLAIMED;
+        if (d->quarantine)
+                return DEVICE_QUARANTINED;
         return streq(d->facts.driver, VFIO_DRIVER) ? DEVICE_POOL : DEVICE_HOST;
 }
 

@@ -2,10 +2,8 @@
 #include "device.h"
 
 static const char *const device_state_table[DEVICE_STATE_MAX] = {
-                [DEVICE_HOST] = "host",
-                [DEVICE_POOL] = "pool",
-                [DEVICE_MOVING] = "moving",
-                [DEVICE_STUCK] = "stuck",
+                [DEVICE_HOST] = "host",   [DEVICE_POOL] = "pool",       [DEVICE_MOVING] = "moving",
+                [DEVICE_STUCK] = "stuck", [DEVICE_CLAIMED] = "claimed", [DEVICE_QUARANTINED] = "quarantined",
 };
 
 DEFINE_STRING_TABLE(device_state, DeviceState, DEVICE_STATE_MAX);
@@ -35,6 +33,8 @@ static const char *const device_property_table[DEVICE_PROPERTY_MAX] = {
                 [DEVICE_PROPERTY_STATE] = "State",
                 [DEVICE_PROPERTY_GROUPS] = "Groups",
                 [DEVICE_PROPERTY_ATTENTION] = "Attention",
+                [DEVICE_PROPERTY_CLAIM] = "Claim",
+                [DEVICE_PROPERTY_QUARANTINE] = "Quarantine",
 };
 
 DEFINE_STRING_TABLE(device_property, DeviceProperty, DEVICE_PROPERTY_MAX);
@@ -51,6 +51,7 @@ Device *device_free(Device *d) {
         free(d->reason);
         free(d->refusal);
         free(d->attention);
+        free(d->quarantine);
         free(d);
         return NULL;
 }

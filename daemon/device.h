@@ -15,9 +15,11 @@
 
 typedef enum DeviceState {
         DEVICE_HOST,
-        DEVICE_POOL,   /* on vfio-pci */
-        DEVICE_MOVING, /* an operation is under way, or was interrupted and waits to be undone */
-        DEVICE_STUCK,  /* the kernel does not answer one */
+        DEVICE_POOL,        /* on vfio-pci */
+        DEVICE_MOVING,      /* an operation is under way, or was interrupted and waits to be undone */
+        DEVICE_STUCK,       /* the kernel does not answer one */
+        DEVICE_CLAIMED,     /* a VM has it, or one of its IOMMU set */
+        DEVICE_QUARANTINED, /* it could not be reset after a VM */
         DEVICE_STATE_MAX,
         DEVICE_STATE_INVALID = -EINVAL,
 } DeviceState;
@@ -50,6 +52,8 @@ typedef enum DeviceProperty {
         DEVICE_PROPERTY_STATE,
         DEVICE_PROPERTY_GROUPS,
         DEVICE_PROPERTY_ATTENTION,
+        DEVICE_PROPERTY_CLAIM,
+        DEVICE_PROPERTY_QUARANTINE,
         DEVICE_PROPERTY_MAX,
         DEVICE_PROPERTY_INVALID = -EINVAL,
 } DeviceProperty;
@@ -72,6 +76,7 @@ typedef struct DeviceFacts {
         PciAddress physical_function; /* of a virtual one */
 } DeviceFacts;
 
+struct Claim;
 struct DeviceTable;
 struct Rule;
 
@@ -108,6 +113,11 @@ typedef struct Device {
         uint64_t order_tried;
         char *refusal; /* NULL, or what the helper said to the last try */
         char *attention;
+
+        /* Kept by claim-table.c and quarantine.c. */
+        struct Claim *claim; /* whose VM has it, or one of its set; NULL */
+        char *quarantine;    /* NULL, or why no VM may have it */
+        uint64_t last_used; /* monotonic microseconds: when a VM gave it back; 0: never, as far as is known */
 
         /* What follows; device_table_derive() computes it. */
         DeviceState state;
