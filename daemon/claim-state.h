@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The claim table's own: its parts are claim-table.c (claims), claim-runs.c (runs and their devices) and claim-view.c
+/* The claim table's own: its parts are claim-list.c (claims), claim-runs.c (runs and their devices) and claim-view.c
  * (what claims show). */
 
 #include "claim-table.h"

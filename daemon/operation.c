@@ -12,6 +12,7 @@ struct Operation {
         IommuSet set;
         HelperCall *call;
         operation_done_t done;
+        void (*answered)(sd_bus_message *reply, void *userdata);
         void *userdata;
 };
 
@@ -80,7 +81,7 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
 static void note_success(Manager *m, const Operation *o) {
         Device *d;
 
-        if (o->verb == HELPER_RESET)
+        if (o->verb != HELPER_BIND && o->verb != HELPER_RELEASE && o->verb != HELPER_RECOVER)
                 return;
         for (size_t i = 0; i < o->set.n_members; i++)
                 if ((d = device_table_find(&m->devices, &o->set.members[i]))) {
@@ -98,7 +99,7 @@ static void read_grants(Manager *m, const IommuSet *set) {
                         grants_read_device(m, d);
 }
 
-static void on_done(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+static void on_done(const Failure *failure, sd_bus_message *reply, void *userdata) {
         Operation *o = userdata;
         operation_done_t done = o->done;
         Manager *m = o->manager;
@@ -112,6 +113,8 @@ static void on_done(const Failure *failure, sd_bus_message *reply _unused_, void
         mind_what_is_left(m, o, failure);
         if (!failure)
                 note_success(m, o);
+        if (!failure && o->answered)
+                o->answered(reply, userdata);
         read_grants(m, &o->set);
         operation_free(o);
 
@@ -150,10 +153,22 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
         if (!o)
                 return failure_set(f, FAILURE_INTERNAL,
                                    "Device %s cannot be moved: out of memory; try again later.", address);
-        *o = (Operation){m, m->operations, request->verb, *device, d->facts.set, NULL, done, userdata};
+        *o = (Operation){.manager = m,
+                         .next = m->operations,
+                         .verb = request->verb,
+                         .device = *device,
+                         .set = d->facts.set,
+                         .done = done,
+                         .answered = request->answered,
+                         .userdata = userdata};
         m->operations = o;
 
-        q = (HelperRequest){.verb = request->verb, .device = device, .persistent = request->persistent};
+        q = (HelperRequest){.verb = request->verb,
+                            .device = device,
+                            .devices = request->devices,
+                            .persistent = request->persistent,
+                            .fds = request->fds,
+                            .subject = request->subject};
         r = helper_client_call(m->helper, &q, on_done, o, &o->call);
         if (r < 0) {
                 operation_free(o);

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * One of the helper's Bind, Release or Reset under way: for a caller or for reconcile. While it lives, all
+ * One of the helper's Bind, Release, Reset, Open or Close under way: for a caller, for reconcile or for a VM. While it lives, all
  * devices of the IOMMU set are `moving`, and there is no second one for that set.
  */
 
@@ -12,6 +12,12 @@ typedef struct OperationRequest {
         HelperVerb verb;
         PciAddress device;
         bool persistent; /* Bind: after each boot, too */
+
+        const IommuSet *devices; /* Open: those of the set that the VM gets */
+        const char *subject;     /* Open: whose access it is; "": root's */
+        bool fds;                /* Open: by descriptors */
+        /* Open: takes what it needs out of the helper's answer; comes before `done`, with its userdata. */
+        void (*answered)(sd_bus_message *reply, void *userdata);
 } OperationRequest;
 
 typedef void (*operation_done_t)(const Failure *failure, void *userdata);

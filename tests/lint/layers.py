@@ -12,7 +12,7 @@ DAEMON = {
         "filter", "filter-regex", "filter-tree", "filter-print", "filter-match", "filter-lex", "filter-explain",
         "filter-parse", "record", "device-fields", "registry", "rule-index", "registry-state",
         "registry-match", "registry-table", "registry-view", "wanted", "order-plan", "drift", "changes",
-        "authorisation", "claim-record", "claim-table", "claim-state", "claim-runs", "claim-view", "picker", "vm-arguments"],
+        "authorisation", "claim-record", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "picker", "vm-arguments"],
     2: ["document", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
         "root-files", "store", "store-change", "store-db", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock"],
