@@ -219,8 +219,18 @@ static int take_words(GroupRecord *g, const char *path, const char *type, const 
         return 0;
 }
 
+static_assert(GROUP_QUOTA_MAX == 65535, "the sentence says so");
+
+static int take_quota(GroupRecord *g, const char *path, json_int_t quota, Failure *f) {
+        if (quota < 0 || quota > GROUP_QUOTA_MAX)
+                return refuse_member(f, path, "quota", "expected a number from 0 (no limit) to 65535");
+        g->quota = (uint32_t)quota;
+        return 0;
+}
+
 static int take_group(json_t *object, const char *path, GroupRecord *g, json_t **ret_rules, Failure *f) {
         const char *name = NULL, *type = "pci", *description = "", *class = "unknown", *binding = "on-claim";
+        json_int_t quota = 0;
         Failure found = {0};
         const Member members[] = {
                         {"name", MEMBER_TEXT, true, &name},
@@ -229,13 +239,15 @@ static int take_group(json_t *object, const char *path, GroupRecord *g, json_t *
                         {"class", MEMBER_TEXT, false, &class},
                         {"enabled", MEMBER_BOOLEAN, false, &g->enabled},
                         {"binding", MEMBER_TEXT, false, &binding},
+                        {"quota", MEMBER_NUMBER, false, &quota},
                         {"rules", MEMBER_LIST, false, ret_rules},
         };
         int r;
 
         g->enabled = true;
         if ((r = take_members(object, path, members, ELEMENTSOF(members), f)) < 0 ||
-            (r = take_words(g, path, type, class, binding, f)) < 0 || (r = copy(name, &g->name, f)) < 0 ||
+            (r = take_words(g, path, type, class, binding, f)) < 0 ||
+            (r = take_quota(g, path, quota, f)) < 0 || (r = copy(name, &g->name, f)) < 0 ||
             (r = copy(description, &g->description, f)) < 0)
                 return r;
 

@@ -37,10 +37,11 @@ static json_t *group_to_json(const DocumentGroup *g) {
         for (size_t i = 0; i < g->n_rules; i++)
                 if (json_array_append_new(rules, rule_to_json(&g->rules[i])) < 0)
                         return NULL;
-        return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:O}", "name", g->group.name, "type",
+        return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:O}", "name", g->group.name, "type",
                          group_type_to_string(g->group.type), "description", strempty(g->group.description),
                          "class", group_class_to_string(g->group.class), "enabled", g->group.enabled,
-                         "binding", group_binding_to_string(g->group.binding), "rules", rules);
+                         "binding", group_binding_to_string(g->group.binding), "quota", (int)g->group.quota,
+                         "rules", rules);
 }
 
 static json_t *document_to_json(const Document *d) {

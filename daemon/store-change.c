@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "array.h"
 #include "store-change.h"
+#include "text.h"
 
 static const char *const intent_kind_table[INTENT_KIND_MAX] = {
                 [INTENT_MAKE] = "make",
@@ -25,9 +26,18 @@ void store_contents_clear(StoreContents *c) {
                 rule_record_clear(&c->rules[i]);
         for (size_t i = 0; i < c->n_intents; i++)
                 intent_record_clear(&c->intents[i]);
+        for (size_t i = 0; i < c->n_claims; i++)
+                claim_record_clear(&c->claims[i]);
+        for (size_t i = 0; i < c->n_runs; i++)
+                run_record_clear(&c->runs[i]);
+        for (size_t i = 0; i < c->n_quarantine; i++)
+                quarantine_record_clear(&c->quarantine[i]);
         free(c->groups);
         free(c->rules);
         free(c->intents);
+        free(c->claims);
+        free(c->runs);
+        free(c->quarantine);
         *c = (StoreContents){0};
 }
 
@@ -49,9 +59,21 @@ static void clear_order(StoreOrder *o) {
         case STORE_PUT_INTENT:
                 intent_record_clear(&o->intent);
                 break;
+        case STORE_PUT_CLAIM:
+                claim_record_clear(&o->claim);
+                break;
+        case STORE_PUT_RUN:
+                run_record_clear(&o->run);
+                break;
+        case STORE_PUT_QUARANTINE:
+                quarantine_record_clear(&o->quarantine);
+                break;
         case STORE_DELETE_GROUP:
         case STORE_DELETE_RULE:
         case STORE_DELETE_INTENT:
+        case STORE_DELETE_CLAIM:
+        case STORE_DELETE_RUN:
+        case STORE_DELETE_QUARANTINE:
                 break;
         }
 }
@@ -109,6 +131,47 @@ int store_change_put_intent(StoreChange *c, const IntentRecord *i) {
         return 0;
 }
 
+/* What the reader would not take for a record must not be written: it would call the whole database damaged. */
+int store_change_put_claim(StoreChange *c, const ClaimRecord *claim) {
+        StoreOrder *o = next_order(c, STORE_PUT_CLAIM);
+        Failure f = {0};
+
+        if (claim_record_check(claim, &f) < 0)
+                return -EINVAL;
+        if (!o || claim_record_copy(claim, &o->claim) < 0)
+                return -ENOMEM;
+        c->n++;
+        return 0;
+}
+
+int store_change_put_run(StoreChange *c, const RunRecord *run) {
+        StoreOrder *o = next_order(c, STORE_PUT_RUN);
+        Failure f = {0};
+
+        if (run_record_check(run, &f) < 0)
+                return -EINVAL;
+        if (!o || run_record_copy(run, &o->run) < 0)
+                return -ENOMEM;
+        c->n++;
+        return 0;
+}
+
+/* The reason may quote whoever failed, and may have been cut in the middle of a character. */
+int store_change_put_quarantine(StoreChange *c, const QuarantineRecord *q) {
+        StoreOrder *o = next_order(c, STORE_PUT_QUARANTINE);
+        Failure f = {0};
+
+        if (!o || quarantine_record_copy(q, &o->quarantine) < 0)
+                return -ENOMEM;
+        text_make_utf8(o->quarantine.reason);
+        if (quarantine_record_check(&o->quarantine, &f) < 0) {
+                quarantine_record_clear(&o->quarantine);
+                return -EINVAL;
+        }
+        c->n++;
+        return 0;
+}
+
 static int add_deletion(StoreChange *c, StoreVerb verb, const char *id) {
         StoreOrder *o = next_order(c, verb);
 
@@ -131,4 +194,24 @@ int store_change_delete_rule(StoreChange *c, const char *id) {
 
 int store_change_delete_intent(StoreChange *c, const char *id) {
         return add_deletion(c, STORE_DELETE_INTENT, id);
+}
+
+int store_change_delete_claim(StoreChange *c, const char *id) {
+        return add_deletion(c, STORE_DELETE_CLAIM, id);
+}
+
+int store_change_delete_run(StoreChange *c, const char *id) {
+        return add_deletion(c, STORE_DELETE_RUN, id);
+}
+
+int store_change_delete_quarantine(StoreChange *c, const PciAddress *a) {
+        StoreOrder *o = next_order(c, STORE_DELETE_QUARANTINE);
+
+        assert(a);
+
+        if (!o)
+                return -ENOMEM;
+        o->address = *a;
+        c->n++;
+        return 0;
 }

@@ -12,6 +12,12 @@ typedef enum StoreVerb {
         STORE_DELETE_RULE,
         STORE_PUT_INTENT,
         STORE_DELETE_INTENT,
+        STORE_PUT_CLAIM,
+        STORE_DELETE_CLAIM,
+        STORE_PUT_RUN,
+        STORE_DELETE_RUN,
+        STORE_PUT_QUARANTINE,
+        STORE_DELETE_QUARANTINE,
 } StoreVerb;
 
 typedef struct StoreOrder {
@@ -20,7 +26,11 @@ typedef struct StoreOrder {
                 GroupRecord group; /* owned */
                 RuleRecord rule;
                 IntentRecord intent;
+                ClaimRecord claim;
+                RunRecord run;
+                QuarantineRecord quarantine;
                 char id[RECORD_ID_SIZE]; /* of what is deleted */
+                PciAddress address;      /* the same, of a quarantine */
         };
 } StoreOrder;
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "array.h"
 #include "store-db.h"
+#include "store-devices.h"
 #include "store-read.h"
-
-#define INTENTS_MAX 1000U /* as many as calls at once, and what crashes have left */
 
 /* One table. `read` fills the record that is at `index` of its array, which has been made long enough. */
 typedef struct Table {
@@ -58,8 +57,20 @@ static int get_id(sqlite3_stmt *s, int i, char ret[RECORD_ID_SIZE], Failure *f) 
                 _r;                                                                                         \
         })
 
+/* Into a member of the record. */
+static int get_part(sqlite3_stmt *s, int i, char *ret, size_t size, Failure *f) {
+        const char *text;
+
+        if (get_text(s, i, &text, f) < 0)
+                return -EREMOTEIO;
+        if (strlen(text) >= size)
+                return wrong(f, sqlite3_column_name(s, i));
+        strcpy(ret, text);
+        return 0;
+}
+
 static uint64_t get_number(sqlite3_stmt *s, int i) {
-        return (uint64_t)sqlite3_column_int64(s, i); /* the tables have checked that it is not negative */
+        return (uint64_t)sqlite3_column_int64(s, i); /* the tables have checked that it is in its limits */
 }
 
 static int read_group(sqlite3_stmt *s, void *record, Failure *f) {
@@ -74,8 +85,9 @@ static int read_group(sqlite3_stmt *s, void *record, Failure *f) {
                 return r;
 
         g->enabled = get_number(s, 5) != 0;
-        g->created = get_number(s, 7);
-        g->modified = get_number(s, 8);
+        g->quota = (uint32_t)get_number(s, 7);
+        g->created = get_number(s, 8);
+        g->modified = get_number(s, 9);
         return group_record_check(g, f);
 }
 
@@ -109,6 +121,75 @@ static int read_intent(sqlite3_stmt *s, void *record, Failure *f) {
         return 0;
 }
 
+static int read_claim(sqlite3_stmt *s, void *record, Failure *f) {
+        ClaimRecord *c = record;
+        int r;
+
+        if ((r = get_id(s, 0, c->id, f)) < 0 || (r = get_id(s, 1, c->group, f)) < 0 ||
+            (r = get_copy(s, 3, &c->vm, f)) < 0 || (r = get_copy(s, 4, &c->name, f)) < 0 ||
+            (r = get_copy(s, 5, &c->description, f)) < 0)
+                return r;
+
+        c->owner = (uid_t)get_number(s, 2);
+        c->count = (uint32_t)get_number(s, 6);
+        c->order = (uint32_t)get_number(s, 7);
+        c->optional = get_number(s, 8) != 0;
+        c->enabled = get_number(s, 9) != 0;
+        c->doomed = get_number(s, 10) != 0;
+        c->created = get_number(s, 11);
+        c->modified = get_number(s, 12);
+        return claim_record_check(c, f);
+}
+
+static int read_run(sqlite3_stmt *s, void *record, Failure *f) {
+        const char *devices;
+        RunRecord *run = record;
+        int r;
+
+        if ((r = get_id(s, 0, run->id, f)) < 0 || (r = get_copy(s, 2, &run->vm, f)) < 0 ||
+            (r = get_word(s, 5, run_track_from_string, &run->track, f)) < 0 ||
+            (r = get_copy(s, 6, &run->tracked, f)) < 0 ||
+            (r = get_word(s, 7, run_access_from_string, &run->access, f)) < 0 ||
+            (r = get_part(s, 8, run->boot_id, sizeof run->boot_id, f)) < 0 ||
+            (r = get_text(s, 9, &devices, f)) < 0)
+                return r;
+
+        r = store_devices_parse(devices, &run->devices, &run->n_devices);
+        if (r < 0)
+                return r == -EBADMSG ? wrong(f, sqlite3_column_name(s, 9)) : r;
+
+        run->owner = (uid_t)get_number(s, 1);
+        run->uid = (uid_t)get_number(s, 3);
+        run->starting = get_number(s, 4) != 0;
+        run->created = get_number(s, 10);
+        return run_record_check(run, f);
+}
+
+static int read_quarantine(sqlite3_stmt *s, void *record, Failure *f) {
+        QuarantineRecord *q = record;
+        PciIdentity *i = &q->identity;
+        const char *address;
+        int r;
+
+        if ((r = get_text(s, 0, &address, f)) < 0 ||
+            (r = get_part(s, 7, i->serial, sizeof i->serial, f)) < 0 ||
+            (r = get_part(s, 8, i->slot, sizeof i->slot, f)) < 0 ||
+            (r = get_copy(s, 9, &q->reason, f)) < 0 ||
+            (r = get_part(s, 10, q->boot_id, sizeof q->boot_id, f)) < 0)
+                return r;
+        if (pci_address_parse(address, &i->address) < 0)
+                return wrong(f, sqlite3_column_name(s, 0));
+
+        i->vendor = (uint16_t)get_number(s, 1);
+        i->device = (uint16_t)get_number(s, 2);
+        i->subsystem_vendor = (uint16_t)get_number(s, 3);
+        i->subsystem_device = (uint16_t)get_number(s, 4);
+        i->class_code = (uint32_t)get_number(s, 5);
+        i->revision = (uint8_t)get_number(s, 6);
+        q->created = get_number(s, 11);
+        return quarantine_record_check(q, f);
+}
+
 /* Counts in *n before it reads, so that what was half read is cleared with the rest. */
 static int read_table(sqlite3 *db, const Table *t, void **records, size_t *n, Failure *f) {
         _cleanup_(sqlite3_finalizep) sqlite3_stmt *s = NULL;
@@ -131,8 +212,8 @@ static int read_table(sqlite3 *db, const Table *t, void **records, size_t *n, Fa
 
 static const Table group_rows = {
                 "groups",
-                "SELECT id, name, type, description, class, enabled, binding, created, modified FROM groups "
-                "ORDER BY name",
+                "SELECT id, name, type, description, class, enabled, binding, quota, created, modified "
+                "FROM groups ORDER BY name",
                 GROUPS_MAX,
                 sizeof(GroupRecord),
                 read_group,
@@ -149,25 +230,82 @@ static const Table rule_rows = {
 };
 
 static const Table intent_rows = {
-                "intents",   "SELECT id, kind, data, created FROM intents ORDER BY created, id",
-                INTENTS_MAX, sizeof(IntentRecord),
+                "intents",         "SELECT id, kind, data, created FROM intents ORDER BY created, id",
+                STORE_INTENTS_MAX, sizeof(IntentRecord),
                 read_intent,
 };
+
+static const Table claim_rows = {
+                "claims",
+                "SELECT id, group_id, owner, vm, name, description, count, turn, optional, enabled, doomed, "
+                "created, modified "
+                "FROM claims ORDER BY id",
+                CLAIMS_MAX,
+                sizeof(ClaimRecord),
+                read_claim,
+};
+
+static const Table run_rows = {
+                "runs",
+                "SELECT id, owner, vm, uid, starting, track, tracked, access, boot_id, devices, created "
+                "FROM runs ORDER BY created, id",
+                RUNS_MAX,
+                sizeof(RunRecord),
+                read_run,
+};
+
+static const Table quarantine_rows = {
+                "devices in quarantine",
+                "SELECT address, vendor, device, subsystem_vendor, subsystem_device, class, revision, "
+                "serial, "
+                "slot, reason, boot_id, created "
+                "FROM quarantine ORDER BY address",
+                QUARANTINE_MAX,
+                sizeof(QuarantineRecord),
+                read_quarantine,
+};
+
+static int compare_claim(const void *id, const void *claim) {
+        return strcmp(id, ((const ClaimRecord *)claim)->id);
+}
+
+/* Claims come sorted by id. That each has its group, SQLite has checked. */
+static int check_runs(const StoreContents *c, Failure *f) {
+        for (size_t i = 0; i < c->n_runs; i++)
+                for (size_t k = 0; k < c->runs[i].n_devices; k++)
+                        if (c->n_claims == 0 || !bsearch(c->runs[i].devices[k].claim, c->claims, c->n_claims,
+                                                         sizeof *c->claims, compare_claim))
+                                return failure_set(f, FAILURE_INTERNAL,
+                                                   "a device of VM '%.64s' belongs to no claim",
+                                                   c->runs[i].vm);
+        return 0;
+}
+
+static int check_ages(const StoreContents *c, Failure *f) {
+        if (c->n_rules > 0 && c->next_age <= c->rules[c->n_rules - 1].age)
+                return failure_set(f, FAILURE_INTERNAL, "a rule is younger than the youngest");
+        return 0;
+}
+
+#define read_rows(db, rows, c, records, f)                                                                  \
+        read_table(db, &(rows), (void **)(void *)&(c)->records, &(c)->n_##records, f)
 
 static int read_all(sqlite3 *db, StoreContents *c, Failure *f) {
         int64_t next_age;
         int r;
 
-        if ((r = read_table(db, &group_rows, (void **)(void *)&c->groups, &c->n_groups, f)) < 0 ||
-            (r = read_table(db, &rule_rows, (void **)(void *)&c->rules, &c->n_rules, f)) < 0 ||
-            (r = read_table(db, &intent_rows, (void **)(void *)&c->intents, &c->n_intents, f)) < 0 ||
+        if ((r = read_rows(db, group_rows, c, groups, f)) < 0 ||
+            (r = read_rows(db, rule_rows, c, rules, f)) < 0 ||
+            (r = read_rows(db, intent_rows, c, intents, f)) < 0 ||
+            (r = read_rows(db, claim_rows, c, claims, f)) < 0 ||
+            (r = read_rows(db, run_rows, c, runs, f)) < 0 ||
+            (r = read_rows(db, quarantine_rows, c, quarantine, f)) < 0 ||
             (r = store_db_number(db, "SELECT next_age FROM meta", &next_age)) < 0)
                 return r;
 
         c->next_age = (uint64_t)next_age;
-        if (c->n_rules > 0 && c->next_age <= c->rules[c->n_rules - 1].age)
-                return failure_set(f, FAILURE_INTERNAL, "a rule is younger than the youngest");
-        return 0;
+        r = check_ages(c, f);
+        return r < 0 ? r : check_runs(c, f);
 }
 
 int store_read(sqlite3 *db, StoreContents *ret, Failure *f) {

@@ -3,12 +3,12 @@
 #include "store-db.h"
 #include "store-schema.h"
 
-#define CHECKSUM_MASK ((1ULL << 48) - 1) /* so that SQL can sum up thousands of them without overflow */
+#define CHECKSUM_MASK ((1ULL << 48) - 1) /* so that SQL can sum up STORE_ROWS_MAX of them without overflow */
+static_assert(STORE_ROWS_MAX < 1U << 15, "the sum has 63 bits");
 
-#define TOTAL                                                                                               \
-        "(SELECT ifnull(sum(checksum), 0) FROM groups) + "                                                  \
-        "(SELECT ifnull(sum(checksum), 0) FROM rules) + "                                                   \
-        "(SELECT ifnull(sum(checksum), 0) FROM intents)"
+#define SUM(table) "(SELECT ifnull(sum(checksum), 0) FROM " table ")"
+#define TOTAL_1 SUM("groups") " + " SUM("rules") " + " SUM("intents")
+#define TOTAL_2 TOTAL_1 " + " SUM("claims") " + " SUM("runs") " + " SUM("quarantine")
 
 /* A step that was released is never changed again, not by a space: databases are compared with what it makes. Lengths
  * are bytes, as in record.h; what else a text must be is checked when it is read. */
@@ -65,10 +65,90 @@ static const char damage_1[] =
                 "  row_checksum(id, kind, data, created) "
                 "UNION ALL SELECT 'the table meta' WHERE NOT EXISTS (SELECT * FROM meta WHERE checksum = "
                 "  row_checksum(written_by, next_age, total)) "
-                "UNION ALL SELECT 'the number of its rows' FROM meta WHERE total <> " TOTAL;
+                "UNION ALL SELECT 'the number of its rows' FROM meta WHERE total <> " TOTAL_1;
+
+/* A claim keeps its group from being deleted, unlike a rule. */
+static const char tables_2[] =
+                "ALTER TABLE groups ADD COLUMN"
+                "  quota INTEGER NOT NULL DEFAULT 0 CHECK (quota BETWEEN 0 AND 65535);"
+                "UPDATE groups SET checksum = "
+                "  row_checksum(id, name, type, description, class, enabled, binding, quota, created, "
+                "modified);"
+                "CREATE TABLE claims ("
+                "  id TEXT NOT NULL PRIMARY KEY CHECK (length(CAST(id AS BLOB)) BETWEEN 36 AND 36),"
+                "  group_id TEXT NOT NULL REFERENCES groups (id),"
+                "  owner INTEGER NOT NULL CHECK (owner BETWEEN 0 AND 4294967294),"
+                "  vm TEXT NOT NULL CHECK (length(CAST(vm AS BLOB)) BETWEEN 1 AND 256),"
+                "  name TEXT NOT NULL CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 256),"
+                "  description TEXT NOT NULL CHECK (length(CAST(description AS BLOB)) BETWEEN 0 AND 2048),"
+                "  count INTEGER NOT NULL CHECK (count BETWEEN 1 AND 16),"
+                "  turn INTEGER NOT NULL CHECK (turn BETWEEN 0 AND 65535),"
+                "  optional INTEGER NOT NULL CHECK (optional IN (0, 1)),"
+                "  enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),"
+                "  doomed INTEGER NOT NULL CHECK (doomed IN (0, 1)),"
+                "  created INTEGER NOT NULL CHECK (created >= 0),"
+                "  modified INTEGER NOT NULL CHECK (modified >= 0),"
+                "  checksum INTEGER NOT NULL,"
+                "  UNIQUE (owner, vm, name)"
+                ") STRICT;"
+                "CREATE TABLE runs ("
+                "  id TEXT NOT NULL PRIMARY KEY CHECK (length(CAST(id AS BLOB)) BETWEEN 36 AND 36),"
+                "  owner INTEGER NOT NULL CHECK (owner BETWEEN 0 AND 4294967294),"
+                "  vm TEXT NOT NULL CHECK (length(CAST(vm AS BLOB)) BETWEEN 1 AND 256),"
+                "  uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967294),"
+                "  starting INTEGER NOT NULL CHECK (starting IN (0, 1)),"
+                "  track TEXT NOT NULL,"
+                "  tracked TEXT NOT NULL CHECK (length(CAST(tracked AS BLOB)) BETWEEN 0 AND 255),"
+                "  access TEXT NOT NULL,"
+                "  boot_id TEXT NOT NULL CHECK (length(CAST(boot_id AS BLOB)) BETWEEN 32 AND 32),"
+                "  devices TEXT NOT NULL CHECK (length(CAST(devices AS BLOB)) BETWEEN 0 AND 16384),"
+                "  created INTEGER NOT NULL CHECK (created >= 0),"
+                "  checksum INTEGER NOT NULL"
+                ") STRICT;"
+                "CREATE TABLE quarantine ("
+                "  address TEXT NOT NULL PRIMARY KEY CHECK (length(CAST(address AS BLOB)) BETWEEN 12 AND "
+                "16),"
+                "  vendor INTEGER NOT NULL CHECK (vendor BETWEEN 0 AND 65535),"
+                "  device INTEGER NOT NULL CHECK (device BETWEEN 0 AND 65535),"
+                "  subsystem_vendor INTEGER NOT NULL CHECK (subsystem_vendor BETWEEN 0 AND 65535),"
+                "  subsystem_device INTEGER NOT NULL CHECK (subsystem_device BETWEEN 0 AND 65535),"
+                "  class INTEGER NOT NULL CHECK (class BETWEEN 0 AND 16777215),"
+                "  revision INTEGER NOT NULL CHECK (revision BETWEEN 0 AND 255),"
+                "  serial TEXT NOT NULL CHECK (length(CAST(serial AS BLOB)) BETWEEN 0 AND 63),"
+                "  slot TEXT NOT NULL CHECK (length(CAST(slot AS BLOB)) BETWEEN 0 AND 31),"
+                "  reason TEXT NOT NULL CHECK (length(CAST(reason AS BLOB)) BETWEEN 1 AND 1023),"
+                "  boot_id TEXT NOT NULL CHECK (length(CAST(boot_id AS BLOB)) BETWEEN 32 AND 32),"
+                "  created INTEGER NOT NULL CHECK (created >= 0),"
+                "  checksum INTEGER NOT NULL"
+                ") STRICT;";
+
+static const char damage_2[] =
+                "SELECT 'the group ''' || name || '''' FROM groups WHERE checksum <> "
+                "  row_checksum(id, name, type, description, class, enabled, binding, quota, created, "
+                "modified) "
+                "UNION ALL SELECT 'the rule ''' || name || '''' FROM rules WHERE checksum <> "
+                "  row_checksum(age, id, group_id, name, node, filter, enabled, auto_created, created, "
+                "modified) "
+                "UNION ALL SELECT 'the intent ' || id FROM intents WHERE checksum <> "
+                "  row_checksum(id, kind, data, created) "
+                "UNION ALL SELECT 'the claim ''' || name || ''' of VM ''' || vm || '''' FROM claims WHERE "
+                "  checksum <> row_checksum(id, group_id, owner, vm, name, description, count, turn, "
+                "optional, "
+                "  enabled, doomed, created, modified) "
+                "UNION ALL SELECT 'the run of VM ''' || vm || '''' FROM runs WHERE checksum <> "
+                "  row_checksum(id, owner, vm, uid, starting, track, tracked, access, boot_id, devices, "
+                "created) "
+                "UNION ALL SELECT 'the quarantine of ' || address FROM quarantine WHERE checksum <> "
+                "  row_checksum(address, vendor, device, subsystem_vendor, subsystem_device, class, "
+                "revision, "
+                "  serial, slot, reason, boot_id, created) "
+                "UNION ALL SELECT 'the table meta' WHERE NOT EXISTS (SELECT * FROM meta WHERE checksum = "
+                "  row_checksum(written_by, next_age, total)) "
+                "UNION ALL SELECT 'the number of its rows' FROM meta WHERE total <> " TOTAL_2;
 
 static const StoreStep steps[] = {
-                {.sql = tables_1, .damage = damage_1},
+                {.sql = tables_1, .damage = damage_1, .total = TOTAL_1},
+                {.sql = tables_2, .damage = damage_2, .total = TOTAL_2},
 };
 
 static_assert(ELEMENTSOF(steps) == STORE_VERSION, "each version has its step");
@@ -112,6 +192,36 @@ int store_schema_prepare(sqlite3 *db) {
                                           row_checksum, NULL, NULL, NULL);
 }
 
+/* Its ?1 is who we are. */
+static int update_meta(sqlite3 *db, const char *sql) {
+        _cleanup_(sqlite3_finalizep) sqlite3_stmt *s = NULL;
+        int rc;
+
+        rc = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_bind_text(s, 1, PROJECT_VERSION, -1, SQLITE_STATIC);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(s);
+        return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* With the sum that databases of this version have. */
+static int seal(sqlite3 *db, const StoreSchema *schema, int version) {
+        char sql[1024];
+
+        while (!schema->steps[version - 1].total)
+                version--;
+        (void)snprintf(sql, sizeof sql, "UPDATE meta SET written_by = ?1, total = %s",
+                       schema->steps[version - 1].total);
+        return update_meta(db, sql)
+                               ?: update_meta(db, "UPDATE meta SET checksum = row_checksum(?1, next_age, "
+                                                  "total)");
+}
+
+int store_schema_seal(sqlite3 *db) {
+        return seal(db, &store_schema, store_schema.version);
+}
+
 int store_schema_migrate(sqlite3 *db, const StoreSchema *schema, int from) {
         char version[64];
         int rc;
@@ -127,28 +237,7 @@ int store_schema_migrate(sqlite3 *db, const StoreSchema *schema, int from) {
 
         (void)snprintf(version, sizeof version, "PRAGMA user_version = %d", schema->version);
         rc = store_db_exec(db, version);
-        return rc == SQLITE_OK ? store_schema_seal(db) : rc;
-}
-
-int store_schema_seal(sqlite3 *db) {
-        static const char *const sql[] = {
-                        "UPDATE meta SET written_by = ?1, total = " TOTAL,
-                        "UPDATE meta SET checksum = row_checksum(?1, next_age, total)",
-        };
-        int rc;
-
-        for (size_t i = 0; i < ELEMENTSOF(sql); i++) {
-                _cleanup_(sqlite3_finalizep) sqlite3_stmt *s = NULL;
-
-                rc = sqlite3_prepare_v2(db, sql[i], -1, &s, NULL);
-                if (rc != SQLITE_OK ||
-                    (rc = sqlite3_bind_text(s, 1, PROJECT_VERSION, -1, SQLITE_STATIC)) != SQLITE_OK)
-                        return rc;
-                rc = sqlite3_step(s);
-                if (rc != SQLITE_DONE)
-                        return rc;
-        }
-        return SQLITE_OK;
+        return rc == SQLITE_OK ? seal(db, schema, schema->version) : rc;
 }
 
 static int schema_text(sqlite3 *db, char **ret) {

@@ -18,6 +18,7 @@
 typedef struct StoreStep {
         const char *sql;
         const char *damage; /* of a database of version n + 1: a row for each thing that its checksum contradicts */
+        const char *total; /* the sum of the checksums of all rows, as an expression; NULL: as the step before */
 } StoreStep;
 
 typedef struct StoreSchema {

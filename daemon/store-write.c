@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store-change.h"
 #include "store-db.h"
+#include "store-devices.h"
 #include "store-schema.h"
 #include "store-write.h"
 
@@ -15,6 +16,14 @@ typedef enum Statement {
         RAISE_AGE,
         PUT_INTENT,
         DELETE_INTENT,
+        PUT_CLAIM,
+        DELETE_CLAIM,
+        PUT_RUN,
+        DELETE_RUN,
+        PUT_QUARANTINE,
+        DELETE_QUARANTINE,
+        HAS_CLAIM,
+        HAS_RUN,
         STATEMENT_MAX,
 } Statement;
 
@@ -24,14 +33,14 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                 [COMMIT] = "COMMIT",
                 [ROLLBACK] = "ROLLBACK",
                 [PUT_GROUP] = "INSERT INTO groups (id, name, type, description, class, enabled, binding, "
-                              "created, "
-                              "  modified, checksum) "
-                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)) "
+                              "  quota, created, modified, checksum) "
+                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)) "
                               "ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, "
                               "  description = excluded.description, class = excluded.class, "
                               "  enabled = excluded.enabled, binding = excluded.binding, "
-                              "  created = excluded.created, modified = excluded.modified, "
+                              "  quota = excluded.quota, created = excluded.created, modified = "
+                              "excluded.modified, "
                               "  checksum = excluded.checksum",
                 [DELETE_GROUP] = "DELETE FROM groups WHERE id = ?1",
                 [PUT_RULE] = "INSERT INTO rules (age, id, group_id, name, node, filter, enabled, "
@@ -52,6 +61,46 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                                "ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, data = excluded.data, "
                                "  created = excluded.created, checksum = excluded.checksum",
                 [DELETE_INTENT] = "DELETE FROM intents WHERE id = ?1",
+                [PUT_CLAIM] = "INSERT INTO claims (id, group_id, owner, vm, name, description, count, turn, "
+                              "  optional, enabled, doomed, created, modified, checksum) "
+                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)) "
+                              "ON CONFLICT (id) DO UPDATE SET group_id = excluded.group_id, "
+                              "  owner = excluded.owner, vm = excluded.vm, name = excluded.name, "
+                              "  description = excluded.description, count = excluded.count, "
+                              "  turn = excluded.turn, optional = excluded.optional, "
+                              "  enabled = excluded.enabled, doomed = excluded.doomed, "
+                              "  created = excluded.created, modified = excluded.modified, "
+                              "  checksum = excluded.checksum",
+                [DELETE_CLAIM] = "DELETE FROM claims WHERE id = ?1",
+                [PUT_RUN] = "INSERT INTO runs (id, owner, vm, uid, starting, track, tracked, access, "
+                            "boot_id, "
+                            "  devices, created, checksum) "
+                            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                            "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)) "
+                            "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, vm = excluded.vm, "
+                            "  uid = excluded.uid, starting = excluded.starting, track = excluded.track, "
+                            "  tracked = excluded.tracked, access = excluded.access, "
+                            "  boot_id = excluded.boot_id, devices = excluded.devices, "
+                            "  created = excluded.created, checksum = excluded.checksum",
+                [DELETE_RUN] = "DELETE FROM runs WHERE id = ?1",
+                [PUT_QUARANTINE] = "INSERT INTO quarantine (address, vendor, device, subsystem_vendor, "
+                                   "  subsystem_device, class, revision, serial, slot, reason, boot_id, "
+                                   "  created, checksum) "
+                                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                                   "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)) "
+                                   "ON CONFLICT (address) DO UPDATE SET vendor = excluded.vendor, "
+                                   "  device = excluded.device, "
+                                   "  subsystem_vendor = excluded.subsystem_vendor, "
+                                   "  subsystem_device = excluded.subsystem_device, "
+                                   "  class = excluded.class, revision = excluded.revision, "
+                                   "  serial = excluded.serial, slot = excluded.slot, "
+                                   "  reason = excluded.reason, boot_id = excluded.boot_id, "
+                                   "  created = excluded.created, checksum = excluded.checksum",
+                [DELETE_QUARANTINE] = "DELETE FROM quarantine WHERE address = ?1",
+                /* Questions: a row is a yes. */
+                [HAS_CLAIM] = "SELECT 1 FROM claims WHERE id = ?1",
+                [HAS_RUN] = "SELECT 1 FROM runs WHERE instr(devices, ?1) > 0",
 };
 
 struct StoreWriter {
@@ -128,8 +177,9 @@ static int put_group(StoreWriter *w, const GroupRecord *g) {
         rc = rc ?: bind_text(s, 5, group_class_to_string(g->class));
         rc = rc ?: bind_number(s, 6, g->enabled);
         rc = rc ?: bind_text(s, 7, group_binding_to_string(g->binding));
-        rc = rc ?: bind_number(s, 8, g->created);
-        rc = rc ?: bind_number(s, 9, g->modified);
+        rc = rc ?: bind_number(s, 8, g->quota);
+        rc = rc ?: bind_number(s, 9, g->created);
+        rc = rc ?: bind_number(s, 10, g->modified);
         return rc ?: run(s);
 }
 
@@ -163,6 +213,69 @@ static int put_intent(StoreWriter *w, const IntentRecord *i) {
         return rc ?: run(s);
 }
 
+static int put_claim(StoreWriter *w, const ClaimRecord *c) {
+        sqlite3_stmt *s = w->statements[PUT_CLAIM];
+        int rc = SQLITE_OK;
+
+        rc = rc ?: bind_text(s, 1, c->id);
+        rc = rc ?: bind_text(s, 2, c->group);
+        rc = rc ?: bind_number(s, 3, c->owner);
+        rc = rc ?: bind_text(s, 4, c->vm);
+        rc = rc ?: bind_text(s, 5, c->name);
+        rc = rc ?: bind_text(s, 6, c->description);
+        rc = rc ?: bind_number(s, 7, c->count);
+        rc = rc ?: bind_number(s, 8, c->order);
+        rc = rc ?: bind_number(s, 9, c->optional);
+        rc = rc ?: bind_number(s, 10, c->enabled);
+        rc = rc ?: bind_number(s, 11, c->doomed);
+        rc = rc ?: bind_number(s, 12, c->created);
+        rc = rc ?: bind_number(s, 13, c->modified);
+        return rc ?: run(s);
+}
+
+static int put_run(StoreWriter *w, const RunRecord *r) {
+        _cleanup_free_ char *devices = NULL;
+        sqlite3_stmt *s = w->statements[PUT_RUN];
+        int rc = SQLITE_OK;
+
+        if (store_devices_format(r->devices, r->n_devices, &devices) < 0)
+                return SQLITE_NOMEM;
+
+        rc = rc ?: bind_text(s, 1, r->id);
+        rc = rc ?: bind_number(s, 2, r->owner);
+        rc = rc ?: bind_text(s, 3, r->vm);
+        rc = rc ?: bind_number(s, 4, r->uid);
+        rc = rc ?: bind_number(s, 5, r->starting);
+        rc = rc ?: bind_text(s, 6, run_track_to_string(r->track));
+        rc = rc ?: bind_text(s, 7, r->tracked);
+        rc = rc ?: bind_text(s, 8, run_access_to_string(r->access));
+        rc = rc ?: bind_text(s, 9, r->boot_id);
+        rc = rc ?: bind_text(s, 10, devices);
+        rc = rc ?: bind_number(s, 11, r->created);
+        return rc ?: run(s);
+}
+
+static int put_quarantine(StoreWriter *w, const QuarantineRecord *q) {
+        sqlite3_stmt *s = w->statements[PUT_QUARANTINE];
+        const PciIdentity *i = &q->identity;
+        char address[PCI_ADDRESS_SIZE];
+        int rc = SQLITE_OK;
+
+        rc = rc ?: bind_text(s, 1, pci_address_format(&i->address, address));
+        rc = rc ?: bind_number(s, 2, i->vendor);
+        rc = rc ?: bind_number(s, 3, i->device);
+        rc = rc ?: bind_number(s, 4, i->subsystem_vendor);
+        rc = rc ?: bind_number(s, 5, i->subsystem_device);
+        rc = rc ?: bind_number(s, 6, i->class_code);
+        rc = rc ?: bind_number(s, 7, i->revision);
+        rc = rc ?: bind_text(s, 8, i->serial);
+        rc = rc ?: bind_text(s, 9, i->slot);
+        rc = rc ?: bind_text(s, 10, q->reason);
+        rc = rc ?: bind_text(s, 11, q->boot_id);
+        rc = rc ?: bind_number(s, 12, q->created);
+        return rc ?: run(s);
+}
+
 static int delete_by_id(StoreWriter *w, Statement statement, const char *id) {
         sqlite3_stmt *s = w->statements[statement];
 
@@ -170,6 +283,8 @@ static int delete_by_id(StoreWriter *w, Statement statement, const char *id) {
 }
 
 static int carry_out(StoreWriter *w, const StoreOrder *o) {
+        char address[PCI_ADDRESS_SIZE];
+
         switch (o->verb) {
         case STORE_PUT_GROUP:
                 return put_group(w, &o->group);
@@ -183,9 +298,55 @@ static int carry_out(StoreWriter *w, const StoreOrder *o) {
                 return put_intent(w, &o->intent);
         case STORE_DELETE_INTENT:
                 return delete_by_id(w, DELETE_INTENT, o->id);
+        case STORE_PUT_CLAIM:
+                return put_claim(w, &o->claim);
+        case STORE_DELETE_CLAIM:
+                return delete_by_id(w, DELETE_CLAIM, o->id);
+        case STORE_PUT_RUN:
+                return put_run(w, &o->run);
+        case STORE_DELETE_RUN:
+                return delete_by_id(w, DELETE_RUN, o->id);
+        case STORE_PUT_QUARANTINE:
+                return put_quarantine(w, &o->quarantine);
+        case STORE_DELETE_QUARANTINE:
+                return delete_by_id(w, DELETE_QUARANTINE, pci_address_format(&o->address, address));
         }
         assert(!"no such verb");
         return SQLITE_MISUSE;
+}
+
+/* Does a row answer this question? SQLITE_ROW, SQLITE_DONE, or what went wrong. */
+static int ask(StoreWriter *w, Statement statement, const char *id) {
+        sqlite3_stmt *s = w->statements[statement];
+        int rc = bind_text(s, 1, id);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(s);
+        (void)sqlite3_reset(s);
+        (void)sqlite3_clear_bindings(s);
+        return rc;
+}
+
+/* Does each device of a run have its claim? What the reader would call damage must not come from us. */
+static int check_claim(StoreWriter *w, const char *id) {
+        int rc = ask(w, HAS_CLAIM, id);
+
+        if (rc == SQLITE_ROW)
+                return SQLITE_OK;
+        if (rc == SQLITE_DONE)
+                rc = ask(w, HAS_RUN, id);
+        return rc == SQLITE_ROW ? SQLITE_CONSTRAINT : rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int check_order(StoreWriter *w, const StoreOrder *o) {
+        int rc = SQLITE_OK;
+
+        if (o->verb == STORE_DELETE_CLAIM)
+                return check_claim(w, o->id);
+        if (o->verb == STORE_PUT_RUN)
+                for (size_t i = 0; i < o->run.n_devices && rc == SQLITE_OK; i++)
+                        rc = check_claim(w, o->run.devices[i].claim);
+        return rc;
 }
 
 static int carry_out_all(StoreWriter *w, const StoreChange *c) {
@@ -194,6 +355,8 @@ static int carry_out_all(StoreWriter *w, const StoreChange *c) {
         rc = run(w->statements[BEGIN]);
         for (size_t i = 0; i < c->n && rc == SQLITE_OK; i++)
                 rc = carry_out(w, &c->orders[i]);
+        for (size_t i = 0; i < c->n && rc == SQLITE_OK; i++)
+                rc = check_order(w, &c->orders[i]);
         rc = rc ?: store_schema_seal(w->db);
         return rc ?: run(w->statements[COMMIT]);
 }

@@ -16,9 +16,11 @@
 #include "claim-record.h"
 
 #define STORE_FILE "store.db"
-#define STORE_VERSION 1               /* PRAGMA user_version; each version has its migration and a test */
+#define STORE_VERSION 2               /* PRAGMA user_version; each version has its migration and a test */
 #define STORE_PENDING_MAX 64U         /* changes whose callback has not come yet */
 #define STORE_INTENT_MAX (64U * 1024) /* bytes of an intent's data */
+#define STORE_INTENTS_MAX 1000U       /* as many as calls at once, and what crashes have left */
+#define STORE_ROWS_MAX (GROUPS_MAX + RULES_MAX + STORE_INTENTS_MAX + CLAIMS_MAX + RUNS_MAX + QUARANTINE_MAX)
 
 /* What MakePassthrough or ReturnToHost is doing, written before it begins and removed after its end: what is left tells
  * of a crash in the middle. One at a time. */
@@ -72,12 +74,14 @@ DEFINE_CLEANUP(Store *, store_free);
 const char *store_read_only(const Store *s);
 
 /* A transaction in the making; each copies what it is given. -ENOMEM. Puts insert or replace by id; deleting what is
- * not there is no error. They are done in this order, and after each one names must be unique. */
+ * not there is no error. They are done in this order, and after each one names must be unique. At the end each device of
+ * a run must have its claim. A claim, run or quarantine that its own check refuses: -EINVAL. */
 int store_change_new(StoreChange **ret);
 StoreChange *store_change_free(StoreChange *c);
 DEFINE_CLEANUP(StoreChange *, store_change_free);
 int store_change_put_group(StoreChange *c, const GroupRecord *g);
-int store_change_delete_group(StoreChange *c, const char *id); /* its rules with it */
+/* Its rules with it. A group that has claims stays, and the change fails. */
+int store_change_delete_group(StoreChange *c, const char *id);
 int store_change_put_rule(StoreChange *c, const RuleRecord *r);
 int store_change_delete_rule(StoreChange *c, const char *id);
 int store_change_put_intent(StoreChange *c, const IntentRecord *i);
@@ -86,12 +90,13 @@ int store_change_put_claim(StoreChange *c, const ClaimRecord *claim);
 int store_change_delete_claim(StoreChange *c, const char *id);
 int store_change_put_run(StoreChange *c, const RunRecord *run);
 int store_change_delete_run(StoreChange *c, const char *id);
-int store_change_put_quarantine(StoreChange *c,
-                                const QuarantineRecord *q); /* replaces that of the address */
+/* Replaces that of the address. What is no text in the reason becomes "?". */
+int store_change_put_quarantine(StoreChange *c, const QuarantineRecord *q);
 int store_change_delete_quarantine(StoreChange *c, const PciAddress *a);
 
 /* r: 0 when it is safe on the disk; else it has had no effect: -ENOSPC, -EIO, -EROFS (read-only since), -EINVAL (it
- * contradicts what is stored: a name twice, a rule without its group, a length), ... */
+ * contradicts what is stored: a name twice, a rule without its group, a group that
+ * has claims, a length), ... */
 typedef void (*store_done_t)(int r, void *userdata);
 /* Takes c over in any case. Calls done (which may be NULL) once, later (never from inside), unless this fails: -EROFS:
  * read-only; -EBUSY: STORE_PENDING_MAX are waiting; -ENOMEM. */

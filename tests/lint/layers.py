@@ -14,7 +14,7 @@ DAEMON = {
         "registry-match", "registry-table", "registry-view", "wanted", "order-plan", "drift", "changes",
         "authorisation", "claim-record", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "picker", "vm-arguments"],
     2: ["document", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
-        "root-files", "store", "store-change", "store-db", "store-file", "store-internal", "store-read", "store-schema",
+        "root-files", "store", "store-change", "store-db", "store-devices", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock"],
     3: ["reconcile", "attention", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
         "transaction-text", "calls", "device-calls", "consent-calls", "import", "orders", "preview", "make-plan", "make-passthrough",

@@ -66,6 +66,9 @@ static inline void bench_try(Bench *b) {
                 assert_int_equal(b->contents.n_groups, 0);
                 assert_int_equal(b->contents.n_rules, 0);
                 assert_int_equal(b->contents.n_intents, 0);
+                assert_int_equal(b->contents.n_claims, 0);
+                assert_int_equal(b->contents.n_runs, 0);
+                assert_int_equal(b->contents.n_quarantine, 0);
                 assert_non_null(strstr(store_read_only(b->store), b->host->root));
                 assert_int_equal(store_read_only(b->store)[strlen(store_read_only(b->store)) - 1], '.');
         }
@@ -141,6 +144,7 @@ static inline GroupRecord bench_group(unsigned number, const char *name) {
                          .class = GROUP_CLASS_NETWORK,
                          .enabled = number % 2 == 0,
                          .binding = number % 2 == 0 ? GROUP_BINDING_PERSISTENT : GROUP_BINDING_ON_CLAIM,
+                         .quota = number * 3,
                          .created = 1700000000000000 + number,
                          .modified = 1800000000000000 + number};
 
@@ -172,6 +176,86 @@ static inline IntentRecord bench_intent(unsigned number) {
         return i;
 }
 
+static inline ClaimRecord bench_claim(unsigned number, unsigned group, const char *vm, const char *name) {
+        ClaimRecord c = {.owner = number % 2 == 0 ? 0 : 1000,
+                         .vm = (char *)(uintptr_t)vm,
+                         .name = (char *)(uintptr_t)name,
+                         .description = (char *)(uintptr_t) "for\nGr\303\266\303\237e",
+                         .count = 1 + number % 3,
+                         .order = number * 10,
+                         .optional = number % 2 == 0,
+                         .enabled = number % 3 != 0,
+                         .doomed = number % 3 == 0,
+                         .created = 1700000000000000 + number,
+                         .modified = 1800000000000000 + number};
+
+        (void)bench_id('a', group, c.group);
+        (void)bench_id('d', number, c.id);
+        return c;
+}
+
+static inline PciIdentity bench_identity(unsigned number) {
+        return (PciIdentity){.address = {number / 2, (uint8_t)number, 31, 7},
+                             .vendor = 0x8086,
+                             .device = 0x1572,
+                             .subsystem_vendor = 0x1028,
+                             .subsystem_device = (uint16_t)number,
+                             .class_code = 0x020000,
+                             .revision = 0xff,
+                             .serial = "68-05-ca ff",
+                             .slot = "12-1"};
+}
+
+#define BENCH_BOOT "0123456789abcdef0123456789abcdef"
+
+/* Its devices are of the claims number and number + 1, and the caller's. */
+static inline RunRecord bench_run(unsigned number, RunDevice devices[static 2]) {
+        RunRecord r = {.owner = 1000,
+                       .vm = (char *)(uintptr_t) "web",
+                       .uid = 1000 + number,
+                       .starting = number % 2 == 0,
+                       .track = RUN_TRACK_MACHINE,
+                       .tracked = (char *)(uintptr_t) "qemu-1-web",
+                       .access = RUN_ACCESS_FDS,
+                       .boot_id = BENCH_BOOT,
+                       .created = 1700000000000000 + number,
+                       .devices = devices,
+                       .n_devices = 2};
+
+        (void)bench_id('e', number, r.id);
+        for (unsigned i = 0; i < 2; i++) {
+                devices[i] = (RunDevice){.identity = bench_identity(2 * number + i), .returning = i == 1};
+                (void)bench_id('d', number + i, devices[i].claim);
+        }
+        return r;
+}
+
+static inline QuarantineRecord bench_quarantine(unsigned number) {
+        return (QuarantineRecord){.identity = bench_identity(number),
+                                  .reason = (char *)(uintptr_t) "It could not be reset after VM web.",
+                                  .boot_id = BENCH_BOOT,
+                                  .created = 1700000000000000 + number};
+}
+
+static inline void bench_put_claim(StoreChange *c, unsigned number, const char *vm, const char *name) {
+        ClaimRecord claim = bench_claim(number, 2, vm, name);
+
+        assert_int_equal(store_change_put_claim(c, &claim), 0);
+}
+
+static inline void bench_put_run(StoreChange *c, unsigned number) {
+        RunDevice devices[2];
+        RunRecord run = bench_run(number, devices);
+
+        assert_int_equal(store_change_put_run(c, &run), 0);
+}
+
+static inline void bench_put_quarantine(StoreChange *c, unsigned number) {
+        QuarantineRecord q = bench_quarantine(number);
+
+        assert_int_equal(store_change_put_quarantine(c, &q), 0);
+}
+
 static inline void bench_put_group(StoreChange *c, unsigned number, const char *name) {
         GroupRecord g = bench_group(number, name);
 
@@ -184,6 +268,42 @@ static inline void bench_put_rule(StoreChange *c, unsigned group, uint64_t age, 
         assert_int_equal(store_change_put_rule(c, &r), 0);
 }
 
+static inline void bench_describe_device(FILE *f, const PciIdentity *i) {
+        char address[PCI_ADDRESS_SIZE];
+
+        fprintf(f, " [%s %04x:%04x %04x:%04x %06x %02x '%s' '%s'", pci_address_format(&i->address, address),
+                i->vendor, i->device, i->subsystem_vendor, i->subsystem_device, i->class_code, i->revision,
+                i->serial, i->slot);
+}
+
+static inline void bench_describe_claims(FILE *f, const StoreContents *c) {
+        for (size_t i = 0; i < c->n_claims; i++) {
+                const ClaimRecord *k = &c->claims[i];
+
+                fprintf(f, "claim %s on %s of %u '%s' '%s' '%s' %u %u %d %d %d %ju %ju\n", k->id, k->group,
+                        k->owner, k->vm, k->name, k->description, k->count, k->order, k->optional,
+                        k->enabled, k->doomed, (uintmax_t)k->created, (uintmax_t)k->modified);
+        }
+        for (size_t i = 0; i < c->n_runs; i++) {
+                const RunRecord *r = &c->runs[i];
+
+                fprintf(f, "run %s of %u '%s' for %u %d %s '%s' %s %s %ju", r->id, r->owner, r->vm, r->uid,
+                        r->starting, run_track_to_string(r->track), r->tracked,
+                        run_access_to_string(r->access), r->boot_id, (uintmax_t)r->created);
+                for (size_t k = 0; k < r->n_devices; k++) {
+                        bench_describe_device(f, &r->devices[k].identity);
+                        fprintf(f, " %s %d]", r->devices[k].claim, r->devices[k].returning);
+                }
+                fprintf(f, "\n");
+        }
+        for (size_t i = 0; i < c->n_quarantine; i++) {
+                fprintf(f, "quarantine");
+                bench_describe_device(f, &c->quarantine[i].identity);
+                fprintf(f, "] '%s' %s %ju\n", c->quarantine[i].reason, c->quarantine[i].boot_id,
+                        (uintmax_t)c->quarantine[i].created);
+        }
+}
+
 /* A text of everything in it, for comparing. */
 static inline char *bench_describe(const StoreContents *c) {
         char *text = NULL;
@@ -194,9 +314,9 @@ static inline char *bench_describe(const StoreContents *c) {
         for (size_t i = 0; i < c->n_groups; i++) {
                 const GroupRecord *g = &c->groups[i];
 
-                fprintf(f, "group %s '%s' %s '%s' %s %d %s %ju %ju\n", g->id, g->name,
+                fprintf(f, "group %s '%s' %s '%s' %s %d %s %u %ju %ju\n", g->id, g->name,
                         group_type_to_string(g->type), g->description, group_class_to_string(g->class),
-                        g->enabled, group_binding_to_string(g->binding), (uintmax_t)g->created,
+                        g->enabled, group_binding_to_string(g->binding), g->quota, (uintmax_t)g->created,
                         (uintmax_t)g->modified);
         }
         for (size_t i = 0; i < c->n_rules; i++) {
@@ -210,6 +330,7 @@ static inline char *bench_describe(const StoreContents *c) {
                 fprintf(f, "intent %s %s '%s' %ju\n", c->intents[i].id,
                         intent_kind_to_string(c->intents[i].kind), c->intents[i].data,
                         (uintmax_t)c->intents[i].created);
+        bench_describe_claims(f, c);
         fprintf(f, "next %ju\n", (uintmax_t)c->next_age);
         assert_int_equal(fclose(f), 0);
         return text;
@@ -331,7 +452,8 @@ static inline void bench_sql(const Bench *b, const char *sql) {
         assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* Three groups, some rules, an intent; and a rule that was the youngest and is gone. */
+/* Three groups, some rules, an intent; a rule that was the youngest and is gone; and claims on the third group, two of
+ * which a VM runs with, and two devices in quarantine. */
 static inline void bench_fill(Bench *b) {
         static const char *const names[] = {"PCI NICs", "GPUs", "Gr\303\266\303\237e"};
         StoreChange *c = bench_change();
@@ -346,5 +468,11 @@ static inline void bench_fill(Bench *b) {
         }
         assert_int_equal(store_change_put_intent(c, &intent), 0);
         assert_int_equal(store_change_delete_rule(c, bench_id('b', 30, id)), 0);
+        bench_put_claim(c, 1, "web", "network card");
+        bench_put_claim(c, 2, "web", "graphics");
+        bench_put_claim(c, 3, "data base", "network card");
+        bench_put_run(c, 1);
+        bench_put_quarantine(c, 5);
+        bench_put_quarantine(c, 6);
         assert_int_equal(bench_commit(b, c), 0);
 }

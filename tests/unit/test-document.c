@@ -38,6 +38,7 @@ static void test_defaults(void **state _unused_) {
         assert_int_equal(g->class, GROUP_CLASS_UNKNOWN);
         assert_true(g->enabled);
         assert_int_equal(g->binding, GROUP_BINDING_ON_CLAIM);
+        assert_int_equal(g->quota, 0);
         assert_string_equal(g->id, "");
         assert_int_equal(g->created, 0);
         assert_int_equal(d.groups[0].n_rules, 1);
@@ -66,6 +67,7 @@ static void test_exact_text(void **state _unused_) {
                                        "      \"class\": \"network\",\n"
                                        "      \"enabled\": false,\n"
                                        "      \"binding\": \"persistent\",\n"
+                                       "      \"quota\": 65535,\n"
                                        "      \"rules\": [\n"
                                        "        {\n"
                                        "          \"name\": \"second\",\n"
@@ -90,6 +92,7 @@ static void test_exact_text(void **state _unused_) {
                                        "      \"class\": \"unknown\",\n"
                                        "      \"enabled\": true,\n"
                                        "      \"binding\": \"on-claim\",\n"
+                                       "      \"quota\": 0,\n"
                                        "      \"rules\": []\n"
                                        "    }\n"
                                        "  ]\n"
@@ -108,7 +111,8 @@ static void test_exact_text(void **state _unused_) {
                                   {.group = {.name = (char *)(uintptr_t) "A",
                                              .description = (char *)(uintptr_t) "Gr\303\266\303\237e\n\"x\"",
                                              .class = GROUP_CLASS_NETWORK,
-                                             .binding = GROUP_BINDING_PERSISTENT},
+                                             .binding = GROUP_BINDING_PERSISTENT,
+                                             .quota = GROUP_QUOTA_MAX},
                                    .rules = rules,
                                    .n_rules = 2}};
         Document d = {.groups = groups, .n_groups = 2}, back;
@@ -176,6 +180,13 @@ static void test_refused(void **state _unused_) {
                          "groups[0].class: there is no such class"},
                         {HEAD "{\"name\": \"a\", \"binding\": \"x\"}]}",
                          "groups[0].binding: there is no such"},
+                        {HEAD "{\"name\": \"a\", \"quota\": -1}]}",
+                         "groups[0].quota: expected a number from"},
+                        {HEAD "{\"name\": \"a\", \"quota\": 65536}]}", "groups[0].quota: expected a number"},
+                        {HEAD "{\"name\": \"a\", \"quota\": 4294967296}]}",
+                         "groups[0].quota: expected a number"},
+                        {HEAD "{\"name\": \"a\", \"quota\": \"1\"}]}",
+                         "groups[0].quota: expected a whole number"},
                         {HEAD "{\"name\": \"a\", \"enabled\": 1}]}",
                          "groups[0].enabled: expected true or false"},
                         {HEAD "{\"name\": \"a\", \"rules\": null}]}", "groups[0].rules: expected a list"},

@@ -113,7 +113,9 @@ static void test_flipped(void **state) {
 
 /* Every byte of every text: this is where SQLite sees nothing. */
 static void test_flipped_texts(void **state) {
-        static const char *const texts[] = {"rule number 17", "PCI NICs", "0000:01:00.0\n", "line one"};
+        static const char *const texts[] = {"rule number 17", "PCI NICs",    "0000:01:00.0\n",
+                                            "line one",       "graphics",    "data base",
+                                            "qemu-1-web",     "68-05-ca ff", "It could not be reset"};
         _cleanup_snapshot_ Snapshot whole = {0};
         _cleanup_free_ char *contents = describe_now(*state);
         Damage d = {*state, {contents, contents}, 0, 0};
@@ -203,6 +205,20 @@ static void test_rows_that_somebody_changed(void **state) {
                         {"PRAGMA foreign_keys = OFF; DELETE FROM groups WHERE name = 'GPUs'",
                          "rules belongs to"},
                         {"CREATE TRIGGER t AFTER INSERT ON rules BEGIN DELETE FROM groups; END", "tables"},
+                        {"UPDATE groups SET quota = quota + 1 WHERE name = 'GPUs'", "group 'GPUs'"},
+                        {"UPDATE claims SET count = 9 WHERE vm = 'data base'",
+                         "claim 'network card' of VM 'data base'"},
+                        {"UPDATE claims SET owner = 7 WHERE vm = 'data base'", "claim 'network card'"},
+                        {"DELETE FROM claims WHERE vm = 'data base'", "number of its rows"},
+                        {"PRAGMA foreign_keys = OFF; UPDATE claims SET group_id = 'none'",
+                         "claims belongs to"},
+                        {"UPDATE runs SET devices = ''", "run of VM 'web'"},
+                        {"UPDATE runs SET starting = 1", "run of VM 'web'"},
+                        {"DELETE FROM runs", "number of its rows"},
+                        {"UPDATE quarantine SET slot = '' WHERE address = '0002:05:1f.7'",
+                         "quarantine of 0002:05:1f.7"},
+                        {"DELETE FROM quarantine", "number of its rows"},
+                        {"DROP TABLE runs", "tables"},
                         {"DROP TABLE intents", "tables"},
                         {"ALTER TABLE rules ADD COLUMN more TEXT", "tables"},
                         {"CREATE TABLE more (x)", "tables"},
@@ -229,6 +245,19 @@ static void test_rows_that_are_no_records(void **state) {
                         "UPDATE rules SET id = replace(id, '-', '+')",
                         "UPDATE intents SET kind = 'fancy'",
                         "UPDATE meta SET next_age = 5",
+                        "UPDATE claims SET vm = 'two' || char(10) || 'lines' WHERE vm = 'data base'",
+                        "UPDATE claims SET id = replace(id, '-', '+') WHERE vm = 'data base'",
+                        "DELETE FROM claims WHERE name = 'graphics'", /* a run has a device of it */
+                        "UPDATE runs SET track = 'smell'",
+                        "UPDATE runs SET tracked = ''",
+                        "UPDATE runs SET access = 'all'",
+                        "UPDATE runs SET boot_id = upper(boot_id)",
+                        "UPDATE runs SET devices = devices || devices",
+                        "UPDATE runs SET devices = rtrim(devices, char(10))",
+                        "UPDATE runs SET devices = replace(devices, 'here', 'there')",
+                        "UPDATE quarantine SET address = '00' || address WHERE slot <> ''",
+                        "UPDATE quarantine SET serial = ' ' || serial",
+                        "UPDATE quarantine SET reason = char(10)",
         };
         _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
         Bench *b = *state;
@@ -245,7 +274,19 @@ static void test_rows_that_are_no_records(void **state) {
                 assert_int_equal(sqlite3_exec(db, table[i], NULL, NULL, NULL), 0);
                 assert_int_equal(sqlite3_exec(db,
                                               "UPDATE groups SET checksum = row_checksum(id, name, type, "
-                                              "description, class, enabled, binding, created, modified);"
+                                              "description, class, enabled, binding, quota, created, "
+                                              "modified);"
+                                              "UPDATE claims SET checksum = row_checksum(id, group_id, "
+                                              "owner, "
+                                              "vm, name, description, count, turn, optional, enabled, "
+                                              "doomed, "
+                                              "created, modified);"
+                                              "UPDATE runs SET checksum = row_checksum(id, owner, vm, uid, "
+                                              "starting, track, tracked, access, boot_id, devices, created);"
+                                              "UPDATE quarantine SET checksum = row_checksum(address, "
+                                              "vendor, "
+                                              "device, subsystem_vendor, subsystem_device, class, revision, "
+                                              "serial, slot, reason, boot_id, created);"
                                               "UPDATE rules SET checksum = row_checksum(age, id, group_id, "
                                               "name, "
                                               "node, filter, enabled, auto_created, created, modified);"
@@ -361,7 +402,7 @@ static void test_no_permission(void **state) {
 
 /* --- versions --- */
 
-#define STEPS_MAX 4
+#define STEPS_MAX 8
 
 /* The program of the future: what there is, and these steps. */
 static StoreSchema future(StoreStep buffer[STEPS_MAX], const StoreStep *more, int n) {
@@ -382,9 +423,9 @@ static void test_migration(void **state) {
         static const StoreStep more[] = {
                         {"ALTER TABLE groups ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';",
                          "SELECT 'a group' FROM groups WHERE colour <> 'blue'"},
-                        {"CREATE TABLE claims (id TEXT PRIMARY KEY) STRICT; INSERT INTO claims VALUES "
+                        {"CREATE TABLE spares (id TEXT PRIMARY KEY) STRICT; INSERT INTO spares VALUES "
                          "('one');",
-                         "SELECT 'claims' WHERE (SELECT count(*) FROM claims) <> 1"},
+                         "SELECT 'spares' WHERE (SELECT count(*) FROM spares) <> 1"},
         };
         _cleanup_free_ char *before = describe_now(*state), *after = NULL;
         StoreStep buffer[STEPS_MAX];
@@ -402,11 +443,149 @@ static void test_migration(void **state) {
                 }
                 assert_int_equal(bench_commit(b, bench_change()), 0);
         }
-        bench_refuses(b, "has format 3, written by version " PROJECT_VERSION);
-        bench_refuses(b, "knows format 1");
+        bench_refuses(b, "has format 4, written by version " PROJECT_VERSION);
+        bench_refuses(b, "knows format 2");
 
         bench_sql(b, "ALTER TABLE meta DROP COLUMN written_by");
-        bench_refuses(b, "has format 3, written by a newer version");
+        bench_refuses(b, "has format 4, written by a newer version");
+}
+
+/* --- the database of version 1 --- */
+
+/* As the first release made them, to the space: its databases are compared with what this makes. */
+static void test_step_1_is_as_it_was_released(void **state _unused_) {
+        uint64_t sum = 0xcbf29ce484222325ULL;
+
+        for (const char *c = store_schema.steps[0].sql; *c; c++)
+                sum = (sum ^ (unsigned char)*c) * 0x100000001b3ULL;
+        assert_true(sum == 0xebd8ebf4b2066b76ULL);
+}
+
+/* What version 1 did not know. */
+static void forget(Bench *b) {
+        static const char *const names[] = {"PCI NICs", "GPUs", "Gr\303\266\303\237e"};
+        StoreChange *c = bench_change();
+
+        for (unsigned i = 0; i < b->contents.n_runs; i++)
+                assert_int_equal(store_change_delete_run(c, b->contents.runs[i].id), 0);
+        for (unsigned i = 0; i < b->contents.n_claims; i++)
+                assert_int_equal(store_change_delete_claim(c, b->contents.claims[i].id), 0);
+        for (unsigned i = 0; i < b->contents.n_quarantine; i++)
+                assert_int_equal(store_change_delete_quarantine(c,
+                                                                &b->contents.quarantine[i].identity.address),
+                                 0);
+        for (unsigned i = 0; i < ELEMENTSOF(names); i++) {
+                GroupRecord g = bench_group(i, names[i]);
+
+                g.quota = 0;
+                assert_int_equal(store_change_put_group(c, &g), 0);
+        }
+        assert_int_equal(bench_commit(b, c), 0);
+}
+
+/* Makes one that has the groups, rules and intents of the bench's, which forgets the rest. Returns what is in it. */
+static char *become_version_1(Bench *b) {
+        static const char fill[] = "INSERT INTO groups SELECT id, name, type, description, class, enabled, "
+                                   "binding, created, "
+                                   "  modified, row_checksum(id, name, type, description, class, enabled, "
+                                   "binding, created, "
+                                   "  modified) FROM later.groups;"
+                                   "INSERT INTO rules SELECT * FROM later.rules;"
+                                   "INSERT INTO intents SELECT * FROM later.intents;"
+                                   "UPDATE meta SET next_age = (SELECT next_age FROM later.meta)";
+        const StoreSchema first = {.steps = store_schema.steps, .version = 1};
+        char path[64], *contents, sql[PATH_MAX];
+        sqlite3 *db = NULL;
+
+        bench_open(b);
+        forget(b);
+        contents = describe_now(b);
+        assert_int_equal(renameat(b->fd, STORE_FILE, b->fd, "later.db"), 0);
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" STORE_FILE, b->fd);
+        assert_int_equal(sqlite3_open(path, &db), 0);
+        assert_int_equal(store_schema_prepare(db), 0);
+        (void)snprintf(sql, sizeof sql,
+                       "PRAGMA application_id = %d; PRAGMA journal_mode = WAL; ATTACH '%s/state/later.db' "
+                       "AS later",
+                       STORE_APPLICATION_ID, b->host->root);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), 0);
+        assert_int_equal(store_schema_migrate(db, &first, 0), 0);
+        if (sqlite3_exec(db, fill, NULL, NULL, NULL) != 0)
+                fail_msg("%s", sqlite3_errmsg(db));
+        assert_int_equal(store_schema_migrate(db, &first, 1), 0); /* seals it */
+        assert_int_equal(sqlite3_close(db), 0);
+        assert_int_equal(unlinkat(b->fd, "later.db", 0), 0);
+        return contents;
+}
+
+static int64_t version_of(const Bench *b) {
+        char path[64];
+        sqlite3_stmt *s = NULL;
+        sqlite3 *db = NULL;
+        int64_t version;
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" STORE_FILE, b->fd);
+        assert_int_equal(sqlite3_open(path, &db), 0);
+        assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL), 0);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        version = sqlite3_column_int64(s, 0);
+        (void)sqlite3_finalize(s);
+        assert_int_equal(sqlite3_close(db), 0);
+        return version;
+}
+
+static void test_version_1_keeps_all(void **state) {
+        _cleanup_free_ char *contents = become_version_1(*state), *found = NULL, *again = NULL;
+        Bench *b = *state;
+        StoreChange *c;
+
+        assert_int_equal(version_of(b), 1);
+        found = describe_now(b);
+        assert_string_equal(found, contents);
+        assert_int_equal(version_of(b), 2);
+        again = describe_now(b);
+        assert_string_equal(again, contents);
+
+        bench_open(b);
+        assert_int_equal(b->contents.n_groups, 3);
+        assert_int_equal(b->contents.n_rules, 29);
+        assert_int_equal(b->contents.n_intents, 1);
+        assert_int_equal(b->contents.groups[0].quota, 0);
+        c = bench_change();
+        bench_put_group(c, 1, "GPUs"); /* now with a quota */
+        bench_put_claim(c, 1, "web", "network card");
+        assert_int_equal(bench_commit(b, c), 0);
+        bench_open(b);
+        assert_int_equal(b->contents.groups[0].quota, 3);
+        assert_int_equal(b->contents.n_claims, 1);
+}
+
+static void test_version_1_that_is_damaged(void **state) {
+        static const struct {
+                const char *sql, *words;
+        } table[] = {
+                        {"UPDATE groups SET description = '' WHERE name = 'GPUs'", "group 'GPUs'"},
+                        {"UPDATE rules SET name = 'x' WHERE age = 4", "rule 'x'"},
+                        {"DELETE FROM intents", "number of its rows"},
+                        {"CREATE TABLE claims (x)", "not those of format 1"},
+                        {"ALTER TABLE groups ADD COLUMN quota INTEGER", "not those of format 1"},
+        };
+        _cleanup_free_ char *contents = become_version_1(*state);
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        Damage d = {*state, {contents, contents}, 0, 0};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                bench_restore(d.b, &whole);
+                bench_sql(d.b, table[i].sql);
+                bench_refuses(d.b, table[i].words);
+        }
+        for (unsigned i = 0; i < 100; i++)
+                flip(&d, &whole, 0, random_below(whole.files[0].n), (unsigned char)(1 + random_below(255)));
+        for (unsigned i = 0; i < 20; i++)
+                truncate_it(&d, &whole, 0, random_below(whole.files[0].n));
+        assert_true(d.refused > 30);
+        assert_true(d.opened > 0);
 }
 
 /* One that fails in its third step leaves what the first two have done to nobody. */
@@ -475,6 +654,9 @@ int main(void) {
                         with(setup_filled, test_what_stands_beside_it),
                         with(setup_filled, test_no_permission),
                         with(setup_filled, test_migration),
+                        cmocka_unit_test(test_step_1_is_as_it_was_released),
+                        with(setup_filled, test_version_1_keeps_all),
+                        with(setup_filled, test_version_1_that_is_damaged),
                         with(setup_filled, test_migration_that_fails),
                         with(setup_filled, test_newer_with_a_wal),
         };
