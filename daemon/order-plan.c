@@ -9,35 +9,69 @@ void order_plan_clear(OrderPlan *p) {
                 group_record_clear(&p->groups[i]);
         for (size_t i = 0; i < p->n_rules; i++)
                 rule_record_clear(&p->rules[i]);
+        for (size_t i = 0; i < p->n_claims; i++)
+                claim_record_clear(&p->claims[i]);
+        for (size_t i = 0; i < p->n_runs; i++)
+                run_record_clear(&p->runs[i]);
+        for (size_t i = 0; i < p->n_quarantine; i++)
+                quarantine_record_clear(&p->quarantine[i]);
         free(p->groups);
         free(p->rules);
+        free(p->claims);
+        free(p->runs);
+        free(p->quarantine);
         free(p->dead_groups);
         free(p->dead_rules);
+        free(p->dead_claims);
+        free(p->dead_runs);
+        free(p->dead_quarantine);
         *p = (OrderPlan){0};
 }
 
-int order_plan_put_group(OrderPlan *p, GroupRecord *g) {
-        int r;
+bool order_plan_is_empty(const OrderPlan *p) {
+        assert(p);
 
-        r = array_grow(&p->groups, p->n_groups, sizeof *p->groups);
-        if (r < 0)
-                return r;
-
-        p->groups[p->n_groups++] = *g;
-        *g = (GroupRecord){0};
-        return 0;
+        return p->n_groups + p->n_rules + p->n_claims + p->n_runs + p->n_quarantine + p->n_dead_groups +
+                               p->n_dead_rules + p->n_dead_claims + p->n_dead_runs + p->n_dead_quarantine ==
+               0;
 }
 
-int order_plan_put_rule(OrderPlan *p, RuleRecord *rule) {
-        int r;
+/* To the end of the list; its texts are the list's then. */
+#define PUT(list, n, record)                                                                                \
+        ({                                                                                                  \
+                int _r = array_grow(&(list), (n), sizeof *(list));                                          \
+                                                                                                            \
+                if (_r >= 0) {                                                                              \
+                        (list)[(n)++] = *(record);                                                          \
+                        *(record) = (__typeof__(*(record))){0};                                             \
+                }                                                                                           \
+                _r;                                                                                         \
+        })
 
-        r = array_grow(&p->rules, p->n_rules, sizeof *p->rules);
-        if (r < 0)
-                return r;
+int order_plan_put_group(OrderPlan *p, GroupRecord *g) {
+        return PUT(p->groups, p->n_groups, g);
+}
 
-        p->rules[p->n_rules++] = *rule;
-        *rule = (RuleRecord){0};
-        return 0;
+int order_plan_put_rule(OrderPlan *p, RuleRecord *r) {
+        return PUT(p->rules, p->n_rules, r);
+}
+
+int order_plan_put_claim(OrderPlan *p, ClaimRecord *c) {
+        return PUT(p->claims, p->n_claims, c);
+}
+
+int order_plan_put_run(OrderPlan *p, RunRecord *r) {
+        return PUT(p->runs, p->n_runs, r);
+}
+
+int order_plan_put_quarantine(OrderPlan *p, QuarantineRecord *q) {
+        return PUT(p->quarantine, p->n_quarantine, q);
+}
+
+int order_plan_remove_quarantine(OrderPlan *p, const PciAddress *a) {
+        PciAddress copy = *a;
+
+        return PUT(p->dead_quarantine, p->n_dead_quarantine, &copy);
 }
 
 static int add_id(char (**ids)[RECORD_ID_SIZE], size_t *n, const char *id) {
@@ -59,11 +93,19 @@ int order_plan_remove_rule(OrderPlan *p, const char *id) {
         return add_id(&p->dead_rules, &p->n_dead_rules, id);
 }
 
-static int fail_memory(Failure *f) {
+int order_plan_remove_claim(OrderPlan *p, const char *id) {
+        return add_id(&p->dead_claims, &p->n_dead_claims, id);
+}
+
+int order_plan_remove_run(OrderPlan *p, const char *id) {
+        return add_id(&p->dead_runs, &p->n_dead_runs, id);
+}
+
+int order_plan_fail_memory(Failure *f) {
         return failure_set(f, FAILURE_INTERNAL, "Nothing was changed: out of memory; try again later.");
 }
 
-static int set_text(char **text, const char *value) {
+int order_plan_set_text(char **text, const char *value) {
         char *copy;
 
         copy = strdup(value);
@@ -75,9 +117,9 @@ static int set_text(char **text, const char *value) {
         return 0;
 }
 
-static int check_unchanged(const char *what, const char *name, uint64_t modified, const OrderPatch *patch,
-                           Failure *f) {
-        if (!patch->has_if_modified || patch->if_modified == modified)
+int order_plan_check_unchanged(const char *what, const char *name, uint64_t modified, const uint64_t *seen,
+                               Failure *f) {
+        if (!seen || *seen == modified)
                 return 0;
         return failure_set(f, FAILURE_CONFLICT,
                            "The %s \"%.200s\" was changed by somebody else since you have read it; read it "
@@ -86,7 +128,7 @@ static int check_unchanged(const char *what, const char *name, uint64_t modified
 }
 
 /* Two changes in one microsecond, or a clock that was set back, must not look like none. */
-static uint64_t next_modified(uint64_t before, uint64_t now) {
+uint64_t order_plan_next_modified(uint64_t before, uint64_t now) {
         return now > before ? now : before + 1;
 }
 
@@ -120,9 +162,11 @@ static int patch_group(GroupRecord *g, const OrderPatch *patch, Failure *f) {
                 return -EREMOTEIO;
         if (patch->has_enabled)
                 g->enabled = patch->enabled;
-        if ((patch->name && set_text(&g->name, patch->name) < 0) ||
-            (patch->description && set_text(&g->description, patch->description) < 0))
-                return fail_memory(f);
+        if (patch->has_quota)
+                g->quota = patch->quota;
+        if ((patch->name && order_plan_set_text(&g->name, patch->name) < 0) ||
+            (patch->description && order_plan_set_text(&g->description, patch->description) < 0))
+                return order_plan_fail_memory(f);
         return group_record_check(g, f);
 }
 
@@ -139,7 +183,7 @@ static int check_group_name(const Registry *r, const GroupRecord *g, Failure *f)
 static int put_group(OrderPlan *p, const Registry *r, GroupRecord *g, const OrderPatch *patch, Failure *f) {
         if (patch_group(g, patch, f) < 0 || check_group_name(r, g, f) < 0)
                 return -EREMOTEIO;
-        return order_plan_put_group(p, g) < 0 ? fail_memory(f) : 0;
+        return order_plan_put_group(p, g) < 0 ? order_plan_fail_memory(f) : 0;
 }
 
 int order_plan_create_group(OrderPlan *p, const Registry *r, const OrderStamp *stamp, const char *name,
@@ -162,8 +206,8 @@ int order_plan_create_group(OrderPlan *p, const Registry *r, const OrderStamp *s
 
         g.type = (GroupType)t;
         (void)snprintf(g.id, sizeof g.id, "%s", stamp->id);
-        if (set_text(&g.name, name) < 0 || set_text(&g.description, "") < 0)
-                (void)fail_memory(f);
+        if (order_plan_set_text(&g.name, name) < 0 || order_plan_set_text(&g.description, "") < 0)
+                (void)order_plan_fail_memory(f);
         else
                 (void)put_group(p, r, &g, patch, f);
         group_record_clear(&g);
@@ -178,12 +222,13 @@ int order_plan_update_group(OrderPlan *p, const Registry *r, const Group *g, con
         assert(g);
         assert(patch);
 
-        if (check_unchanged("group", g->record.name, g->record.modified, patch, f) < 0)
+        if (order_plan_check_unchanged("group", g->record.name, g->record.modified,
+                                       patch->has_if_modified ? &patch->if_modified : NULL, f) < 0)
                 return -EREMOTEIO;
         if (group_record_copy(&g->record, &new) < 0)
-                return fail_memory(f);
+                return order_plan_fail_memory(f);
 
-        new.modified = next_modified(g->record.modified, now);
+        new.modified = order_plan_next_modified(g->record.modified, now);
         if (patch_group(&new, patch, f) >= 0 && !group_record_same(&new, &g->record))
                 (void)put_group(p, r, &new, patch, f);
         group_record_clear(&new);
@@ -198,7 +243,7 @@ static int check_filter(const char *text, Failure *f) {
 
         r = filter_parse(text, &filter, &error);
         if (r == -ENOMEM)
-                return fail_memory(f);
+                return order_plan_fail_memory(f);
         return r < 0 ? failure_set(f, FAILURE_INVALID_FILTER, "The filter cannot be understood: %s.",
                                    error.sentence)
                      : 0;
@@ -209,10 +254,10 @@ static int patch_rule(RuleRecord *rule, const OrderPatch *patch, Failure *f) {
                 return -EREMOTEIO;
         if (patch->has_enabled)
                 rule->enabled = patch->enabled;
-        if ((patch->name && set_text(&rule->name, patch->name) < 0) ||
-            (patch->node && set_text(&rule->node, patch->node) < 0) ||
-            (patch->filter && set_text(&rule->filter, patch->filter) < 0))
-                return fail_memory(f);
+        if ((patch->name && order_plan_set_text(&rule->name, patch->name) < 0) ||
+            (patch->node && order_plan_set_text(&rule->node, patch->node) < 0) ||
+            (patch->filter && order_plan_set_text(&rule->filter, patch->filter) < 0))
+                return order_plan_fail_memory(f);
         return rule_record_check(rule, f);
 }
 
@@ -232,7 +277,7 @@ static int put_rule(OrderPlan *p, const Registry *r, const Group *g, RuleRecord 
                     const OrderPatch *patch, Failure *f) {
         if (patch_rule(rule, patch, f) < 0 || check_rule_name(r, g, rule, f) < 0)
                 return -EREMOTEIO;
-        return order_plan_put_rule(p, rule) < 0 ? fail_memory(f) : 0;
+        return order_plan_put_rule(p, rule) < 0 ? order_plan_fail_memory(f) : 0;
 }
 
 int order_plan_create_rule(OrderPlan *p, const Registry *r, const OrderStamp *stamp, const Group *g,
@@ -256,8 +301,9 @@ int order_plan_create_rule(OrderPlan *p, const Registry *r, const OrderStamp *st
 
         (void)snprintf(rule.id, sizeof rule.id, "%s", stamp->id);
         (void)snprintf(rule.group, sizeof rule.group, "%s", group_id);
-        if (set_text(&rule.name, name) < 0 || set_text(&rule.node, "") < 0 || set_text(&rule.filter, "") < 0)
-                (void)fail_memory(f);
+        if (order_plan_set_text(&rule.name, name) < 0 || order_plan_set_text(&rule.node, "") < 0 ||
+            order_plan_set_text(&rule.filter, "") < 0)
+                (void)order_plan_fail_memory(f);
         else
                 (void)put_rule(p, r, g, &rule, patch, f);
         rule_record_clear(&rule);
@@ -272,12 +318,13 @@ int order_plan_update_rule(OrderPlan *p, const Registry *r, const Rule *rule, co
         assert(rule);
         assert(patch);
 
-        if (check_unchanged("rule", rule->record.name, rule->record.modified, patch, f) < 0)
+        if (order_plan_check_unchanged("rule", rule->record.name, rule->record.modified,
+                                       patch->has_if_modified ? &patch->if_modified : NULL, f) < 0)
                 return -EREMOTEIO;
         if (rule_record_copy(&rule->record, &new) < 0)
-                return fail_memory(f);
+                return order_plan_fail_memory(f);
 
-        new.modified = next_modified(rule->record.modified, now);
+        new.modified = order_plan_next_modified(rule->record.modified, now);
         if (patch_rule(&new, patch, f) >= 0 && !rule_record_same(&new, &rule->record))
                 (void)put_rule(p, r, rule->group, &new, patch, f);
         rule_record_clear(&new);

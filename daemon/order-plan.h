@@ -2,10 +2,12 @@
 #pragma once
 
 /*
- * What one edit changes, all or nothing: groups and rules that are put (inserted or replaced) and removed. A plan is
- * made against the registry as it is, then stored, then applied to the registry. Pure; the plan owns its records.
+ * What one edit changes, all or nothing: groups, rules, claims, runs and quarantine that are put (inserted or replaced)
+ * and removed. A plan is made against the tables as they are, then stored, then applied to them. Pure; the plan owns its
+ * records. What claims come to is planned by claim-plan.h.
  */
 
+#include "claim-record.h"
 #include "registry.h"
 
 typedef struct OrderPlan {
@@ -17,6 +19,18 @@ typedef struct OrderPlan {
         size_t n_dead_groups;
         char (*dead_rules)[RECORD_ID_SIZE];
         size_t n_dead_rules;
+        ClaimRecord *claims;
+        size_t n_claims;
+        char (*dead_claims)[RECORD_ID_SIZE];
+        size_t n_dead_claims;
+        RunRecord *runs;
+        size_t n_runs;
+        char (*dead_runs)[RECORD_ID_SIZE];
+        size_t n_dead_runs;
+        QuarantineRecord *quarantine;
+        size_t n_quarantine;
+        PciAddress *dead_quarantine;
+        size_t n_dead_quarantine;
 } OrderPlan;
 
 void order_plan_clear(OrderPlan *p);
@@ -26,13 +40,22 @@ int order_plan_put_group(OrderPlan *p, GroupRecord *g);
 int order_plan_put_rule(OrderPlan *p, RuleRecord *r);
 int order_plan_remove_group(OrderPlan *p, const char *id);
 int order_plan_remove_rule(OrderPlan *p, const char *id);
+int order_plan_put_claim(OrderPlan *p, ClaimRecord *c);
+int order_plan_remove_claim(OrderPlan *p, const char *id);
+int order_plan_put_run(OrderPlan *p, RunRecord *r);
+int order_plan_remove_run(OrderPlan *p, const char *id);
+int order_plan_put_quarantine(OrderPlan *p, QuarantineRecord *q);
+int order_plan_remove_quarantine(OrderPlan *p, const PciAddress *a);
+
+bool order_plan_is_empty(const OrderPlan *p) _pure_;
 
 /* What is asked to be changed: NULL and has_* false are left as they are. */
 typedef struct OrderPatch {
         const char *name, *description, *class, *binding; /* of a group */
         const char *node, *filter;                        /* of a rule; name, too */
         int enabled;
-        bool has_enabled, has_if_modified;
+        uint32_t quota; /* of a group */
+        bool has_enabled, has_quota, has_if_modified;
         uint64_t if_modified;
 } OrderPatch;
 
@@ -53,3 +76,10 @@ int order_plan_create_rule(OrderPlan *p, const Registry *r, const OrderStamp *st
                            const OrderPatch *patch, Failure *f);
 int order_plan_update_rule(OrderPlan *p, const Registry *r, const Rule *rule, const OrderPatch *patch,
                            uint64_t now, Failure *f);
+
+/* What all plans have in common. seen: the value of Modified that the caller has seen, or NULL. */
+int order_plan_check_unchanged(const char *what, const char *name, uint64_t modified, const uint64_t *seen,
+                               Failure *f);
+uint64_t order_plan_next_modified(uint64_t before, uint64_t now) _const_;
+int order_plan_set_text(char **text, const char *value); /* -ENOMEM */
+int order_plan_fail_memory(Failure *f);

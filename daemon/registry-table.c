@@ -231,6 +231,7 @@ static uint32_t compare_group_records(const GroupRecord *a, const GroupRecord *b
                differ(a->enabled != b->enabled, GROUP_PROPERTY_ENABLED) |
                differ(a->enabled != b->enabled, GROUP_PROPERTY_AVAILABLE) |
                differ(a->binding != b->binding, GROUP_PROPERTY_BINDING) |
+               differ(a->quota != b->quota, GROUP_PROPERTY_QUOTA) |
                differ(a->modified != b->modified, GROUP_PROPERTY_MODIFIED);
 }
 

@@ -7,7 +7,8 @@ static const char *const group_property_table[GROUP_PROPERTY_MAX] = {
                 [GROUP_PROPERTY_BINDING] = "Binding",     [GROUP_PROPERTY_RULES] = "Rules",
                 [GROUP_PROPERTY_DEVICES] = "Devices",     [GROUP_PROPERTY_TOTAL] = "Total",
                 [GROUP_PROPERTY_AVAILABLE] = "Available", [GROUP_PROPERTY_NEEDS_APPROVAL] = "NeedsApproval",
-                [GROUP_PROPERTY_MODIFIED] = "Modified",
+                [GROUP_PROPERTY_MODIFIED] = "Modified",   [GROUP_PROPERTY_QUOTA] = "Quota",
+                [GROUP_PROPERTY_CLAIMS] = "Claims",
 };
 
 DEFINE_STRING_TABLE(group_property, GroupProperty, GROUP_PROPERTY_MAX);
@@ -147,4 +148,11 @@ void registry_device_changed(Registry *r, const Device *d) {
         if (g)
                 registry_mark_group(r, g,
                                     1U << GROUP_PROPERTY_AVAILABLE | 1U << GROUP_PROPERTY_NEEDS_APPROVAL);
+}
+
+void registry_group_claimed(Registry *r, Group *g) {
+        assert(r);
+        assert(g);
+
+        registry_mark_group(r, g, 1U << GROUP_PROPERTY_CLAIMS);
 }

@@ -26,11 +26,13 @@ typedef enum GroupProperty {
         GROUP_PROPERTY_CLASS,
         GROUP_PROPERTY_ENABLED,
         GROUP_PROPERTY_BINDING,
+        GROUP_PROPERTY_QUOTA,
         GROUP_PROPERTY_RULES,
         GROUP_PROPERTY_DEVICES,
         GROUP_PROPERTY_TOTAL,
         GROUP_PROPERTY_AVAILABLE,
         GROUP_PROPERTY_NEEDS_APPROVAL,
+        GROUP_PROPERTY_CLAIMS,
         GROUP_PROPERTY_MODIFIED,
         GROUP_PROPERTY_MAX,
         GROUP_PROPERTY_INVALID = -EINVAL,
@@ -133,6 +135,8 @@ int registry_match_device(Registry *r, Device *d);
 void registry_forget_device(Registry *r, Device *d);
 /* Its state, grant or eligibility changed: counts of its group may have. */
 void registry_device_changed(Registry *r, const Device *d);
+/* A claim on the group was made or is gone: who reads Claims of it sees others now. */
+void registry_group_claimed(Registry *r, Group *g);
 
 Group *registry_group_of(const Device *d); /* NULL: none */
 /* Does another group's rule match one of this rule's devices? *at starts at 0. */
