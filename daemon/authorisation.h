@@ -11,6 +11,7 @@
 typedef enum AuthorisationKind {
         AUTHORISATION_OPEN,   /* every local user; the calls of one user are limited */
         AUTHORISATION_POLKIT, /* polkit is asked here, about the sender */
+        AUTHORISATION_OWNER,  /* the same, unless it is his own: CallKind.is_owner() */
         AUTHORISATION_HELPER, /* the helper asks polkit, about the sender that we name */
 } AuthorisationKind;
 

@@ -160,9 +160,10 @@ static void on_who(int r, uid_t uid, void *userdata) {
                 return;
         }
 
-        if (c->row->kind == AUTHORISATION_POLKIT)
+        c->by_owner = c->row->kind == AUTHORISATION_OWNER && uid != 0 && c->kind->is_owner(c);
+        if (c->row->kind == AUTHORISATION_POLKIT || (c->row->kind == AUTHORISATION_OWNER && !c->by_owner))
                 call_ask(c, c->row->action, c->kind->go);
-        else if (passes(c)) /* open to all, or the helper asks polkit */
+        else if (passes(c)) /* open to all, his own, or the helper asks polkit */
                 c->kind->go(c);
 }
 

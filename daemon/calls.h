@@ -19,6 +19,9 @@ typedef struct CallKind {
         /* Would it be carried out as things stand? A hopeless call must not prompt. Asked before polkit is, and
          * again before `go`. -EREMOTEIO with *f. NULL: always. */
         int (*check)(Call *c, Failure *f);
+        /* Where the row says AUTHORISATION_OWNER: may this caller do it unasked? What that follows from may be another
+         * when it is done: see Call.by_owner. */
+        bool (*is_owner)(const Call *c);
         void (*describe)(const Call *c, CallDetails *ret); /* for polkit; NULL where it is not asked here */
         void (*go)(Call *c); /* may it be done: does it, and sees to it that one call_finish*() follows */
         void (*free)(void *data);
@@ -30,8 +33,9 @@ struct Call {
         sd_bus_message *message; /* what the data points to stays valid */
         const Authorisation *row;
         const CallKind *kind;
-        void *data; /* of the kind */
-        uid_t uid;  /* (uid_t)-1 until the bus has said it */
+        void *data;    /* of the kind */
+        uid_t uid;     /* (uid_t)-1 until the bus has said it */
+        bool by_owner; /* polkit was not asked, since is_owner() said so */
         BusUidQuery *who;
         HelperCall *helper;    /* one that dies with the call */
         void (*then)(Call *c); /* after polkit's yes */

@@ -128,6 +128,9 @@ void claim_table_touch_vm(ClaimTable *t, uid_t owner, const char *vm);
 void claim_table_device_changed(ClaimTable *t, Device *d);
 void claim_table_device_leaves(ClaimTable *t, Device *d);
 
+/* A claim that is about to be announced: what it shows is so, and nothing of it is to be reported. */
+void claim_table_settle(ClaimTable *t, Claim *c);
+
 /* Derives what was touched, and reports each claim that changed, once. */
 typedef void (*claim_changed_t)(Claim *c, uint32_t mask, void *userdata);
 void claim_table_flush(ClaimTable *t, claim_changed_t changed, void *userdata);

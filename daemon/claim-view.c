@@ -175,6 +175,14 @@ static uint32_t derive(const ClaimTable *t, Claim *c) {
         return mask;
 }
 
+void claim_table_settle(ClaimTable *t, Claim *c) {
+        assert(t);
+        assert(c);
+
+        (void)derive(t, c);
+        c->changed = 0;
+}
+
 void claim_table_flush(ClaimTable *t, claim_changed_t changed, void *userdata) {
         uint32_t mask;
         Claim *c;

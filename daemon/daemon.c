@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
+#include "claim-bus.h"
 #include "daemon.h"
 #include "device-bus.h"
 #include "group-bus.h"
@@ -51,6 +52,9 @@ static const ManagerWire wire = {
                 .rule_added = rule_bus_added,
                 .rule_removed = rule_bus_removed,
                 .rule_changed = rule_bus_changed,
+                .claim_added = claim_bus_added,
+                .claim_removed = claim_bus_removed,
+                .claim_changed = claim_bus_changed,
                 .manager_changed = manager_bus_changed,
                 .ready = on_ready,
 };
@@ -109,7 +113,7 @@ int daemon_run(const DaemonConfig *config) {
         manager_config = (ManagerConfig){config->root_fd, config->root_uid, config->node_name};
         if ((r = manager_new(bus, event, &manager_config, &wire, &m)) < 0 ||
             (r = manager_bus_attach(m)) < 0 || (r = device_bus_attach(m)) < 0 ||
-            (r = group_bus_attach(m)) < 0 || (r = rule_bus_attach(m)) < 0) {
+            (r = group_bus_attach(m)) < 0 || (r = rule_bus_attach(m)) < 0 || (r = claim_bus_attach(m)) < 0) {
                 log_error("Cannot set up the service: %s.", strerror(-r));
                 return r;
         }

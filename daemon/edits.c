@@ -96,6 +96,55 @@ static void apply_removals(Manager *m, const OrderPlan *p) {
                 }
 }
 
+static void note_claim(Manager *m, const Claim *c) {
+        Group *g = registry_find_group(m->registry, c->record.group);
+
+        if (g)
+                registry_group_claimed(m->registry, g);
+}
+
+static void apply_removals_of_claims(Manager *m, const OrderPlan *p) {
+        Claim *c;
+        Run *r;
+
+        for (size_t i = 0; i < p->n_dead_runs; i++)
+                if ((r = claim_table_find_run(m->claims, p->dead_runs[i])))
+                        claim_table_remove_run(m->claims, r);
+        for (size_t i = 0; i < p->n_dead_claims; i++)
+                if ((c = claim_table_find(m->claims, p->dead_claims[i]))) {
+                        note_claim(m, c);
+                        m->wire->claim_removed(m, c);
+                        claim_table_remove(m->claims, c);
+                }
+}
+
+static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
+        _cleanup_free_ Claim **new_claims = calloc(p->n_claims + 1, sizeof *new_claims);
+        size_t n = 0;
+        bool is_new;
+        Run *run;
+        int r;
+
+        if (!new_claims)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < p->n_claims; i++) {
+                if ((r = claim_table_put(m->claims, &p->claims[i], &new_claims[n], &is_new)) < 0)
+                        return r;
+                n += is_new;
+        }
+        for (size_t i = 0; i < p->n_runs; i++)
+                if ((r = claim_table_put_run(m->claims, &p->runs[i], &run)) < 0)
+                        return r;
+
+        for (size_t i = 0; i < n; i++) {
+                claim_table_settle(m->claims, new_claims[i]);
+                m->wire->claim_added(m, new_claims[i]);
+                note_claim(m, new_claims[i]);
+        }
+        return 0;
+}
+
 /* All properties of a new object go out with its signal, and so after everything that they show. */
 static int apply_puts(Manager *m, OrderPlan *p) {
         _cleanup_free_ Group **new_groups = calloc(p->n_groups + 1, sizeof *new_groups);
@@ -138,8 +187,11 @@ static void apply(Edit *e) {
         Manager *m = e->manager;
         int r;
 
+        apply_removals_of_claims(m, &e->plan); /* they name groups */
         apply_removals(m, &e->plan);
         r = apply_puts(m, &e->plan);
+        if (r >= 0)
+                r = apply_puts_of_claims(m, &e->plan);
         if (r < 0) {
                 /* It is stored; what is shown would be half of it. A new start reads all of it. */
                 log_error("What was stored could not be applied (%s); starting anew.", strerror(-r));
@@ -170,10 +222,35 @@ static void on_stored(int r, void *userdata) {
         end(e, &f);
 }
 
-static int fill_change(const Edit *e, StoreChange *c) {
-        const OrderPlan *p = &e->plan;
+static int fill_removals_of_claims(const OrderPlan *p, StoreChange *c) {
         int r = 0;
 
+        for (size_t i = 0; i < p->n_dead_runs && r >= 0; i++)
+                r = store_change_delete_run(c, p->dead_runs[i]);
+        for (size_t i = 0; i < p->n_dead_claims && r >= 0; i++)
+                r = store_change_delete_claim(c, p->dead_claims[i]);
+        for (size_t i = 0; i < p->n_dead_quarantine && r >= 0; i++)
+                r = store_change_delete_quarantine(c, &p->dead_quarantine[i]);
+        return r;
+}
+
+static int fill_puts_of_claims(const OrderPlan *p, StoreChange *c) {
+        int r = 0;
+
+        for (size_t i = 0; i < p->n_claims && r >= 0; i++)
+                r = store_change_put_claim(c, &p->claims[i]);
+        for (size_t i = 0; i < p->n_runs && r >= 0; i++)
+                r = store_change_put_run(c, &p->runs[i]);
+        for (size_t i = 0; i < p->n_quarantine && r >= 0; i++)
+                r = store_change_put_quarantine(c, &p->quarantine[i]);
+        return r;
+}
+
+static int fill_change(const Edit *e, StoreChange *c) {
+        const OrderPlan *p = &e->plan;
+        int r;
+
+        r = fill_removals_of_claims(p, c);
         for (size_t i = 0; i < p->n_dead_rules && r >= 0; i++)
                 r = store_change_delete_rule(c, p->dead_rules[i]);
         for (size_t i = 0; i < p->n_dead_groups && r >= 0; i++)
@@ -182,6 +259,8 @@ static int fill_change(const Edit *e, StoreChange *c) {
                 r = store_change_put_group(c, &p->groups[i]);
         for (size_t i = 0; i < p->n_rules && r >= 0; i++)
                 r = store_change_put_rule(c, &p->rules[i]);
+        if (r >= 0)
+                r = fill_puts_of_claims(p, c);
         if (r >= 0 && e->put_intent.id[0])
                 r = store_change_put_intent(c, &e->put_intent);
         if (r >= 0 && e->delete_intent[0])
@@ -190,10 +269,7 @@ static int fill_change(const Edit *e, StoreChange *c) {
 }
 
 static bool is_empty(const Edit *e) {
-        const OrderPlan *p = &e->plan;
-
-        return p->n_groups + p->n_rules + p->n_dead_groups + p->n_dead_rules == 0 && !e->put_intent.id[0] &&
-               !e->delete_intent[0];
+        return order_plan_is_empty(&e->plan) && !e->put_intent.id[0] && !e->delete_intent[0];
 }
 
 static int store(Edit *e) {
@@ -240,7 +316,8 @@ int edits_init(Manager *m) {
 int edit_check_possible(const Manager *m, Failure *f) {
         const char *why = store_read_only(m->store);
 
-        return why ? failure_set(f, FAILURE_READ_ONLY, "Groups and rules cannot be changed: %s", why) : 0;
+        return why ? failure_set(f, FAILURE_READ_ONLY, "Groups, rules and claims cannot be changed: %s", why)
+                   : 0;
 }
 
 static int copy_intents(Edit *e, const EditRequest *q) {
@@ -265,11 +342,10 @@ int edit_start(Manager *m, const EditRequest *q, edit_done_t done, void *userdat
         if (edit_check_possible(m, f) < 0)
                 return -EREMOTEIO;
         if (m->n_edits >= EDITS_WAITING_MAX)
-                return failure_set(
-                                f, FAILURE_LIMITS_EXCEEDED,
-                                "Too many changes of groups and rules (%zu) wait for the disk already; try "
-                                "again later.",
-                                m->n_edits);
+                return failure_set(f, FAILURE_LIMITS_EXCEEDED,
+                                   "Too many changes (%zu) wait for the disk already; try "
+                                   "again later.",
+                                   m->n_edits);
 
         e = calloc(1, sizeof *e);
         if (e)

@@ -75,6 +75,19 @@ static int get_needs_approval(GETTER_ARGUMENTS) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int get_claims(GETTER_ARGUMENTS) {
+        const ClaimTable *t = wire_manager(reply)->claims;
+        const Group *g = userdata;
+        const Claim *c;
+        size_t at = 0;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "o");
+        while (r >= 0 && (c = claim_table_next_of_group(t, g->record.id, &at)))
+                r = sd_bus_message_append_basic(reply, 'o', c->path);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int on_update(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         static const Option table[] = {
                         {"name", OPTION_TEXT, offsetof(OrderPatch, name), OPTION_NO_FLAG},
@@ -83,6 +96,7 @@ static int on_update(sd_bus_message *message, void *userdata, sd_bus_error *erro
                         {"enabled", OPTION_BOOL, offsetof(OrderPatch, enabled),
                          offsetof(OrderPatch, has_enabled)},
                         {"binding", OPTION_TEXT, offsetof(OrderPatch, binding), OPTION_NO_FLAG},
+                        {"quota", OPTION_U32, offsetof(OrderPatch, quota), offsetof(OrderPatch, has_quota)},
                         {"if-modified", OPTION_U64, offsetof(OrderPatch, if_modified),
                          offsetof(OrderPatch, has_if_modified)},
         };
@@ -116,11 +130,13 @@ static const sd_bus_vtable group_vtable[] = {
                 SD_BUS_PROPERTY("Class", "s", get_class, 0, CHANGES),
                 SD_BUS_PROPERTY("Enabled", "b", get_enabled, 0, CHANGES),
                 SD_BUS_PROPERTY("Binding", "s", get_binding, 0, CHANGES),
+                SD_BUS_PROPERTY("Quota", "u", NULL, AT(record.quota), CHANGES),
                 SD_BUS_PROPERTY("Rules", "ao", get_rules, 0, CHANGES),
                 SD_BUS_PROPERTY("Devices", "ao", get_devices, 0, CHANGES),
                 SD_BUS_PROPERTY("Total", "u", get_total, 0, CHANGES),
                 SD_BUS_PROPERTY("Available", "u", get_available, 0, CHANGES),
                 SD_BUS_PROPERTY("NeedsApproval", "ao", get_needs_approval, 0, CHANGES),
+                SD_BUS_PROPERTY("Claims", "ao", get_claims, 0, CHANGES),
                 SD_BUS_PROPERTY("Created", "t", NULL, AT(record.created), CONST),
                 SD_BUS_PROPERTY("Modified", "t", NULL, AT(record.modified), CHANGES),
                 SD_BUS_VTABLE_END,

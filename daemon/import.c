@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "claim-plan.h"
 #include "import.h"
 #include "order-book.h"
 
@@ -98,7 +99,14 @@ static int plan_group(Manager *m, OrderPlan *p, const DocumentGroup *wanted) {
         return r;
 }
 
-static int plan_removals(const Manager *m, OrderPlan *p, const Document *d) {
+static int plan_removal(const Manager *m, OrderPlan *p, const Group *g, Failure *f) {
+        int r;
+
+        r = claim_plan_check_unclaimed(m->claims, g, f);
+        return r < 0 ? r : order_plan_remove_group(p, g->record.id);
+}
+
+static int plan_removals(const Manager *m, OrderPlan *p, const Document *d, Failure *f) {
         const DocumentGroup *wanted;
         size_t at = 0;
         Group *g;
@@ -106,7 +114,7 @@ static int plan_removals(const Manager *m, OrderPlan *p, const Document *d) {
 
         while (r >= 0 && (g = registry_next_group(m->registry, &at))) {
                 wanted = find_group(d, g->record.name);
-                r = wanted ? plan_rule_removals(p, wanted, g) : order_plan_remove_group(p, g->record.id);
+                r = wanted ? plan_rule_removals(p, wanted, g) : plan_removal(m, p, g, f);
         }
         return r;
 }
@@ -159,7 +167,7 @@ int import_plan(Manager *m, OrderPlan *p, const Document *d, bool prune, uint32_
         for (size_t i = 0; i < d->n_groups && r >= 0; i++)
                 r = plan_group(m, p, &d->groups[i]);
         if (r >= 0 && prune)
-                r = plan_removals(m, p, d);
+                r = plan_removals(m, p, d, f);
         if (r < 0)
                 return r;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stddef.h>
 
+#include "claim-orders.h"
 #include "consent-calls.h"
 #include "log.h"
 #include "make-passthrough.h"
@@ -137,6 +138,7 @@ static int on_create_group(sd_bus_message *message, void *userdata, sd_bus_error
                         {"enabled", OPTION_BOOL, offsetof(OrderPatch, enabled),
                          offsetof(OrderPatch, has_enabled)},
                         {"binding", OPTION_TEXT, offsetof(OrderPatch, binding), OPTION_NO_FLAG},
+                        {"quota", OPTION_U32, offsetof(OrderPatch, quota), offsetof(OrderPatch, has_quota)},
         };
         const char *name, *type;
         OrderPatch patch = {0};
@@ -148,6 +150,17 @@ static int on_create_group(sd_bus_message *message, void *userdata, sd_bus_error
             (r = options_read(m, message, table, ELEMENTSOF(table), &patch, &f)) < 0)
                 return options_fail(r, &f, error);
         return order_create_group(m, message, name, type, &patch);
+}
+
+static const Group *find_group(const Manager *m, const char *path, Failure *f) {
+        const Group *g = registry_find_group_path(m->registry, path);
+
+        if (!g)
+                (void)failure_set(
+                                f, FAILURE_NO_SUCH_OBJECT,
+                                "The object %.256s is no group; list the groups and take a path from there.",
+                                path);
+        return g;
 }
 
 static int on_create_rule(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -166,15 +179,32 @@ static int on_create_rule(sd_bus_message *message, void *userdata, sd_bus_error 
         if ((r = sd_bus_message_read(message, "oss", &path, &name, &patch.filter)) < 0 ||
             (r = options_read(m, message, table, ELEMENTSOF(table), &patch, &f)) < 0)
                 return options_fail(r, &f, error);
-        g = registry_find_group_path(m->registry, path);
-        if (!g) {
-                (void)failure_set(
-                                &f, FAILURE_NO_SUCH_OBJECT,
-                                "The object %.256s is no group; list the groups and take a path from there.",
-                                path);
-                return failure_to_bus(&f, error);
-        }
-        return order_create_rule(m, message, g, name, &patch);
+        g = find_group(m, path, &f);
+        return g ? order_create_rule(m, message, g, name, &patch) : failure_to_bus(&f, error);
+}
+
+static int on_create_claim(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"name", OPTION_TEXT, offsetof(ClaimPatch, name), OPTION_NO_FLAG},
+                        {"description", OPTION_TEXT, offsetof(ClaimPatch, description), OPTION_NO_FLAG},
+                        {"optional", OPTION_BOOL, offsetof(ClaimPatch, optional),
+                         offsetof(ClaimPatch, has_optional)},
+                        {"enabled", OPTION_BOOL, offsetof(ClaimPatch, enabled),
+                         offsetof(ClaimPatch, has_enabled)},
+                        {"order", OPTION_U32, offsetof(ClaimPatch, order), offsetof(ClaimPatch, has_order)},
+        };
+        ClaimPatch patch = {.has_count = true};
+        const char *vm, *path;
+        Manager *m = userdata;
+        Failure f = {0};
+        const Group *g;
+        int r;
+
+        if ((r = sd_bus_message_read(message, "sou", &vm, &path, &patch.count)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &patch, &f)) < 0)
+                return options_fail(r, &f, error);
+        g = find_group(m, path, &f);
+        return g ? claim_order_create(m, message, vm, g, &patch) : failure_to_bus(&f, error);
 }
 
 static int on_preview_rule(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
@@ -235,6 +265,10 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_METHOD_WITH_ARGS("CreateRule",
                                         SD_BUS_ARGS("o", group, "s", name, "s", filter, "a{sv}", options),
                                         SD_BUS_RESULT("o", rule), on_create_rule,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("CreateClaim",
+                                        SD_BUS_ARGS("s", vm, "o", group, "u", count, "a{sv}", options),
+                                        SD_BUS_RESULT("o", claim), on_create_claim,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("PreviewRule", SD_BUS_ARGS("s", filter, "s", node),
                                         SD_BUS_RESULT("ao", devices, "a(oo)", overlaps), on_preview_rule,

@@ -94,6 +94,13 @@ static void on_rule_changed(Rule *rule, uint32_t mask, void *userdata) {
                 m->wire->rule_changed(m, rule, mask);
 }
 
+static void on_claim_changed(Claim *c, uint32_t mask, void *userdata) {
+        Manager *m = userdata;
+
+        if (m->ready)
+                m->wire->claim_changed(m, c, mask);
+}
+
 void manager_flush(Manager *m) {
         static const ChangesSink sink = {.device = on_device_changed,
                                          .stuck = on_device_stuck,
@@ -108,6 +115,7 @@ void manager_flush(Manager *m) {
                 refresh_platform(m);
         (void)sd_event_source_set_enabled(m->flush, SD_EVENT_OFF);
         changes_flush(&m->changes, &m->devices, m->platform.disabled, &sink, m);
+        claim_table_flush(m->claims, on_claim_changed, m);
         registry_flush(m->registry, &registry_sink, m);
 }
 

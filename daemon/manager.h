@@ -8,6 +8,7 @@
 
 #include "authorisation.h"
 #include "changes.h"
+#include "claim-table.h"
 #include "drift.h"
 #include "grant-files.h"
 #include "helper-client.h"
@@ -39,6 +40,9 @@ typedef struct ManagerWire {
         void (*rule_added)(Manager *m, Rule *rule);
         void (*rule_removed)(Manager *m, Rule *rule);
         void (*rule_changed)(Manager *m, Rule *rule, uint32_t mask);
+        void (*claim_added)(Manager *m, Claim *c);
+        void (*claim_removed)(Manager *m, Claim *c);
+        void (*claim_changed)(Manager *m, Claim *c, uint32_t mask);
         void (*manager_changed)(Manager *m, uint32_t mask);
         void (*ready)(Manager *m); /* all is known that can be known at once: take the name */
 } ManagerWire;
@@ -59,6 +63,7 @@ struct Manager {
         GrantFiles grants;
         MoveTable moves;
         Registry *registry;
+        ClaimTable *claims;
         uint64_t next_age; /* of the next rule */
         DriftReport drift;
         int restart_needed;   /* int: sd-bus reads it as a D-Bus boolean */
@@ -88,6 +93,10 @@ struct Manager {
         Transaction *transactions; /* transaction.c */
         IntentRecord *intents;     /* that a crash has left, until they are taken up */
         size_t n_intents;
+        RunRecord *left_runs; /* of the service before this one, until they are taken up */
+        size_t n_left_runs;
+        QuarantineRecord *left_quarantine; /* the same */
+        size_t n_left_quarantine;
 };
 
 typedef struct ManagerConfig {

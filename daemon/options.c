@@ -89,8 +89,9 @@ static int read_consent(sd_bus_message *message, uint32_t *consent, Failure *f) 
 
 static const char *signature_of(OptionKind kind) {
         static const char *const signatures[] = {
-                        [OPTION_TEXT] = "s",     [OPTION_BOOL] = "b",     [OPTION_U64] = "t",
-                        [OPTION_DEVICES] = "ao", [OPTION_CONSENT] = "as",
+                        [OPTION_TEXT] = "s",     [OPTION_BOOL] = "b", [OPTION_U32] = "u",
+                        [OPTION_I32] = "i",      [OPTION_U64] = "t",  [OPTION_DEVICES] = "ao",
+                        [OPTION_CONSENT] = "as",
         };
 
         return signatures[kind];
@@ -104,6 +105,8 @@ static int read_value(const Manager *m, sd_bus_message *message, OptionKind kind
                 return read_consent(message, value, f);
         case OPTION_TEXT:
         case OPTION_BOOL:
+        case OPTION_U32:
+        case OPTION_I32:
         case OPTION_U64:
                 return sd_bus_message_read_basic(message, signature_of(kind)[0], value);
         }

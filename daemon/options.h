@@ -10,6 +10,8 @@
 typedef enum OptionKind {
         OPTION_TEXT,    /* const char * */
         OPTION_BOOL,    /* int */
+        OPTION_U32,     /* uint32_t */
+        OPTION_I32,     /* int32_t */
         OPTION_U64,     /* uint64_t */
         OPTION_DEVICES, /* IommuSet */
         OPTION_CONSENT, /* uint32_t: bits of CriticalReason */

@@ -45,7 +45,7 @@ void order_book_note_store(Manager *m) {
         changes_mark_manager(&m->changes,
                              1U << MANAGER_PROPERTY_READ_ONLY | 1U << MANAGER_PROPERTY_READ_ONLY_REASON);
         if (read_only)
-                log_error("Groups and rules cannot be changed: %s", store_read_only(m->store));
+                log_error("Groups, rules and claims cannot be changed: %s", store_read_only(m->store));
 }
 
 static void on_touched(void *userdata) {
@@ -58,6 +58,13 @@ static void on_regrouped(Device *d, void *userdata) {
         Manager *m = userdata;
 
         changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_GROUPS);
+}
+
+static void on_claimed(Device *d, void *userdata) {
+        Manager *m = userdata;
+
+        changes_touch_device(&m->changes, d); /* its state follows */
+        changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CLAIM);
 }
 
 static int take_groups(Manager *m, StoreContents *c) {
@@ -83,6 +90,27 @@ static int take_rules(Manager *m, StoreContents *c) {
         return r;
 }
 
+static int take_claims(Manager *m, StoreContents *c) {
+        Claim *claim;
+        bool new;
+        int r = 0;
+
+        for (size_t i = 0; i < c->n_claims && r >= 0; i++)
+                r = claim_table_put(m->claims, &c->claims[i], &claim, &new);
+        return r;
+}
+
+/* Who takes them up needs more than is there yet. */
+static void leave(Manager *m, StoreContents *c) {
+        m->intents = STEAL(c->intents);
+        m->n_intents = c->n_intents;
+        m->left_runs = STEAL(c->runs);
+        m->n_left_runs = c->n_runs;
+        m->left_quarantine = STEAL(c->quarantine);
+        m->n_left_quarantine = c->n_quarantine;
+        c->n_intents = c->n_runs = c->n_quarantine = 0;
+}
+
 int order_book_open(Manager *m) {
         _cleanup_close_ int state = sysfs_open_dir(m->root, STATE_DIR);
         const RegistryConfig config = {&m->devices, on_touched, on_regrouped, m};
@@ -90,18 +118,17 @@ int order_book_open(Manager *m) {
         int r;
 
         if ((r = registry_new(&config, &m->registry)) < 0 ||
+            (r = claim_table_new(&(ClaimTableConfig){&m->devices, m->registry, on_touched, on_claimed, m},
+                                 &m->claims)) < 0 ||
             (r = store_open(m->event, state, &m->store, &contents)) < 0)
                 return r;
 
         order_book_note_store(m);
         m->next_age = contents.next_age > 0 ? contents.next_age : 1;
-        if ((r = take_groups(m, &contents)) >= 0)
-                r = take_rules(m, &contents);
-        if (r >= 0) {
-                m->intents = STEAL(contents.intents);
-                m->n_intents = contents.n_intents;
-                contents.n_intents = 0;
-        }
+        if ((r = take_groups(m, &contents)) >= 0 && (r = take_rules(m, &contents)) >= 0)
+                r = take_claims(m, &contents);
+        if (r >= 0)
+                leave(m, &contents);
         store_contents_clear(&contents);
         return r;
 }
@@ -114,6 +141,18 @@ static void free_intents(Manager *m) {
         m->n_intents = 0;
 }
 
+static void free_left(Manager *m) {
+        for (size_t i = 0; i < m->n_left_runs; i++)
+                run_record_clear(&m->left_runs[i]);
+        for (size_t i = 0; i < m->n_left_quarantine; i++)
+                quarantine_record_clear(&m->left_quarantine[i]);
+        free(m->left_runs);
+        free(m->left_quarantine);
+        m->left_runs = NULL;
+        m->left_quarantine = NULL;
+        m->n_left_runs = m->n_left_quarantine = 0;
+}
+
 void order_book_recover(Manager *m) {
         transactions_recover(m, m->intents, m->n_intents);
         free_intents(m);
@@ -122,6 +161,8 @@ void order_book_recover(Manager *m) {
 void order_book_close(Manager *m) {
         for (size_t i = 0; i < m->devices.n && m->registry; i++)
                 registry_forget_device(m->registry, m->devices.devices[i]);
+        m->claims = claim_table_free(m->claims);
         m->registry = registry_free(m->registry);
         free_intents(m);
+        free_left(m);
 }

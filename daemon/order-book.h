@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Groups and rules as the service has them: the registry, and the store behind it. */
+/* Groups, rules and claims as the service has them: the registry, the claim table, and the store behind both. */
 
 #include "manager.h"
 

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What one edit changes, all or nothing: groups, rules, claims, runs and quarantine that are put (inserted or replaced)
- * and removed. A plan is made against the tables as they are, then stored, then applied to them. Pure; the plan owns its
- * records. What claims come to is planned by claim-plan.h.
+ * What one edit changes, all or nothing: groups, rules, claims, runs and quarantine that are put (inserted or
+ * replaced) and removed. A plan is made against the tables as they are, then stored, then applied to them. Pure; the
+ * plan owns its records. What claims come to is planned by claim-plan.h.
  */
 
 #include "claim-record.h"

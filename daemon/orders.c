@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "calls.h"
+#include "claim-plan.h"
 #include "edits.h"
 #include "import.h"
 #include "order-book.h"
@@ -97,7 +98,7 @@ static int plan_delete_group(Manager *m, OrderPlan *p, void *userdata, Failure *
         Order *o = userdata;
         Group *g;
 
-        if (find_group(m, o, &g, f) < 0)
+        if (find_group(m, o, &g, f) < 0 || claim_plan_check_unclaimed(m->claims, g, f) < 0)
                 return -EREMOTEIO;
         return order_plan_remove_group(p, g->record.id);
 }

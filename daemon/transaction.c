@@ -127,9 +127,10 @@ int transaction_plan_removal(Manager *m, OrderPlan *p, void *userdata, Failure *
                         ours++;
                 }
 
-        /* Somebody else may have put a rule into it meanwhile. */
+        /* Somebody else may have put a rule into it meanwhile, or have claimed of it. */
         g = t->makes_group ? registry_find_group(m->registry, t->group) : NULL;
-        if (g && g->n_rules == ours && r >= 0)
+        if (g && g->n_rules == ours && !claim_table_next_of_group(m->claims, g->record.id, &(size_t){0}) &&
+            r >= 0)
                 r = order_plan_remove_group(p, g->record.id);
         return r;
 }

@@ -643,7 +643,7 @@ static void test_a_database_of_a_newer_version(void **state) {
 
         /* The newer version is there again. */
         bench_stop_daemon(b);
-        assert_int_equal(pwrite(fd, "\0\0\0\x1", 4, 60), 4);
+        assert_int_equal(pwrite(fd, "\0\0\0\x2", 4, 60), 4);
         (void)close(fd);
         bench_start_daemon(b);
         assert_string_equal(orders_get_manager(b, "ReadOnly"), "false");

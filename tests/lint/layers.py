@@ -10,16 +10,17 @@ import lint
 DAEMON = {
     1: ["pointers", "device", "device-table", "grant-set", "move-table",
         "filter", "filter-regex", "filter-tree", "filter-print", "filter-match", "filter-lex", "filter-explain",
-        "filter-parse", "record", "device-fields", "registry", "rule-index", "registry-state",
+        "filter-parse", "record", "claim-record", "device-fields", "registry", "rule-index", "registry-state",
         "registry-match", "registry-table", "registry-view", "wanted", "order-plan", "drift", "changes",
-        "authorisation", "claim-record", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "picker", "vm-arguments"],
+        "authorisation", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "claim-plan",
+        "picker", "vm-arguments"],
     2: ["document", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
         "root-files", "store", "store-change", "store-db", "store-devices", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock"],
     3: ["reconcile", "attention", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
-        "transaction-text", "calls", "device-calls", "consent-calls", "import", "orders", "preview", "make-plan", "make-passthrough",
-        "return-to-host", "manager"],
-    4: ["options", "wire", "device-bus", "group-bus", "manager-bus", "rule-bus"],
+        "transaction-text", "calls", "device-calls", "consent-calls", "import", "orders", "claim-orders", "preview", "make-plan",
+        "make-passthrough", "return-to-host", "manager"],
+    4: ["options", "wire", "device-bus", "group-bus", "manager-bus", "rule-bus", "claim-bus"],
     5: ["daemon", "main"],
 }
 

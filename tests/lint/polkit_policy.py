@@ -16,6 +16,7 @@ OWNER = ("org.freedesktop.policykit.owner", "unix-user:verge-passthrough")
 # action -> the default, for any, inactive and active sessions alike; the process that asks; its annotations
 EXPECTED = {
     "manage": ("auth_admin_keep", "daemon", [OWNER]),
+    "claim": ("auth_admin_keep", "daemon", [OWNER]),
     "grant": ("auth_admin", "helper", []),
     "grant-critical": ("auth_admin", "helper", []),
     "revoke": ("auth_admin", "helper", []),
