@@ -14,6 +14,8 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_MANAGER, "CreateGroup",     AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_MANAGER, "CreateRule",      AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_MANAGER, "CreateClaim",     AUTHORISATION_POLKIT, POLKIT_ACTION_CLAIM  },
+        { BUS_INTERFACE_MANAGER, "StartVm",         AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
+        { BUS_INTERFACE_MANAGER, "StopVm",          AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_MANAGER, "Import",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_MANAGER, "Export",          AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_MANAGER, "PreviewRule",     AUTHORISATION_OPEN,   NULL                 },
@@ -22,12 +24,15 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_RULE,    "Update",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_RULE,    "Delete",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_RULE,    "Explain",         AUTHORISATION_OPEN,   NULL                 },
+        { BUS_INTERFACE_CLAIM,   "Start",           AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
+        { BUS_INTERFACE_CLAIM,   "Stop",            AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_CLAIM,   "Update",          AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_CLAIM,   "Delete",          AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_DEVICE,  "Check",           AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_DEVICE,  "Bind",            AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_DEVICE,  "Release",         AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_DEVICE,  "Reset",           AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
+        { BUS_INTERFACE_DEVICE,  "EndQuarantine",   AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
 };
 /* clang-format on */
 

@@ -4,6 +4,7 @@
 #include "claim-bus.h"
 #include "claim-orders.h"
 #include "options.h"
+#include "run-bus.h"
 #include "wire.h"
 
 static int get_id(GETTER_ARGUMENTS) {
@@ -87,6 +88,11 @@ static int on_delete(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
 static const sd_bus_vtable claim_vtable[] = {
                 SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_ARGS("a{sv}", options),
+                                        SD_BUS_RESULT(RUN_BUS_RESULT), run_bus_start,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, run_bus_stop,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Update", SD_BUS_ARGS("a{sv}", changes), SD_BUS_NO_RESULT, on_update,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Delete", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_delete,

@@ -55,6 +55,7 @@ static const ManagerWire wire = {
                 .claim_added = claim_bus_added,
                 .claim_removed = claim_bus_removed,
                 .claim_changed = claim_bus_changed,
+                .claim_device_vanished = claim_bus_device_vanished,
                 .manager_changed = manager_bus_changed,
                 .ready = on_ready,
 };

@@ -4,6 +4,7 @@
 #include "critical.h"
 #include "device-bus.h"
 #include "device-calls.h"
+#include "quarantine.h"
 #include "registry.h"
 #include "wire.h"
 
@@ -87,6 +88,18 @@ static int get_state(GETTER_ARGUMENTS) {
 }
 
 /* By age of the rules, each group once. */
+static int get_claim(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+
+        return sd_bus_message_append_basic(reply, 'o', d->claim ? d->claim->path : "/");
+}
+
+static int get_quarantine(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+
+        return sd_bus_message_append_basic(reply, 's', strempty(d->quarantine));
+}
+
 static int get_groups(GETTER_ARGUMENTS) {
         const Device *d = userdata;
         size_t k;
@@ -120,6 +133,10 @@ static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         return device_call(wire_manager(m), m, userdata, HELPER_RELEASE);
 }
 
+static int on_end_quarantine(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        return quarantine_call_end(wire_manager(message), message, userdata);
+}
+
 static int on_reset(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         return device_call(wire_manager(m), m, userdata, HELPER_RESET);
 }
@@ -137,6 +154,8 @@ static const sd_bus_vtable device_vtable[] = {
                 SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_release,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Reset", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reset,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("EndQuarantine", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_end_quarantine,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_PROPERTY("Address", "s", get_text, AT(address), CONST),
                 SD_BUS_PROPERTY("Node", "s", get_node, 0, CONST),
@@ -173,6 +192,8 @@ static const sd_bus_vtable device_vtable[] = {
                 SD_BUS_PROPERTY("Granted", "b", NULL, AT(granted), CHANGES),
                 SD_BUS_PROPERTY("Groups", "ao", get_groups, 0, CHANGES),
                 SD_BUS_PROPERTY("Attention", "s", get_attention, 0, CHANGES),
+                SD_BUS_PROPERTY("Claim", "o", get_claim, 0, CHANGES),
+                SD_BUS_PROPERTY("Quarantine", "s", get_quarantine, 0, CHANGES),
                 SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
                 SD_BUS_VTABLE_END,
 };

@@ -116,6 +116,7 @@ typedef struct Device {
 
         /* Kept by claim-table.c and quarantine.c. */
         struct Claim *claim; /* whose VM has it, or one of its set; NULL */
+        bool came_back;      /* it is a VM's, and appeared while that ran */
         char *quarantine;    /* NULL, or why no VM may have it */
         uint64_t last_used; /* monotonic microseconds: when a VM gave it back; 0: never, as far as is known */
 

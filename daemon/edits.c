@@ -2,6 +2,7 @@
 #include "edits.h"
 #include "log.h"
 #include "order-book.h"
+#include "quarantine.h"
 #include "reconcile.h"
 
 /* From so many on one matching of all devices is faster than one for each rule. */
@@ -116,6 +117,8 @@ static void apply_removals_of_claims(Manager *m, const OrderPlan *p) {
                         m->wire->claim_removed(m, c);
                         claim_table_remove(m->claims, c);
                 }
+        for (size_t i = 0; i < p->n_dead_quarantine; i++)
+                quarantine_remove(m, &p->dead_quarantine[i]);
 }
 
 static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
@@ -135,6 +138,9 @@ static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
         }
         for (size_t i = 0; i < p->n_runs; i++)
                 if ((r = claim_table_put_run(m->claims, &p->runs[i], &run)) < 0)
+                        return r;
+        for (size_t i = 0; i < p->n_quarantine; i++)
+                if ((r = quarantine_put(m, &p->quarantine[i])) < 0)
                         return r;
 
         for (size_t i = 0; i < n; i++) {

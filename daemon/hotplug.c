@@ -5,6 +5,7 @@
 #include "log.h"
 #include "operation.h"
 #include "order-book.h"
+#include "quarantine.h"
 #include "reconcile.h"
 
 #define PROPERTIES_OF_PF (1U << DEVICE_PROPERTY_SRIOV_NUM_VFS | 1U << DEVICE_PROPERTY_VIRTUAL_FUNCTIONS)
@@ -94,6 +95,9 @@ static void add(Manager *m, const DeviceFacts *facts) {
                 grants_read_device(m, d);
                 manager_apply_move(m, d);
                 order_book_match(m, d);
+                claim_table_device_changed(m->claims, d);
+                quarantine_apply(m, d);
+                d->came_back = d->claim;
         }
         if (m->ready) {
                 (void)device_table_derive(&m->devices, d, m->platform.disabled);
@@ -105,6 +109,22 @@ static void add(Manager *m, const DeviceFacts *facts) {
         tell_relatives(m, facts);
 }
 
+/* To its owner, on the claim's object. */
+static void tell_vm(Manager *m, Device *d) {
+        const Run *r = d->claim ? d->claim->run : NULL;
+
+        for (size_t i = 0; r && i < r->record.n_devices; i++) {
+                const RunDevice *rd = &r->record.devices[i];
+                Claim *c = claim_table_find(m->claims, rd->claim);
+
+                if (claim_table_device(m->claims, rd) != d || !c)
+                        continue;
+                log_warning("Device %s of VM \"%s\" has vanished from the host.", d->address, r->record.vm);
+                if (m->ready)
+                        m->wire->claim_device_vanished(m, c, device_address(d));
+        }
+}
+
 void hotplug_remove(Manager *m, const PciAddress *a) {
         Device *d = device_table_find(&m->devices, a);
         DeviceFacts facts;
@@ -112,8 +132,10 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
         if (!d)
                 return;
 
+        tell_vm(m, d);
         if (m->ready)
                 m->wire->device_removed(m, d);
+        claim_table_device_leaves(m->claims, d);
         registry_forget_device(m->registry, d);
         facts = d->facts;
         changes_touch_device(&m->changes, d);
@@ -130,6 +152,7 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
         changes_mark(&m->changes, d, mask);
         order_book_match(m, d);
         if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS)) {
+                claim_table_device_changed(m->claims, d);
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
         }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Lifelines: pipes whose reading end is ours and whose writing end a VM's processes hold. When the last copy of that is
- * closed, the VM has ended, however it ended. Our ends are kept in the service manager's store of descriptors
+ * Lifelines: pipes whose reading end is ours and whose writing end a VM's processes hold. When the last copy of
+ * that is closed, the VM has ended, however it ended. Our ends are kept in the service manager's store of descriptors
  * (sd_pid_notify_with_fds(3), FDSTORE=1 with FDPOLL=0), so they outlive a crash or restart of the daemon.
  */
 
@@ -15,8 +15,8 @@
 
 typedef struct Lifelines Lifelines;
 
-/* The lifeline of this run is cut. Called once for it, later, never from inside a function here. It is there, and in the
- * store, until it is dropped: so a restart before the end of the run is written down tells it again. */
+/* The lifeline of this run is cut. Called once for it, later, never from inside a function here. It is there, and
+ * in the store, until it is dropped: so a restart before the end of the run is written down tells it again. */
 typedef void (*lifeline_cut_t)(const char *run, void *userdata);
 
 /* Takes over what the service manager has kept for us (sd_listen_fds_with_names(3)): one whose name is not
@@ -26,9 +26,9 @@ int lifelines_new(sd_event *event, lifeline_cut_t cut, void *userdata, Lifelines
 Lifelines *lifelines_free(Lifelines *l); /* what is in the store stays there */
 DEFINE_CLEANUP(Lifelines *, lifelines_free);
 
-/* Makes one for a run; *ret_fd is the end for the VM, the caller's to close. It is in the store when this returns (or the
- * service manager keeps none: then a restart of the daemon loses it). -EEXIST; -EMFILE: LIFELINES_MAX are there; other
- * errors of pipe2(2) or of the service manager: then there is none. */
+/* Makes one for a run; *ret_fd is the end for the VM, the caller's to close. It is in the store when this returns
+ * (or the service manager keeps none: then a restart of the daemon loses it). -EEXIST; -EMFILE: LIFELINES_MAX are
+ * there; other errors of pipe2(2) or of the service manager: then there is none. */
 int lifelines_make(Lifelines *l, const char *run, int *ret_fd);
 
 bool lifelines_has(const Lifelines *l, const char *run);

@@ -7,6 +7,7 @@
 #include "make-passthrough.h"
 #include "manager-bus.h"
 #include "options.h"
+#include "run-bus.h"
 #include "orders.h"
 #include "preview.h"
 #include "return-to-host.h"
@@ -270,6 +271,11 @@ static const sd_bus_vtable manager_vtable[] = {
                                         SD_BUS_ARGS("s", vm, "o", group, "u", count, "a{sv}", options),
                                         SD_BUS_RESULT("o", claim), on_create_claim,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("StartVm", SD_BUS_ARGS("s", vm, "a{sv}", options),
+                                        SD_BUS_RESULT(RUN_BUS_RESULT), run_bus_start_vm,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("StopVm", SD_BUS_ARGS("s", vm, "a{sv}", options), SD_BUS_NO_RESULT,
+                                        run_bus_stop_vm, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("PreviewRule", SD_BUS_ARGS("s", filter, "s", node),
                                         SD_BUS_RESULT("ao", devices, "a(oo)", overlaps), on_preview_rule,
                                         SD_BUS_VTABLE_UNPRIVILEGED),

@@ -9,6 +9,8 @@
 #include "manager.h"
 #include "operation.h"
 #include "order-book.h"
+#include "quarantine.h"
+#include "runs.h"
 #include "steward.h"
 #include "transaction.h"
 
@@ -43,6 +45,11 @@ static void refresh_platform(Manager *m) {
                                                MANAGER_PROPERTY_VFIO_CDEV_AVAILABLE));
 }
 
+/* A start that waits looks at these. */
+#define FOR_VMS                                                                                             \
+        (1U << DEVICE_PROPERTY_STATE | 1U << DEVICE_PROPERTY_GRANTED | 1U << DEVICE_PROPERTY_ELIGIBLE |     \
+         1U << DEVICE_PROPERTY_GROUPS | 1U << DEVICE_PROPERTY_QUARANTINE)
+
 static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
         Manager *m = userdata;
 
@@ -51,6 +58,8 @@ static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
                 registry_device_changed(m->registry, d);
         if (m->ready && mask & 1U << DEVICE_PROPERTY_STATE)
                 steward_watch(m, d);
+        if (mask & FOR_VMS)
+                run_queue_nudge(m);
         if (mask & 1U << DEVICE_PROPERTY_SERIAL)
                 order_book_match(m, d);
         if (m->ready)
@@ -218,6 +227,7 @@ static void on_uevents_end(void *userdata) {
         if (m->look_due)
                 host_watch_trigger(m->host_watch);
         m->look_due = false;
+        runs_take_back(m);
         steward_run(m);
 }
 
@@ -246,6 +256,7 @@ static void become_ready(Manager *m) {
         m->ready = true;
         (void)sd_event_source_set_enabled(m->patience, SD_EVENT_OFF);
         m->wire->ready(m);
+        runs_recover(m);
         order_book_recover(m); /* behind the name: the helper serves only its owner */
         steward_look_back(m);
         steward_run(m);
@@ -299,6 +310,7 @@ static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *us
         }
         become_ready(m);
         manager_flush(m);
+        runs_take_back(m);
         steward_run(m); /* what the host can spare now may be wanted */
 }
 
@@ -316,6 +328,10 @@ static int add_sources(Manager *m) {
 
         return sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
                                           on_patience_ends, m);
+}
+
+static void on_lifeline_cut(const char *run, void *userdata) {
+        run_ended(userdata, run, "its lifeline was cut");
 }
 
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,
@@ -345,7 +361,9 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
                 return -ENOMEM;
         m->devices.node = m->node_name;
         if ((r = grant_read_boot(m->root, m->boot_id)) < 0 || (r = add_sources(m)) < 0 ||
-            (r = edits_init(m)) < 0 || (r = order_book_open(m)) < 0 ||
+            (r = edits_init(m)) < 0 || (r = run_queue_init(m)) < 0 ||
+            (r = lifelines_new(event, on_lifeline_cut, m, &m->lifelines)) < 0 ||
+            (r = machines_new(bus, &m->machines)) < 0 || (r = order_book_open(m)) < 0 ||
             (r = polkit_new(bus, &m->polkit)) < 0 ||
             (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
             (r = pci_names_new(&m->names)) < 0)
@@ -363,7 +381,11 @@ Manager *manager_free(Manager *m) {
         m->store = store_free(m->store);
         edits_free_all(m);
         transactions_free_all(m);
+        run_stops_free_all(m);
         calls_free_all(m);
+        run_watches_free_all(m);
+        machines_free(m->machines);
+        lifelines_free(m->lifelines);
         operation_free_all(m);
         steward_free_all(m);
         helper_client_free(m->helper);
@@ -376,7 +398,9 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->again);
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->edit_next);
+        sd_event_source_disable_unref(m->queue_next);
         attention_clear(m);
+        quarantine_clear(m);
         grant_files_clear(&m->grants);
         device_table_clear(&m->devices);
         move_table_clear(&m->moves);
@@ -426,9 +450,10 @@ int manager_start(Manager *m, int uevent_fd) {
         grants_read(m);
         manager_read_moves(m);
         m->scanned = true;
-        r = registry_rebuild(m->registry); /* the rules were there first */
-        if (r < 0)
+        if ((r = registry_rebuild(m->registry)) < 0 || /* the rules were there first */
+            (r = runs_load(m)) < 0)
                 return r;
+        quarantine_load(m);
 
         r = watch_host(m);
         if (r < 0) {

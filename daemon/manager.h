@@ -13,6 +13,8 @@
 #include "grant-files.h"
 #include "helper-client.h"
 #include "host-watch.h"
+#include "lifelines.h"
+#include "machines.h"
 #include "move-table.h"
 #include "pci-names.h"
 #include "platform.h"
@@ -27,6 +29,9 @@ typedef struct Call Call;
 typedef struct Edit Edit;
 typedef struct Errand Errand;
 typedef struct Operation Operation;
+typedef struct RunStart RunStart;
+typedef struct RunStop RunStop;
+typedef struct RunWatch RunWatch;
 typedef struct Transaction Transaction;
 
 typedef struct ManagerWire {
@@ -43,6 +48,7 @@ typedef struct ManagerWire {
         void (*claim_added)(Manager *m, Claim *c);
         void (*claim_removed)(Manager *m, Claim *c);
         void (*claim_changed)(Manager *m, Claim *c, uint32_t mask);
+        void (*claim_device_vanished)(Manager *m, Claim *c, const PciAddress *a);
         void (*manager_changed)(Manager *m, uint32_t mask);
         void (*ready)(Manager *m); /* all is known that can be known at once: take the name */
 } ManagerWire;
@@ -55,7 +61,7 @@ struct Manager {
 
         sd_event *event;
         sd_bus *bus;
-        sd_event_source *flush, *again, *patience, *edit_next;
+        sd_event_source *flush, *again, *patience, *edit_next, *queue_next;
         char boot_id[GRANT_BOOT_SIZE];
 
         Platform platform;
@@ -95,8 +101,14 @@ struct Manager {
         size_t n_intents;
         RunRecord *left_runs; /* of the service before this one, until they are taken up */
         size_t n_left_runs;
-        QuarantineRecord *left_quarantine; /* the same */
-        size_t n_left_quarantine;
+
+        Lifelines *lifelines;
+        Machines *machines;
+        RunStart *starts;             /* run-start.c, in the order in which they came */
+        RunStop *stops;               /* run-stop.c */
+        RunWatch *run_watches;        /* run-watch.c */
+        QuarantineRecord *quarantine; /* quarantine.c */
+        size_t n_quarantine;
 };
 
 typedef struct ManagerConfig {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How much memory may a caller's process lock (RLIMIT_MEMLOCK)? Read from /proc/PID/limits; for a warning only, since the
- * VM may well be another process. */
+/* How much memory may a caller's process lock (RLIMIT_MEMLOCK)? Read from /proc/PID/limits; for a warning only,
+ * since the VM may well be another process. */
 
 #include <sys/types.h>
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * One of the helper's Bind, Release, Reset, Open or Close under way: for a caller, for reconcile or for a VM. While it lives, all
- * devices of the IOMMU set are `moving`, and there is no second one for that set.
+ * One of the helper's Bind, Release, Reset, Open or Close under way: for a caller, for reconcile or for a VM.
+ * While it lives, all devices of the IOMMU set are `moving`, and there is no second one for that set.
  */
 
 #include "manager.h"

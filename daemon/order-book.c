@@ -106,8 +106,8 @@ static void leave(Manager *m, StoreContents *c) {
         m->n_intents = c->n_intents;
         m->left_runs = STEAL(c->runs);
         m->n_left_runs = c->n_runs;
-        m->left_quarantine = STEAL(c->quarantine);
-        m->n_left_quarantine = c->n_quarantine;
+        m->quarantine = STEAL(c->quarantine);
+        m->n_quarantine = c->n_quarantine;
         c->n_intents = c->n_runs = c->n_quarantine = 0;
 }
 
@@ -144,13 +144,9 @@ static void free_intents(Manager *m) {
 static void free_left(Manager *m) {
         for (size_t i = 0; i < m->n_left_runs; i++)
                 run_record_clear(&m->left_runs[i]);
-        for (size_t i = 0; i < m->n_left_quarantine; i++)
-                quarantine_record_clear(&m->left_quarantine[i]);
         free(m->left_runs);
-        free(m->left_quarantine);
         m->left_runs = NULL;
-        m->left_quarantine = NULL;
-        m->n_left_runs = m->n_left_quarantine = 0;
+        m->n_left_runs = 0;
 }
 
 void order_book_recover(Manager *m) {

@@ -119,7 +119,7 @@ bool registry_next_overlap(const Rule *rule, size_t *at, Device **ret_device, Ru
 }
 
 static bool is_available(const Device *d) {
-        return d->granted &&
+        return d->granted && !d->claim && !d->quarantine &&
                (d->state == DEVICE_POOL ||
                 (d->state == DEVICE_HOST && (d->eligible || (d->consent && device_is_spared(d)))));
 }

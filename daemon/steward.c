@@ -13,8 +13,12 @@ static void on_brought_home(const Failure *failure, void *userdata _unused_) {
                 log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
 }
 
+/* By a transaction, or a VM: then it is left alone. */
 static bool is_covered(const PciAddress *a, void *userdata) {
-        return transactions_cover(userdata, a);
+        const Manager *m = userdata;
+        const Device *d = device_table_find(&m->devices, a);
+
+        return (d && d->claim) || transactions_cover(m, a);
 }
 
 static uint64_t bring_home(Manager *m) {

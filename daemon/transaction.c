@@ -62,14 +62,24 @@ bool transactions_hold(const Manager *m, const PciAddress *a) {
 
 int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f) {
         char address[PCI_ADDRESS_SIZE];
+        const Device *d;
 
-        for (size_t i = 0; i < movers->n_members; i++)
+        for (size_t i = 0; i < movers->n_members; i++) {
+                (void)pci_address_format(&movers->members[i], address);
                 if (transactions_hold(m, &movers->members[i]))
                         return failure_set(
                                         f, FAILURE_BUSY,
                                         "Device %s is being made passthrough or returned by another call; "
                                         "wait for its end and try again.",
-                                        pci_address_format(&movers->members[i], address));
+                                        address);
+                d = device_table_find(&m->devices, &movers->members[i]);
+                if (d && d->claim)
+                        return failure_set(
+                                        f, FAILURE_CLAIMED,
+                                        "Device %s is claimed by the VM \"%.200s\", which has it; end that "
+                                        "VM (StopVm) and try again.",
+                                        address, d->claim->record.vm);
+        }
         return 0;
 }
 
