@@ -144,16 +144,16 @@ static bool is_clean(const char *text) {
 }
 
 static int check_identity(const PciIdentity *i, const char *kind, const char *owner, Failure *f) {
-        const char *wrong = i->address.device > 31 || i->address.function > 7 ? "address"
-                            : i->class_code > 0xffffff                        ? "class"
-                            : !is_clean(i->serial)                            ? "serial number"
-                            : !is_clean(i->slot)                              ? "slot"
+        const char *wrong = i->address.device > 31 || i->address.function > 7 ? "an address"
+                            : i->class_code > 0xffffff                        ? "a class"
+                            : !is_clean(i->serial)                            ? "a serial number"
+                            : !is_clean(i->slot)                              ? "a slot"
                                                                               : NULL;
 
         if (!wrong)
                 return 0;
         return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                           "A device of %s '%.64s' has a %s that no device has; read it from the device.",
+                           "A device of %s '%.64s' has %s that no device has; read it from the device.",
                            kind, owner, wrong);
 }
 

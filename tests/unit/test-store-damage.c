@@ -238,26 +238,30 @@ static void test_rows_that_somebody_changed(void **state) {
 
 /* Who knows the checksums can still put in what no record may be. */
 static void test_rows_that_are_no_records(void **state) {
-        static const char *const table[] = {
-                        "UPDATE groups SET class = 'teapot'",
-                        "UPDATE groups SET name = 'two' || char(10) || 'lines' WHERE name = 'GPUs'",
-                        "UPDATE groups SET description = 'cut' || char(0) || 'short'",
-                        "UPDATE rules SET id = replace(id, '-', '+')",
-                        "UPDATE intents SET kind = 'fancy'",
-                        "UPDATE meta SET next_age = 5",
-                        "UPDATE claims SET vm = 'two' || char(10) || 'lines' WHERE vm = 'data base'",
-                        "UPDATE claims SET id = replace(id, '-', '+') WHERE vm = 'data base'",
-                        "DELETE FROM claims WHERE name = 'graphics'", /* a run has a device of it */
-                        "UPDATE runs SET track = 'smell'",
-                        "UPDATE runs SET tracked = ''",
-                        "UPDATE runs SET access = 'all'",
-                        "UPDATE runs SET boot_id = upper(boot_id)",
-                        "UPDATE runs SET devices = devices || devices",
-                        "UPDATE runs SET devices = rtrim(devices, char(10))",
-                        "UPDATE runs SET devices = replace(devices, 'here', 'there')",
-                        "UPDATE quarantine SET address = '00' || address WHERE slot <> ''",
-                        "UPDATE quarantine SET serial = ' ' || serial",
-                        "UPDATE quarantine SET reason = char(10)",
+        static const struct {
+                const char *sql, *words;
+        } table[] = {
+                        {"UPDATE groups SET class = 'teapot'", "valid class"},
+                        {"UPDATE groups SET name = 'two' || char(10) || 'lines' WHERE name = 'GPUs'",
+                         "control character"},
+                        {"UPDATE groups SET description = 'cut' || char(0) || 'short'", "valid description"},
+                        {"UPDATE rules SET id = replace(id, '-', '+')", "valid id"},
+                        {"UPDATE intents SET kind = 'fancy'", "valid kind"},
+                        {"UPDATE meta SET next_age = 5", "younger than the youngest"},
+                        {"UPDATE claims SET vm = 'two' || char(10) || 'lines' WHERE vm = 'data base'",
+                         "control character"},
+                        {"UPDATE claims SET id = replace(id, '-', '+') WHERE vm = 'data base'", "valid id"},
+                        {"DELETE FROM claims WHERE name = 'graphics'", "belongs to no claim"},
+                        {"UPDATE runs SET track = 'smell'", "valid track"},
+                        {"UPDATE runs SET tracked = ''", "does not fit"},
+                        {"UPDATE runs SET access = 'all'", "valid access"},
+                        {"UPDATE runs SET boot_id = upper(boot_id)", "no id of one"},
+                        {"UPDATE runs SET devices = devices || devices", "twice"},
+                        {"UPDATE runs SET devices = rtrim(devices, char(10))", "valid devices"},
+                        {"UPDATE runs SET devices = replace(devices, 'here', 'there')", "valid devices"},
+                        {"UPDATE quarantine SET address = '00' || address", "valid address"},
+                        {"UPDATE quarantine SET serial = ' ' || serial", "serial number that no device has"},
+                        {"UPDATE quarantine SET reason = char(10)", "control character"},
         };
         _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
         Bench *b = *state;
@@ -271,7 +275,7 @@ static void test_rows_that_are_no_records(void **state) {
                 bench_restore(b, &whole);
                 assert_int_equal(sqlite3_open(path, &db), 0);
                 assert_int_equal(store_schema_prepare(db), 0);
-                assert_int_equal(sqlite3_exec(db, table[i], NULL, NULL, NULL), 0);
+                assert_int_equal(sqlite3_exec(db, table[i].sql, NULL, NULL, NULL), 0);
                 assert_int_equal(sqlite3_exec(db,
                                               "UPDATE groups SET checksum = row_checksum(id, name, type, "
                                               "description, class, enabled, binding, quota, created, "
@@ -296,7 +300,7 @@ static void test_rows_that_are_no_records(void **state) {
                                  0);
                 assert_int_equal(store_schema_seal(db), 0);
                 assert_int_equal(sqlite3_close(db), 0);
-                bench_refuses(b, "is damaged");
+                bench_refuses(b, table[i].words);
         }
 }
 
