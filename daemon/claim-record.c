@@ -134,7 +134,7 @@ static int check_boot(const char *id, const char *kind, const char *owner, Failu
                            kind, owner, id);
 }
 
-/* Nothing that reads devices makes another text than this. */
+/* Nothing that reads devices makes another text than this; and a slot is the name of a directory. */
 static bool is_clean(const char *text) {
         char clean[PCI_SERIAL_SIZE];
 
@@ -147,7 +147,7 @@ static int check_identity(const PciIdentity *i, const char *kind, const char *ow
         const char *wrong = i->address.device > 31 || i->address.function > 7 ? "an address"
                             : i->class_code > 0xffffff                        ? "a class"
                             : !is_clean(i->serial)                            ? "a serial number"
-                            : !is_clean(i->slot)                              ? "a slot"
+                            : !is_clean(i->slot) || strchr(i->slot, '/')      ? "a slot"
                                                                               : NULL;
 
         if (!wrong)

@@ -12,9 +12,9 @@
  *
  * "format", "version", "groups", "name" and "filter" must be there; what else is left out is: type "pci", description
  * "", class "unknown", enabled true, binding "on-claim", quota 0, no rules, node "" and auto-created false. Unknown
- * members are errors, so that a typing mistake is not taken for a wish. There are no ids and times in it: what is
- * named is what is meant, so a document can be written by hand, and importing one twice changes nothing the second
- * time. Rules stand oldest first.
+ * members are errors, so that a typing mistake is not taken for a wish. There are no ids and times in it: what is named
+ * is what is meant, so a document can be written by hand, and importing one twice changes nothing the second time.
+ * Rules stand oldest first.
  */
 
 #include "record.h"

@@ -17,8 +17,8 @@ enum {
         FIELD_CLASS,
         FIELD_REVISION,
         FIELD_STATE,
-        FIELD_SERIAL,
         FIELD_SLOT,
+        FIELD_SERIAL,
         FIELD_MAX,
 };
 
@@ -62,17 +62,15 @@ static int take_identity(char *const fields[static FIELD_MAX], PciIdentity *i) {
 
 /* Cuts the line into its fields. */
 static int parse_line(char *line, RunDevice *d) {
-        char *fields[FIELD_MAX];
-        size_t n = 0;
+        char *fields[FIELD_MAX], *rest = line;
 
         *d = (RunDevice){0};
-        for (char *rest = line; rest; n++) {
-                if (n == FIELD_MAX)
+        for (size_t i = 0; i < FIELD_MAX; i++) {
+                if (!rest)
                         return -EBADMSG;
-                fields[n] = strsep(&rest, "\t");
+                fields[i] = i == FIELD_SERIAL ? rest : strsep(&rest, i == FIELD_SLOT ? "/" : " ");
         }
-        if (n != FIELD_MAX || !record_id_is_valid(fields[FIELD_CLAIM]) ||
-            take_state(fields[FIELD_STATE], &d->returning) < 0)
+        if (!record_id_is_valid(fields[FIELD_CLAIM]) || take_state(fields[FIELD_STATE], &d->returning) < 0)
                 return -EBADMSG;
 
         memcpy(d->claim, fields[FIELD_CLAIM], sizeof d->claim);
@@ -125,11 +123,11 @@ int store_devices_format(const RunDevice *devices, size_t n, char **ret) {
                 const PciIdentity *i = &devices[k].identity;
 
                 used += (size_t)snprintf(text + used, size - used,
-                                         "%s\t%s\t%04x\t%04x\t%04x\t%04x\t%06x\t%02x\t%s\t%s\t%s\n",
-                                         devices[k].claim, pci_address_format(&i->address, address),
-                                         i->vendor, i->device, i->subsystem_vendor, i->subsystem_device,
-                                         i->class_code, i->revision,
-                                         devices[k].returning ? "returning" : "here", i->serial, i->slot);
+                                         "%s %s %04x %04x %04x %04x %06x %02x %s %s/%s\n", devices[k].claim,
+                                         pci_address_format(&i->address, address), i->vendor, i->device,
+                                         i->subsystem_vendor, i->subsystem_device, i->class_code,
+                                         i->revision, devices[k].returning ? "returning" : "here", i->slot,
+                                         i->serial);
                 assert(used < size);
         }
         *ret = text;

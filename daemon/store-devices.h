@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * The devices of a run as one text, which is how the database has them: a line each, ended by a newline, of eleven
- * fields with a tab between them. No field can have a tab in it: ids are hexadecimal, and what a device says of itself
- * is printable.
+ * The devices of a run as one text, which is how the database has them: a line each, ended by a newline.
  *
- *   claim  address  vendor  device  subsystem-vendor  subsystem-device  class  revision  here|returning  serial  slot
+ *   CLAIM ADDRESS VENDOR DEVICE SUBSYSTEM-VENDOR SUBSYSTEM-DEVICE CLASS REVISION here|returning SLOT/SERIAL
+ *
+ * One space between them. Slot and serial number may be empty and have spaces in them; a slot, being the name of a
+ * directory, has no slash.
  */
 
 #include "claim-record.h"

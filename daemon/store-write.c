@@ -39,8 +39,8 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                               "ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, "
                               "  description = excluded.description, class = excluded.class, "
                               "  enabled = excluded.enabled, binding = excluded.binding, "
-                              "  quota = excluded.quota, created = excluded.created, modified = "
-                              "excluded.modified, "
+                              "  quota = excluded.quota, created = excluded.created, "
+                              "  modified = excluded.modified, "
                               "  checksum = excluded.checksum",
                 [DELETE_GROUP] = "DELETE FROM groups WHERE id = ?1",
                 [PUT_RULE] = "INSERT INTO rules (age, id, group_id, name, node, filter, enabled, "
@@ -74,8 +74,7 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                               "  checksum = excluded.checksum",
                 [DELETE_CLAIM] = "DELETE FROM claims WHERE id = ?1",
                 [PUT_RUN] = "INSERT INTO runs (id, owner, vm, uid, starting, track, tracked, access, "
-                            "boot_id, "
-                            "  devices, created, checksum) "
+                            "  boot_id, devices, created, checksum) "
                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
                             "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)) "
                             "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, vm = excluded.vm, "
@@ -100,7 +99,8 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                 [DELETE_QUARANTINE] = "DELETE FROM quarantine WHERE address = ?1",
                 /* Questions: a row is a yes. */
                 [HAS_CLAIM] = "SELECT 1 FROM claims WHERE id = ?1",
-                [HAS_RUN] = "SELECT 1 FROM runs WHERE instr(devices, ?1) > 0",
+                [HAS_RUN] = "SELECT 1 FROM runs "
+                            "WHERE instr(char(10) || devices, char(10) || ?1 || ' ') > 0",
 };
 
 struct StoreWriter {

@@ -284,6 +284,8 @@ static void test_devices(void **state _unused_) {
         devices[1] = device(2);
         strcpy(devices[1].identity.slot, " 1");
         expect_run(&r, "has a slot that no device has");
+        strcpy(devices[1].identity.slot, "1/2");
+        expect_run(&r, "has a slot that no device has");
 }
 
 static void test_quarantine(void **state _unused_) {

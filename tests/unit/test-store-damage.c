@@ -258,7 +258,7 @@ static void test_rows_that_are_no_records(void **state) {
                         {"UPDATE runs SET boot_id = upper(boot_id)", "no id of one"},
                         {"UPDATE runs SET devices = devices || devices", "twice"},
                         {"UPDATE runs SET devices = rtrim(devices, char(10))", "valid devices"},
-                        {"UPDATE runs SET devices = replace(devices, 'here', 'there')", "valid devices"},
+                        {"UPDATE runs SET devices = replace(devices, ' here ', ' there ')", "valid devices"},
                         {"UPDATE quarantine SET address = '00' || address", "valid address"},
                         {"UPDATE quarantine SET serial = ' ' || serial", "serial number that no device has"},
                         {"UPDATE quarantine SET reason = char(10)", "control character"},
