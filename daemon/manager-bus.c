@@ -3,6 +3,7 @@
 
 #include "claim-orders.h"
 #include "consent-calls.h"
+#include "edits.h"
 #include "log.h"
 #include "make-passthrough.h"
 #include "manager-bus.h"
@@ -156,7 +157,7 @@ static int on_create_group(sd_bus_message *message, void *userdata, sd_bus_error
 static const Group *find_group(const Manager *m, const char *path, Failure *f) {
         const Group *g = registry_find_group_path(m->registry, path);
 
-        if (!g)
+        if (!g && edit_check_possible(m, f) >= 0) /* else it may be one that could not be read */
                 (void)failure_set(
                                 f, FAILURE_NO_SUCH_OBJECT,
                                 "The object %.256s is no group; list the groups and take a path from there.",

@@ -53,6 +53,17 @@ sd_bus_message *orders_call_rule(Bench *b, sd_bus *from, const Path *rule, const
         return reply;
 }
 
+sd_bus_message *orders_call_claim(Bench *b, sd_bus *from, const Path *claim, const char *member,
+                                  const char *types, ...) {
+        sd_bus_message *reply;
+        va_list ap;
+
+        va_start(ap, types);
+        reply = bench_callv(b, from, claim->text, BUS_INTERFACE_CLAIM, member, types, ap);
+        va_end(ap);
+        return reply;
+}
+
 Path orders_take_path(sd_bus_message *reply) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         const char *path;
@@ -76,6 +87,11 @@ Path orders_make_group(Bench *b, sd_bus *from, const char *name, const char *bin
 Path orders_make_rule(Bench *b, sd_bus *from, const Path *group, const char *name, const char *filter) {
         return orders_take_path(
                         bench_call_manager(b, from, "CreateRule", "ossa{sv}", group->text, name, filter, 0));
+}
+
+Path orders_make_claim(Bench *b, sd_bus *from, const char *vm, const Path *group, unsigned count) {
+        return orders_take_path(
+                        bench_call_manager(b, from, "CreateClaim", "soua{sv}", vm, group->text, count, 0));
 }
 
 /* values as text */
@@ -173,6 +189,10 @@ const char *orders_get_group(Bench *b, const Path *group, const char *property) 
 
 const char *orders_get_rule(Bench *b, const Path *rule, const char *property) {
         return get(b, rule->text, BUS_INTERFACE_RULE, property);
+}
+
+const char *orders_get_claim(Bench *b, const Path *claim, const char *property) {
+        return get(b, claim->text, BUS_INTERFACE_CLAIM, property);
 }
 
 const char *orders_get_device(Bench *b, const char *address, const char *property) {

@@ -21,15 +21,20 @@ sd_bus_message *orders_call_group(Bench *b, sd_bus *from, const Path *group, con
 sd_bus_message *orders_call_rule(Bench *b, sd_bus *from, const Path *rule, const char *member,
                                  const char *types, ...);
 
+sd_bus_message *orders_call_claim(Bench *b, sd_bus *from, const Path *claim, const char *member,
+                                  const char *types, ...);
+
 /* These must succeed. binding NULL: the default. */
 Path orders_make_group(Bench *b, sd_bus *from, const char *name, const char *binding);
 Path orders_make_rule(Bench *b, sd_bus *from, const Path *group, const char *name, const char *filter);
+Path orders_make_claim(Bench *b, sd_bus *from, const char *vm, const Path *group, unsigned count);
 Path orders_take_path(sd_bus_message *reply);
 
 /* As text: "x", "true", "3", "[a b]", "[(a b) (c d)]"; devices by their addresses, other objects by their paths. In one
  * of a few static buffers. Fails the test when there is no such property or object. */
 const char *orders_get_group(Bench *b, const Path *group, const char *property);
 const char *orders_get_rule(Bench *b, const Path *rule, const char *property);
+const char *orders_get_claim(Bench *b, const Path *claim, const char *property);
 const char *orders_get_device(Bench *b, const char *address, const char *property);
 const char *orders_get_manager(Bench *b, const char *property);
 const char *orders_show(sd_bus_message *reply); /* the whole of it; frees it */

@@ -12,6 +12,9 @@ static void test_who_is_asked(void **state _unused_) {
         } table[] = {
                         {BUS_INTERFACE_MANAGER, "Grant", AUTHORISATION_HELPER, POLKIT_ACTION_GRANT},
                         {BUS_INTERFACE_MANAGER, "Revoke", AUTHORISATION_HELPER, POLKIT_ACTION_REVOKE},
+                        {BUS_INTERFACE_MANAGER, "CreateClaim", AUTHORISATION_POLKIT, POLKIT_ACTION_CLAIM},
+                        {BUS_INTERFACE_CLAIM, "Update", AUTHORISATION_OWNER, POLKIT_ACTION_CLAIM},
+                        {BUS_INTERFACE_CLAIM, "Delete", AUTHORISATION_OWNER, POLKIT_ACTION_CLAIM},
                         {BUS_INTERFACE_DEVICE, "Bind", AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE},
                         {BUS_INTERFACE_DEVICE, "Release", AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE},
                         {BUS_INTERFACE_DEVICE, "Reset", AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE},
