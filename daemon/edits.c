@@ -189,6 +189,14 @@ static int apply_puts(Manager *m, OrderPlan *p) {
         return 0;
 }
 
+/* Users may change claims of their own as often as they like: no reason to try again what was refused. */
+static bool concerns_groups(const Edit *e) {
+        const OrderPlan *p = &e->plan;
+
+        return p->n_groups + p->n_rules + p->n_dead_groups + p->n_dead_rules > 0 || e->put_intent.id[0] ||
+               e->delete_intent[0];
+}
+
 static void apply(Edit *e) {
         Manager *m = e->manager;
         int r;
@@ -203,9 +211,11 @@ static void apply(Edit *e) {
                 log_error("What was stored could not be applied (%s); starting anew.", strerror(-r));
                 (void)sd_event_exit(m->event, r);
         }
-        for (size_t i = 0; i < m->devices.n; i++)
-                reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
-        changes_touch(&m->changes);                           /* what devices wait for may have changed */
+        if (concerns_groups(e)) {
+                for (size_t i = 0; i < m->devices.n; i++)
+                        reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
+                changes_touch(&m->changes); /* what devices wait for may have changed */
+        }
         manager_flush(m);
 }
 

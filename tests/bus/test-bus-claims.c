@@ -387,7 +387,9 @@ static void test_claims_are_not_exported(void **state) {
 static void test_quota(void **state) {
         Bench *b = *state;
         Path group = orders_take_path(bench_call_manager(b, b->root, "CreateGroup", "ssa{sv}", "pool", "pci",
-                                                         1, "quota", "u", 2));
+                                                         1, "quota", "u", 2)),
+             other;
+        _cleanup_free_ char *document = NULL;
 
         assert_string_equal(orders_get_group(b, &group, "Quota"), "2");
         orders_forget_signals(b);
@@ -402,8 +404,15 @@ static void test_quota(void **state) {
         bench_stop_daemon(b);
         bench_start_daemon(b);
         assert_string_equal(orders_get_group(b, &group, "Quota"), "65535");
-        group = orders_make_group(b, b->root, "two", NULL);
-        assert_string_equal(orders_get_group(b, &group, "Quota"), "0");
+        other = orders_make_group(b, b->root, "two", NULL);
+        assert_string_equal(orders_get_group(b, &other, "Quota"), "0");
+
+        /* A document keeps it. */
+        document = strdup(orders_show(bench_call_manager(b, b->root, "Export", "")));
+        bench_expect_success(orders_call_group(b, b->root, &group, "Update", "a{sv}", 1, "quota", "u", 1));
+        assert_string_equal(orders_show(bench_call_manager(b, b->root, "Import", "sa{sv}", document, 0)),
+                            "1");
+        assert_string_equal(orders_get_group(b, &group, "Quota"), "65535");
 }
 
 /* One user's limit is neither another's nor root's. */
