@@ -632,18 +632,20 @@ static void test_an_unreadable_database(void **state) {
 static void test_a_database_of_a_newer_version(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
+        char version[4];
         int fd;
 
         bench_expect_success(orders_make(b, admin, NIC, NULL, "pool", "persistent"));
         bench_stop_daemon(b);
         fd = openat(b->host->fd, STATE_DIR "/store.db", O_RDWR | O_CLOEXEC);
+        assert_int_equal(pread(fd, version, 4, 60), 4);
         assert_int_equal(pwrite(fd, "\0\0\0\x63", 4, 60), 4);
         bench_start_daemon(b);
         expect_read_only(b, admin, "format 99");
 
         /* The newer version is there again. */
         bench_stop_daemon(b);
-        assert_int_equal(pwrite(fd, "\0\0\0\x2", 4, 60), 4);
+        assert_int_equal(pwrite(fd, version, 4, 60), 4);
         (void)close(fd);
         bench_start_daemon(b);
         assert_string_equal(orders_get_manager(b, "ReadOnly"), "false");
