@@ -39,6 +39,7 @@ struct RunStop {
         size_t n_claims;
         unsigned n_marking; /* edits that say so, on their way */
         bool storing;       /* an edit that says what is back */
+        bool told;          /* that it failed */
         sd_event_source *again;
         Waiter waiters[WAITERS_MAX];
         size_t n_waiters;
@@ -339,7 +340,9 @@ static void on_rest_stored(const Failure *failure, void *userdata) {
 
         stop->storing = false;
         if (failure) {
-                log_error("The end of a VM cannot be stored: %s", failure->sentence);
+                if (!stop->told) /* it is tried again and again */
+                        log_error("The end of a VM cannot be stored: %s", failure->sentence);
+                stop->told = true;
                 tell_waiters(stop, failure);
                 (void)sd_event_add_time_relative(m->event, &stop->again, CLOCK_MONOTONIC,
                                                  FIRST_TRY_USEC << DOUBLINGS_MAX, 0, on_store_again, stop);
