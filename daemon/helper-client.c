@@ -166,6 +166,9 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         case HELPER_REVOKE:
                 r = append_addresses(m, q->devices);
                 return r < 0 ? r : sd_bus_message_append(m, "bs", (int)q->release, q->subject);
+        case HELPER_OPEN:
+                r = append_addresses(m, q->devices);
+                return r < 0 ? r : sd_bus_message_append(m, "bs", (int)q->fds, q->subject);
         case HELPER_KEEP:
         case HELPER_DROP:
                 return append_addresses(m, q->devices);

@@ -22,7 +22,8 @@ static int allow_move(int ruleset, const Target *t) {
 }
 
 int confine(int root, const Request *q, Target *const *targets, size_t n_targets, WorkerResult *result) {
-        static const char *const paths[] = {LOCKS_DIR, MOVES_DIR, GRANTS_DIR, PENDING_GRANTS_DIR};
+        static const char *const paths[] = {LOCKS_DIR, MOVES_DIR, GRANTS_DIR, PENDING_GRANTS_DIR,
+                                            ACCESS_DIR};
         _cleanup_close_ int ruleset = -1;
         int r;
 

@@ -15,8 +15,10 @@ typedef enum ConfineTo {
         CONFINE_KEPT = 1 << 2,    /* grants */
         CONFINE_PENDING = 1 << 3, /* grants */
         CONFINE_GRANTS = CONFINE_KEPT | CONFINE_PENDING,
-        CONFINE_TARGETS = 1 << 4, /* what moves them; the work itself confines itself when it knows them */
-        CONFINE_ALL = CONFINE_LOCKS | CONFINE_MOVES | CONFINE_GRANTS | CONFINE_TARGETS,
+        CONFINE_ACCESS = 1 << 4,
+        CONFINE_TARGETS = 1 << 5, /* what moves them; the work itself confines itself when it knows them */
+        CONFINE_OPEN = CONFINE_LOCKS | CONFINE_MOVES | CONFINE_ACCESS | CONFINE_TARGETS,
+        CONFINE_ALL = CONFINE_OPEN | CONFINE_GRANTS,
 } ConfineTo;
 
 /* Of a worker (worker_work_t): q->work, confined to q->writes. */

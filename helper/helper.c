@@ -45,6 +45,12 @@ static const sd_bus_vtable helper_vtable[] = {
                                          SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Reset", "s", SD_BUS_PARAM(device), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Open", "asbs",
+                                         SD_BUS_PARAM(devices) SD_BUS_PARAM(fds) SD_BUS_PARAM(subject),
+                                         "a{sh}", SD_BUS_PARAM(descriptors), on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Close", "s", SD_BUS_PARAM(device), "", , on_call,
+                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_VTABLE_END,
 };
 

@@ -22,6 +22,7 @@ struct Operation {
         char set[16]; /* of a move: the IOMMU set's number, or "" */
         bool preparing, for_daemon;
         Authorisation *authorisation;
+        BusUidQuery *who; /* is to be let in */
         PolkitQuery *question;
         Worker *worker, *marker;
 };
@@ -34,6 +35,7 @@ static Operation *operation_free(Operation *o) {
                 o->all->n--;
 
         authorisation_free(o->authorisation);
+        bus_uid_query_free(o->who);
         polkit_cancel(o->question);
         worker_free(o->worker);
         worker_free(o->marker);
@@ -76,13 +78,24 @@ static void log_success(const Operation *o) {
                          o->verb->move >= 0 ? " and its IOMMU set" : "");
 }
 
+static int reply(Operation *o, const WorkerResult *result) {
+        int fds[WORKER_GIFTS_MAX] = {0}, r;
+        size_t n;
+
+        n = verb_gifts(&o->request) > 0 ? worker_take(o->worker, fds) : 0;
+        r = n == verb_gifts(&o->request) ? verb_reply(o->verb, o->call, &o->request, result, fds) : -EBADMSG;
+        for (size_t i = 0; i < n; i++) /* the message has copies */
+                (void)close(fds[i]);
+        return r;
+}
+
 static void answer(Operation *o, const Failure *f, const WorkerResult *result) {
         int r;
 
         if (!o->call)
                 return;
 
-        r = f ? bus_reply_failure(o->call, f) : verb_reply(o->verb, o->call, result);
+        r = f ? bus_reply_failure(o->call, f) : reply(o, result);
         if (r < 0) {
                 log_warning("Cannot answer a call of %s: %s", o->verb->name, strerror(-r));
                 (void)sd_bus_reply_method_errorf(o->call, SD_BUS_ERROR_FAILED,
@@ -303,8 +316,43 @@ void operations_caller_left(Operations *all, const char *name) {
                 o->call = sd_bus_message_unref(o->call);
                 o->question = polkit_cancel(o->question);
                 o->authorisation = authorisation_free(o->authorisation);
+                o->who = bus_uid_query_free(o->who);
                 release_if_done(o);
         }
+}
+
+static void on_who(int r, uid_t uid, void *userdata) {
+        Operation *o = userdata;
+        const Authoriser *a = &o->all->authoriser;
+
+        o->who = bus_uid_query_free(o->who);
+        if (r >= 0 && uid != a->root_uid && uid != a->daemon_uid) {
+                o->request.uid = uid;
+                start_work(o);
+                return;
+        }
+        answer_failure(o, FAILURE_NOT_AUTHORIZED,
+                       r < 0 ? "Nobody was let in: the connection %s is not there any more."
+                             : "Nobody was let in: the connection %s is not a user's, but root's or of the "
+                               "service itself. Root passes an empty string.",
+                       o->subject);
+        release_if_done(o);
+}
+
+/* To let somebody in, the bus has to know him; an empty name is root. */
+static void identify(Operation *o) {
+        int r;
+
+        if (!bus_name_is_unique(o->subject))
+                answer_failure(o, FAILURE_NOT_AUTHORIZED,
+                               "Nobody was let in: the subject is not the unique name of a connection, like "
+                               "':1.42'.");
+        else if ((r = bus_query_uid(o->all->bus, o->subject, on_who, o, &o->who)) < 0)
+                answer_failure(o, FAILURE_INTERNAL,
+                               "Nobody was let in: the bus cannot be asked (%s); try again.", strerror(-r));
+        else
+                return;
+        release_if_done(o);
 }
 
 static void on_authorised(CallerKind kind, void *userdata) {
@@ -326,7 +374,11 @@ static void on_authorised(CallerKind kind, void *userdata) {
         else if (o->verb->prepare && kind == CALLER_DAEMON) {
                 o->preparing = true;
                 (void)start_worker(o, o->verb->prepare, 0);
+        } else if (o->verb->lets_in && o->subject[0]) {
+                identify(o);
+                return;
         } else {
+                o->request.uid = o->all->authoriser.root_uid;
                 start_work(o);
                 return;
         }

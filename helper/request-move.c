@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+
+#include "access.h"
 #include "confine.h"
 #include "grant-store.h"
 #include "journal.h"
 #include "lock.h"
 #include "log.h"
+#include "node.h"
 #include "request-move.h"
 #include "steps.h"
 #include "sysfs.h"
 #include "vfio.h"
+
+int move_check_switched_on(Target *t) {
+        if (!vfio_is_switched_off(t->root))
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
+                           "Passthrough is switched off by " KERNEL_OPTION_OFF
+                           " on the kernel command line; boot without it.");
+}
 
 static int check_bind(Target *t) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         _cleanup_close_ int driver = -1;
         int r;
 
-        if (vfio_is_switched_off(t->root))
-                return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
-                                   "Passthrough is switched off by " KERNEL_OPTION_OFF
-                                   " on the kernel command line; boot without it.");
+        if ((r = move_check_switched_on(t)) < 0)
+                return r;
 
         driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
         if (driver < 0)
@@ -29,24 +39,37 @@ static int check_bind(Target *t) {
         return target_check_critical(t, facts, 0);
 }
 
-static bool any_on_vfio(const Target *t) {
+bool move_any_on_vfio(const Target *t) {
         for (size_t i = 0; i < t->n_members; i++)
                 if (member_on_vfio(&t->members[i]))
                         return true;
         return false;
 }
 
+/* One that Open gave away is locked until its last copy is closed, by whoever is honest. */
+static bool any_given_away(const Target *t) {
+        for (size_t i = 0; i < t->n_members; i++) {
+                _cleanup_close_ int fd = -1;
+
+                fd = node_open_device(t->root, t->members[i].fd, O_RDONLY);
+                if (fd >= 0 && vfio_lock_device(fd) == -EWOULDBLOCK)
+                        return true;
+        }
+        return false;
+}
+
 /* Refused at once rather than left to the kernel, which would wait for the holder with the device locked. A kernel with
  * VFIO's cdev alone has no group node to ask; there the deadline has to do. */
-static int check_in_use(Target *t) {
+int move_check_in_use(Target *t) {
         char holder[256], members[256];
         int r;
 
         /* Asked of a set without a device on vfio-pci too: a foreign unbind that waits for the holder has taken the
          * driver link away already. */
         r = vfio_in_use(t->root, t->movers.number);
-        if (r == 0 ||
-            (r == -ENOENT && (!any_on_vfio(t) || faccessat(t->root, "dev/vfio/devices", F_OK, 0) == 0)))
+        if (r == -ENOENT && (!move_any_on_vfio(t) || faccessat(t->root, "dev/vfio/devices", F_OK, 0) == 0))
+                r = 0;
+        if (r == 0 && !any_given_away(t))
                 return 0;
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
@@ -72,17 +95,17 @@ static int check_move(Target *t, MoveVerb verb) {
         int r;
 
         if (verb == MOVE_RELEASE)
-                return (r = target_check_home(t)) < 0 ? r : check_in_use(t);
+                return (r = target_check_home(t)) < 0 ? r : move_check_in_use(t);
         if ((r = target_check_grants(t)) < 0)
                 return r;
         if (verb == MOVE_RESET)
-                return check_in_use(t);
+                return move_check_in_use(t);
 
         if ((r = steps_check_overrides(t)) < 0)
                 return r;
         if (all_bound(t))
                 return 1;
-        return (r = check_in_use(t)) < 0 ? r : check_bind(t);
+        return (r = move_check_in_use(t)) < 0 ? r : check_bind(t);
 }
 
 /* What somebody else has overridden is none of ours. The overrides come last: where a VM holds the device after a
@@ -91,7 +114,7 @@ static int look_whether_at_home(Target *t) {
         Move left;
         int r;
 
-        t->at_home = !any_on_vfio(t) && !target_is_interrupted(t, &left) &&
+        t->at_home = !move_any_on_vfio(t) && !target_is_interrupted(t, &left) &&
                      vfio_in_use(t->root, t->movers.number) != 1;
         if (!t->at_home)
                 return 0;
@@ -120,11 +143,11 @@ int move_check_way_home(Target *t) {
         r = look_whether_at_home(t);
         if (r < 0 || t->at_home)
                 return r;
-        return (r = target_check_home(t)) < 0 ? r : check_in_use(t);
+        return (r = target_check_home(t)) < 0 ? r : move_check_in_use(t);
 }
 
 /* What could not be brought to an end stays in the journal, with the reason: it is to be seen, and tried again. */
-static void close_journal(Target *t) {
+void move_end(Target *t) {
         int r;
 
         r = t->left_behind ? journal_mark_stuck(t->root, t->movers.number, t->result->failure.sentence)
@@ -134,7 +157,7 @@ static void close_journal(Target *t) {
                             strerror(-r));
 }
 
-static int begin(Target *t, MoveVerb verb) {
+int move_begin(Target *t, MoveVerb verb) {
         int r;
 
         /* A worker of ours that waited for the lock until nobody waits for it any more must not surprise them. */
@@ -166,17 +189,18 @@ static int fail_mark(Target *t, const char *what, int r) {
 int move_home(Target *t) {
         int r;
 
-        r = begin(t, MOVE_RELEASE);
+        r = move_begin(t, MOVE_RELEASE);
         if (r < 0)
                 return r;
 
         /* Before the first device is at home, so that no crash leaves an order for what the host comes to use. One
          * that cannot be taken back keeps no device from the host. */
         r = target_unmark(t);
-        (void)steps_release(t);
+        if (steps_release(t) >= 0)
+                (void)access_forget(t); /* the nodes are gone, and the access with them */
         if (r < 0 && t->result->failure.kind == FAILURE_NONE)
                 (void)fail_mark(t, "Release", r);
-        close_journal(t);
+        move_end(t);
         return t->result->failure.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
 
@@ -219,7 +243,7 @@ static int begin_bind(Target *t, bool bound) {
         if (lock >= 0 && settle_selectors(t) < 0)
                 return -EREMOTEIO;
         if (!bound)
-                return begin(t, MOVE_BIND);
+                return move_begin(t, MOVE_BIND);
         (void)journal_end(t->root, t->movers.number); /* a crash may have left one behind a finished bind */
         return 0;
 }
@@ -253,7 +277,7 @@ static void move_away(Target *t, const Request *q, bool bound) {
                 return;
         if (!bound) {
                 (void)steps_bind(t);
-                close_journal(t);
+                move_end(t);
         }
         if (t->result->failure.kind != FAILURE_NONE)
                 return;
@@ -284,9 +308,9 @@ static void run(int root, const Request *q, bool only_interrupted, WorkerResult 
                         unmark_at_host(t);
         } else if (q->verb == MOVE_RELEASE)
                 (void)move_home(t);
-        else if (begin(t, MOVE_RESET) >= 0) {
+        else if (move_begin(t, MOVE_RESET) >= 0) {
                 (void)steps_reset(t, target_named(t));
-                close_journal(t);
+                move_end(t);
         }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The parts of a move that Revoke needs, too. */
+/* The parts of a move that Revoke, Open and Close need, too. */
 
 #include "target.h"
 
@@ -10,6 +10,18 @@ int move_check_at_home(Target *t);
 
 /* May it go home, if it is not there? Fills in t->at_home; InUse if a VM holds it. */
 int move_check_way_home(Target *t);
+
+/* NotAuthorized if passthrough is switched off. */
+int move_check_switched_on(Target *t);
+
+bool move_any_on_vfio(const Target *t) _pure_;
+
+/* InUse if somebody has the set open, or holds a device that Open gave away. */
+int move_check_in_use(Target *t);
+
+/* The journal around what changes a set. Past the deadline nothing is begun: Stuck. */
+int move_begin(Target *t, MoveVerb verb);
+void move_end(Target *t);
 
 /* Brings it home, with the journal, and ends its standing order to be bound at boot. */
 int move_home(Target *t);

@@ -21,10 +21,11 @@ typedef struct Request {
         bool pending;       /* of Grant: not to be kept over a reboot, yet */
         bool release;       /* of Revoke: bring home first what is not there */
         bool persistent;    /* of Bind: to be bound at boot from now on */
+        bool fds;           /* of Open: descriptors, not an entry in an access control list */
         uint32_t consent;   /* of Grant: critical reasons overridden by name */
-        uid_t uid;          /* of Grant and GrantIds: who consents, as polkit knows him */
+        uid_t uid;          /* who consents, as polkit knows him; of Open: who is let in, as the bus does */
         Prompted prompted;  /* of Grant and Revoke: whom he has seen in the prompt */
-        MoveVerb verb;      /* of request_move */
+        MoveVerb verb;      /* of what moves or resets: what the journal calls it */
         worker_work_t work; /* for confine_and_work() */
         unsigned writes;    /* the same: what it may write (confine.h) */
         bool confine;       /* use Landlock where the kernel has it; false only in tests */
@@ -36,6 +37,10 @@ typedef struct Request {
  * result->failure and has changed nothing, or says what. */
 void request_check(int root, const void *request, WorkerResult *result);
 void request_move(int root, const void *request, WorkerResult *result);
+
+/* Lets somebody in to a whole IOMMU set on vfio-pci, and out again. */
+void request_open(int root, const void *request, WorkerResult *result);
+void request_close(int root, const void *request, WorkerResult *result);
 
 /* Release, if the journal says that a move of this set was interrupted; else nothing. */
 void request_recover(int root, const void *request, WorkerResult *result);

@@ -215,8 +215,32 @@ int steps_release(Target *t) {
         return t->left_behind ? -EREMOTEIO : 0;
 }
 
+static int cycle_member(Target *t, Member *m) {
+        int r;
+
+        if (!member_on_vfio(m) && (m->driver[0] || !member_overridden(m)))
+                return 0;
+        if ((r = check_time(t)) < 0 ||
+            (!member_overridden(m) && (r = set_override(t, m, OVERRIDE_VFIO)) < 0) ||
+            (member_on_vfio(m) && (r = unbind(t, m)) < 0) || (r = probe(t, m, VFIO_DRIVER)) < 0)
+                return r;
+        return member_on_vfio(m) ? 0
+                                 : fail_step(t, "the kernel did not bind it",
+                                             "see 'dmesg' for what vfio-pci says about it");
+}
+
+int steps_cycle(Target *t) {
+        int r;
+
+        r = steps_check_overrides(t);
+        for (size_t i = 0; i < t->n_members && r >= 0; i++)
+                r = cycle_member(t, &t->members[i]);
+        return r;
+}
+
 int steps_reset(Target *t, Member *m) {
         char methods[256];
+        int r;
 
         if (!member_on_vfio(m))
                 return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
@@ -230,5 +254,8 @@ int steps_reset(Target *t, Member *m) {
                                    m->address);
 
         worker_doing(t->result, "resetting %s by the first of: %s", m->address, methods);
-        return write_step(t, m, m->fd, "reset", "1\n");
+        r = write_step(t, m, m->fd, "reset", "1\n");
+        if (t->result->failure.kind == FAILURE_DRIVER)
+                t->result->failure.kind = FAILURE_RESET;
+        return r;
 }

@@ -20,7 +20,11 @@ int steps_bind(Target *t);
  * host. A member that fails does not keep the others; the first failure is told, and the target is left_behind. */
 int steps_release(Target *t);
 
-/* Resets one member by its best method. */
+/* vfio-pci -> vfio-pci: no descriptor of a member outlives this, for the kernel lets none go that somebody holds. Those
+ * that a crash left without a driver are taken again, those at the host left alone. */
+int steps_cycle(Target *t);
+
+/* Resets one member by its best method. NoReset, or ResetFailed. */
 int steps_reset(Target *t, Member *m);
 
 /* Fills in Member.override; and sees that none is somebody else's, which is not ours to replace. */

@@ -28,6 +28,8 @@ static const Verb verbs[] = {
                 {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE},
                 {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
                  MOVE_RESET},
+                {"Open", "asbs", "a{sh}", request_open, CONFINE_OPEN, MOVE_RESET, .lets_in = true},
+                {"Close", "s", "", request_close, CONFINE_OPEN, MOVE_RESET},
 };
 
 const Verb *verb_find(const char *name) {
@@ -136,7 +138,7 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
         if (*at == 'b') {
                 if (sd_bus_message_read_basic(m, 'b', &flag) <= 0)
                         return fail_malformed(f);
-                q->pending = q->release = q->persistent = flag;
+                q->pending = q->release = q->persistent = q->fds = flag;
                 return 0;
         }
 
@@ -174,7 +176,36 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
         return 0;
 }
 
-int verb_reply(const Verb *v, sd_bus_message *call, const WorkerResult *result) {
+static int append_checks(sd_bus_message *m, const WorkerResult *result) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "(ssbs)");
+        for (size_t i = 0; r >= 0 && i < result->n_rows && i < CHECK_ROWS_MAX; i++)
+                r = sd_bus_message_append(m, "(ssbs)", result->rows[i].check, result->rows[i].severity,
+                                          (int)result->rows[i].passed, result->rows[i].sentence);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+size_t verb_gifts(const Request *q) {
+        return q->fds && q->work == request_open ? q->n_devices + 1 : 0;
+}
+
+static int append_fds(sd_bus_message *m, const Request *q, const int *fds) {
+        char address[PCI_ADDRESS_SIZE];
+        size_t n = verb_gifts(q);
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "{sh}");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "{sh}",
+                                          i == q->n_devices ? "iommufd"
+                                                            : pci_address_format(&q->devices[i], address),
+                                          fds[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int verb_reply(const Verb *v, sd_bus_message *call, const Request *q, const WorkerResult *result,
+               const int *fds) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -186,15 +217,9 @@ int verb_reply(const Verb *v, sd_bus_message *call, const WorkerResult *result) 
         if (r < 0)
                 return r;
 
-        if (v->result[0]) {
-                r = sd_bus_message_open_container(reply, 'a', "(ssbs)");
-                for (size_t i = 0; r >= 0 && i < result->n_rows && i < CHECK_ROWS_MAX; i++)
-                        r = sd_bus_message_append(reply, "(ssbs)", result->rows[i].check,
-                                                  result->rows[i].severity, (int)result->rows[i].passed,
-                                                  result->rows[i].sentence);
-                if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0)
-                        return r;
-        }
-
-        return sd_bus_send(NULL, reply, NULL);
+        if (streq(v->result, "a(ssbs)"))
+                r = append_checks(reply, result);
+        else if (streq(v->result, "a{sh}"))
+                r = append_fds(reply, q, fds);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }

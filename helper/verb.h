@@ -14,12 +14,13 @@ typedef struct Verb {
         const char *result;    /* of the reply */
         worker_work_t work;
         unsigned writes;             /* what the work may write (confine.h); what prepares it, nothing */
-        MoveVerb move;               /* for request_move, else MOVE_VERB_INVALID */
+        MoveVerb move;               /* what the journal calls it; MOVE_VERB_INVALID: it moves nothing */
         bool of_ids;                 /* the first list names ids, not devices */
         worker_work_t prepare;       /* run before a prompt; NULL: no prompt, the grant is the consent */
         const char *action;          /* polkit action of the prompt */
         const char *action_critical; /* the stronger one, when critical reasons are overridden */
         const char *message; /* of the prompt, in place of the action's; polkit fills in the details */
+        bool lets_in;        /* the subject is whom to let in; the bus is asked who that is */
 } Verb;
 
 /* NULL: no such verb. */
@@ -29,5 +30,7 @@ const Verb *verb_find(const char *name);
  * dbus/org.verge.Passthrough.Helper.xml; *subject points into the message ("" where the verb has none). */
 int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_subject, Failure *f);
 
-/* The reply of a verb that succeeded. */
-int verb_reply(const Verb *v, sd_bus_message *call, const WorkerResult *result);
+/* The reply of a verb that succeeded; fds, as many as verb_gifts() says, are what its worker gave. */
+int verb_reply(const Verb *v, sd_bus_message *call, const Request *q, const WorkerResult *result,
+               const int *fds);
+size_t verb_gifts(const Request *q) _pure_;

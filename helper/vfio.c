@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "sysfs.h"
 #include "text.h"
@@ -15,6 +18,25 @@ int vfio_in_use(int root, unsigned iommu_set) {
         if (fd >= 0)
                 return 0;
         return errno == EBUSY ? 1 : -errno;
+}
+
+int vfio_check_node(int fd, int at, const char *number) {
+        char is[32], expected[32];
+        struct stat st;
+        int r;
+
+        r = sysfs_read(at, number, expected, sizeof expected);
+        if (r < 0)
+                return r;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+
+        (void)snprintf(is, sizeof is, "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+        return S_ISCHR(st.st_mode) && streq(is, expected) ? 0 : -ENXIO;
+}
+
+int vfio_lock_device(int fd) {
+        return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
 typedef struct HolderSearch {

@@ -4,16 +4,20 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "worker.h"
+
+#define GIFT_SOCKET 4 /* in the worker; see worker_give() */
 
 struct Worker {
         sd_event_source *child, *timer;
         WorkerResult *result;
         worker_done_t done;
         void *userdata;
+        int gift; /* our end of the socket for what it gives */
         bool late;
 };
 
@@ -25,6 +29,7 @@ Worker *worker_free(Worker *w) {
         sd_event_source_disable_unref(w->timer);
         if (w->result)
                 (void)munmap(w->result, sizeof *w->result);
+        closep(&w->gift);
         free(w);
         return NULL;
 }
@@ -75,15 +80,66 @@ bool worker_is_late(const Worker *w) {
         return w->late;
 }
 
-_Noreturn static void run_child(int root_fd, worker_work_t work, const void *argument,
+/* Room for one control message with this many descriptors. */
+typedef union GiftBox {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(WORKER_GIFTS_MAX * sizeof(int))];
+} GiftBox;
+
+int worker_give(const int *fds, size_t n) {
+        struct iovec byte = {.iov_base = (char[]){0}, .iov_len = 1};
+        GiftBox box = {0};
+        struct msghdr message = {.msg_iov = &byte,
+                                 .msg_iovlen = 1,
+                                 .msg_control = box.buf,
+                                 .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+        assert(fds);
+        assert(n > 0 && n <= WORKER_GIFTS_MAX);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+        return sendmsg(GIFT_SOCKET, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+size_t worker_take(Worker *w, int ret[static WORKER_GIFTS_MAX]) {
+        struct iovec byte = {.iov_base = (char[]){0}, .iov_len = 1};
+        GiftBox box = {0};
+        struct msghdr message = {.msg_iov = &byte,
+                                 .msg_iovlen = 1,
+                                 .msg_control = box.buf,
+                                 .msg_controllen = sizeof box.buf};
+        struct cmsghdr *c;
+        size_t n;
+
+        assert(w);
+        assert(ret);
+
+        if (recvmsg(w->gift, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+                return 0;
+        c = CMSG_FIRSTHDR(&message);
+        if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                return 0;
+
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(ret, CMSG_DATA(c), n * sizeof(int));
+        return n;
+}
+
+_Noreturn static void run_child(int root_fd, int gift, worker_work_t work, const void *argument,
                                 WorkerResult *result) {
         sigset_t none;
 
         /* The bus connection must end with the main process, not with a child that the kernel keeps: so no
-         * descriptor survives here but the root directory and standard error. */
-        if (root_fd != 3 && dup3(root_fd, 3, O_CLOEXEC) < 0)
+         * descriptor survives here but the root directory, the socket for what it gives, and standard error. */
+        if (gift == 3 && (gift = dup(gift)) < 0)
                 _exit(EXIT_FAILURE);
-        if (close_range(4, ~0U, 0) < 0)
+        if ((root_fd != 3 && dup3(root_fd, 3, O_CLOEXEC) < 0) ||
+            (gift != GIFT_SOCKET && dup3(gift, GIFT_SOCKET, O_CLOEXEC) < 0) ||
+            close_range(GIFT_SOCKET + 1, ~0U, 0) < 0)
                 _exit(EXIT_FAILURE);
 
         (void)sigemptyset(&none);
@@ -96,8 +152,9 @@ _Noreturn static void run_child(int root_fd, worker_work_t work, const void *arg
 int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_work_t work,
                  const void *argument, worker_done_t done, void *userdata, Worker **ret) {
         _cleanup_(worker_freep) Worker *w = NULL;
+        _cleanup_close_ int gift = -1;
+        int r, pair[2];
         pid_t pid;
-        int r;
 
         assert(event);
         assert(work);
@@ -109,6 +166,12 @@ int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_wor
                 return -ENOMEM;
         w->done = done;
         w->userdata = userdata;
+        w->gift = -1;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        w->gift = pair[0];
+        gift = pair[1];
 
         w->result = mmap(NULL, sizeof *w->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (w->result == MAP_FAILED) {
@@ -125,7 +188,7 @@ int worker_start(sd_event *event, int root_fd, uint64_t timeout_usec, worker_wor
         if (pid < 0)
                 return -errno;
         if (pid == 0)
-                run_child(root_fd, work, argument, w->result);
+                run_child(root_fd, gift, work, argument, w->result);
 
         r = sd_event_add_child(event, &w->child, pid, WEXITED, on_exit_of_child, w);
         if (r < 0) {

@@ -13,7 +13,8 @@
 #include "grant-ids.h"
 
 #define CHECK_ROWS_MAX 32U
-#define MODEL_SIZE 176 /* words and ids, cut to fit */
+#define WORKER_GIFTS_MAX 16U /* descriptors; dbus-daemon lets no message with more of them through */
+#define MODEL_SIZE 176       /* words and ids, cut to fit */
 
 typedef struct CheckRow {
         char check[32];
@@ -71,7 +72,12 @@ Worker *worker_free(Worker *w);
 
 bool worker_is_late(const Worker *w);
 
+/* The descriptors that a finished worker gave, which are the caller's to close; how many. What nobody takes goes with
+ * the worker. */
+size_t worker_take(Worker *w, int ret[static WORKER_GIFTS_MAX]);
+
 /* For the inside of a worker. */
 bool worker_past_deadline(const WorkerResult *result);
 unsigned worker_seconds_left(const WorkerResult *result); /* rounded up */
+int worker_give(const int *fds, size_t n);                /* once; the main loop gets copies */
 void worker_doing(WorkerResult *result, const char *format, ...) _printf_(2, 3);

@@ -127,6 +127,7 @@ static void furnish(FakeHost *h) {
                         PENDING_GRANTS_DIR,
                         MOVES_DIR,
                         LOCKS_DIR,
+                        ACCESS_DIR,
                         "fake/held",
                         "fake/lock",
                         "fake/natural",
@@ -468,6 +469,19 @@ void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold) {
         char path[64];
 
         (void)snprintf(path, sizeof path, "fake/held/%u", set);
+        take_lock(h, path, hold);
+}
+
+void fake_host_add_cdev(FakeHost *h) {
+        fake_host_write(h, "fake/cdev", "0\n");
+        fake_host_mkdir(h, "dev/vfio/devices");
+        fake_host_write(h, "dev/iommu", "%s", "");
+}
+
+void fake_host_hold_device(FakeHost *h, const char *address, bool hold) {
+        char path[64];
+
+        (void)snprintf(path, sizeof path, "fake/held/%s", address);
         take_lock(h, path, hold);
 }
 

@@ -79,6 +79,12 @@ void fake_host_add_default_route(FakeHost *h, const char *interface, const char 
 /* As a VM does that has the VFIO group open. Letting go also wakes the unbind that waits for it. */
 void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold);
 
+/* From now on the kernel has VFIO's cdev and IOMMUFD: a device that is bound to vfio-pci gets a node. */
+void fake_host_add_cdev(FakeHost *h);
+
+/* As a process does that has the node of a device open and no lock on it: only the unbind feels it. */
+void fake_host_hold_device(FakeHost *h, const char *address, bool hold);
+
 /* As a driver does that hangs under RTNL: who asks for addresses or routes waits. */
 void fake_host_hold_network(FakeHost *h, bool hold);
 void fake_host_wait_for_network(FakeHost *h); /* returns when somebody has come to wait */

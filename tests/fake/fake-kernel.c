@@ -17,6 +17,7 @@
 int __wrap_sysfs_write(int at, const char *path, const char *data);
 int __wrap_host_network_each(network_use_t f, void *userdata);
 int __wrap_vfio_in_use(int root, unsigned iommu_set);
+int __wrap_vfio_check_node(int fd, int at, const char *number);
 
 static char fake_root[PATH_MAX];
 
@@ -112,6 +113,51 @@ static void wait_for(const char *file) {
                 ;
 }
 
+/* A kernel with VFIO's cdev: a node for each device on vfio-pci, which sysfs names. Numbers are not used again. */
+static void add_device_node(const char *device_dir) {
+        char path[PATH_MAX], text[32];
+        uint64_t n = 0;
+
+        if (sysfs_read_u64(AT_FDCWD, at_root(path, "fake/cdev"), 10, &n) < 0)
+                return;
+        (void)snprintf(text, sizeof text, "%u\n", (unsigned)n + 1);
+        (void)replace_file(path, text);
+
+        (void)snprintf(path, sizeof path, "%.4000s/vfio-dev", device_dir);
+        (void)mkdir(path, 0755);
+        (void)snprintf(path, sizeof path, "%.4000s/vfio-dev/vfio%u", device_dir, (unsigned)n);
+        (void)mkdir(path, 0755);
+        (void)snprintf(path, sizeof path, "%.4000s/vfio-dev/vfio%u/dev", device_dir, (unsigned)n);
+        (void)replace_file(path, "240:0\n");
+        append_line(at_root(path, "dev/vfio/devices/vfio%u", (unsigned)n), "", O_CREAT);
+}
+
+/* Waits for all who hold the device: the honest have a lock on its node, for the others there is a file. */
+static int remove_device_node(const char *name, void *userdata) {
+        const char *device_dir = userdata;
+        _cleanup_close_ int fd = -1;
+        char path[PATH_MAX], held[48];
+
+        fd = open(at_root(path, "dev/vfio/devices/%s", name), O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                log_write("unbind %s = HANG\n", last_part(device_dir));
+                while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+                        ;
+        }
+        (void)snprintf(held, sizeof held, "held/%s", last_part(device_dir));
+        if (is_held(last_part(device_dir))) {
+                log_write("unbind %s = HANG\n", last_part(device_dir));
+                wait_for(held);
+        }
+        (void)unlink(path);
+
+        (void)snprintf(path, sizeof path, "%.3000s/vfio-dev/%.64s/dev", device_dir, name);
+        (void)unlink(path);
+        (void)snprintf(path, sizeof path, "%.3000s/vfio-dev/%.64s", device_dir, name);
+        (void)rmdir(path);
+        return 1;
+}
+
 static int count_entry(const char *name _unused_, void *userdata) {
         char path[PATH_MAX], driver[PCI_DRIVER_SIZE];
         struct {
@@ -138,7 +184,7 @@ static void mind_vfio_node(const char *device_dir) {
                          &c);
         at_root(path, "dev/vfio/%s", set);
         if (c.n > 0)
-                append_line(path, "", O_CREAT);
+                closep(&(int){open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600)});
         else
                 (void)unlink(path);
 }
@@ -183,12 +229,14 @@ int fake_kernel_bind(const char *device_dir, const char *driver) {
                 return -errno;
 
         mind_vfio_node(device_dir);
+        if (streq(driver, VFIO_DRIVER))
+                add_device_node(device_dir);
         fake_kernel_uevent("bind", address);
         return 0;
 }
 
 int fake_kernel_unbind(const char *device_dir) {
-        char path[PATH_MAX], driver[PCI_DRIVER_SIZE], set[32], held[48];
+        char path[PATH_MAX], driver[PCI_DRIVER_SIZE], set[32], held[48], dir[PATH_MAX];
         const char *address = last_part(device_dir);
 
         if (driver_of(device_dir, driver) < 0)
@@ -204,6 +252,11 @@ int fake_kernel_unbind(const char *device_dir) {
                 (void)snprintf(held, sizeof held, "held/%s", set);
                 log_write("unbind %s = HANG\n", address);
                 wait_for(held);
+        }
+        if (streq(driver, VFIO_DRIVER)) {
+                (void)snprintf(dir, sizeof dir, "%s", device_dir);
+                (void)snprintf(path, sizeof path, "%.4000s/vfio-dev", device_dir);
+                (void)sysfs_each(AT_FDCWD, path, remove_device_node, dir);
         }
 
         mind_vfio_node(device_dir);
@@ -480,4 +533,11 @@ int __wrap_vfio_in_use(int root _unused_, unsigned iommu_set) {
 
         (void)snprintf(set, sizeof set, "%u", iommu_set);
         return is_held(set);
+}
+
+/* The nodes of the fake are files. */
+int __wrap_vfio_check_node(int fd, int at _unused_, const char *number _unused_) {
+        struct stat st;
+
+        return fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -ENXIO;
 }

@@ -3,7 +3,8 @@
 
 /*
  * The kernel's part in a fake host: what the writes of the helper do. Linked with
- * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=vfio_in_use it takes the place of those three.
+ * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=vfio_in_use,--wrap=vfio_check_node it takes the place of
+ * those four.
  *
  * It knows the root by fake_kernel_attach(); all else is in files, so that the helper, its workers and the test
  * see the same kernel. Each write is a line of <root>/fake/log: "override A vfio-pci", "clear A", "unbind A",

@@ -614,7 +614,7 @@ static void test_reset(void **state) {
         assert_log(h, "reset " NIC "\n");
         fake_host_clear(h);
         fake_host_fail(h, "reset * ENOTTY");
-        assert_failure(move(h, MOVE_RESET, NIC), FAILURE_DRIVER, "resetting " NIC);
+        assert_failure(move(h, MOVE_RESET, NIC), FAILURE_RESET, "resetting " NIC);
         assert_at(h, NIC, "vfio-pci", "vfio-pci");
         assert_no_journal(h);
         fake_host_clear(h);
