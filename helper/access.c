@@ -6,8 +6,8 @@
 
 #include "access.h"
 #include "atomic-files.h"
-#include "node.h"
 #include "record-file.h"
+#include "vfio.h"
 
 #define FORMAT "1"
 
@@ -217,7 +217,7 @@ static int change_group(Target *t, uid_t uid, bool allow) {
         _cleanup_close_ int node = -1;
         char path[32];
 
-        node = node_open_group(t->root, t->movers.number);
+        node = vfio_open_group(t->root, t->movers.number);
         if (node < 0)
                 return node;
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", node);

@@ -28,7 +28,7 @@ int access_read(Target *t, Access *ret);
 int access_write(Target *t, const Access *a);
 int access_forget(const Target *t); /* a negative errno; gone already is fine */
 
-/* The entry user:UID:rw. No other right becomes wider; once nobody else has an entry, the node is as it was before. That
- * node and entry may be missing is fine for who takes it away. */
+/* The entry user:UID:rw. No other right becomes wider; once nobody else has an entry, the node is as it was before. To
+ * take it away where there is no node or entry is fine. */
 int access_allow(Target *t, uid_t uid);
 int access_deny(Target *t, uid_t uid);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
-
 #include "access.h"
 #include "confine.h"
 #include "grant-store.h"
 #include "journal.h"
 #include "lock.h"
 #include "log.h"
-#include "node.h"
 #include "request-move.h"
 #include "steps.h"
 #include "sysfs.h"
@@ -48,13 +45,9 @@ bool move_any_on_vfio(const Target *t) {
 
 /* One that Open gave away is locked until its last copy is closed, by whoever is honest. */
 static bool any_given_away(const Target *t) {
-        for (size_t i = 0; i < t->n_members; i++) {
-                _cleanup_close_ int fd = -1;
-
-                fd = node_open_device(t->root, t->members[i].fd, O_RDONLY);
-                if (fd >= 0 && vfio_lock_device(fd) == -EWOULDBLOCK)
+        for (size_t i = 0; i < t->n_members; i++)
+                if (vfio_device_is_given(t->root, t->members[i].fd))
                         return true;
-        }
         return false;
 }
 

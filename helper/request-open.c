@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
-
 #include "access.h"
 #include "confine.h"
-#include "node.h"
 #include "request-move.h"
 #include "steps.h"
 #include "sysfs.h"
@@ -89,12 +86,11 @@ static int add_device(Target *t, const PciAddress *a, Gift *g) {
                 m++;
 
         (void)pci_address_format(a, address);
-        r = node_open_device(t->root, m->fd, O_RDWR);
+        r = vfio_open_device(t->root, m->fd);
         if (r < 0)
                 return fail_node(t, address, r);
         g->fds[g->n++] = r;
-        r = vfio_lock_device(r);
-        return r < 0 ? fail_node(t, address, r) : 0;
+        return 0;
 }
 
 /* Opened before anything is changed, and before this process is confined: then it may open nothing in /dev. */
@@ -106,7 +102,7 @@ static int open_gift(Target *t, const Request *q, Gift *g) {
         if (r < 0)
                 return r;
 
-        r = node_open_iommufd(t->root);
+        r = vfio_open_iommufd(t->root);
         if (r < 0)
                 return fail_node(t, "/dev/iommu", r);
         g->fds[g->n++] = r;

@@ -2,9 +2,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
+#include "node.h"
 #include "sysfs.h"
 #include "text.h"
 #include "vfio.h"
@@ -20,23 +19,65 @@ int vfio_in_use(int root, unsigned iommu_set) {
         return errno == EBUSY ? 1 : -errno;
 }
 
-int vfio_check_node(int fd, int at, const char *number) {
-        char is[32], expected[32];
-        struct stat st;
+static int open_node(int root, const char *node, int flags, int at, const char *number) {
+        _cleanup_close_ int fd = -1;
         int r;
 
-        r = sysfs_read(at, number, expected, sizeof expected);
-        if (r < 0)
-                return r;
-        if (fstat(fd, &st) < 0)
+        fd = openat(root, node, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
                 return -errno;
-
-        (void)snprintf(is, sizeof is, "%u:%u", major(st.st_rdev), minor(st.st_rdev));
-        return S_ISCHR(st.st_mode) && streq(is, expected) ? 0 : -ENXIO;
+        r = node_check(fd, at, number);
+        return r == -ENOENT ? -ENXIO : r < 0 ? r : STEAL_FD(fd);
 }
 
-int vfio_lock_device(int fd) {
-        return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+int vfio_open_group(int root, unsigned iommu_set) {
+        char node[32], number[48];
+
+        (void)snprintf(node, sizeof node, "dev/vfio/%u", iommu_set);
+        (void)snprintf(number, sizeof number, "sys/class/vfio/%u/dev", iommu_set);
+        return open_node(root, node, O_PATH, root, number);
+}
+
+static int take_name(const char *name, void *userdata) {
+        size_t n = strlen(name);
+
+        if (!startswith(name, "vfio") || n <= 4 || n > 14 || strspn(name + 4, "0123456789") != n - 4)
+                return 0;
+        strcpy(userdata, name);
+        return 1;
+}
+
+static int open_device(int root, int device, int flags) {
+        char name[16], node[48], number[48];
+        int r;
+
+        r = sysfs_each(device, "vfio-dev", take_name, name);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+
+        (void)snprintf(node, sizeof node, "dev/vfio/devices/%s", name);
+        (void)snprintf(number, sizeof number, "vfio-dev/%s/dev", name);
+        return open_node(root, node, flags, device, number);
+}
+
+int vfio_open_iommufd(int root) {
+        return open_node(root, "dev/iommu", O_RDWR, root, "sys/class/misc/iommu/dev");
+}
+
+int vfio_open_device(int root, int device) {
+        _cleanup_close_ int fd = -1;
+
+        fd = open_device(root, device, O_RDWR);
+        if (fd < 0)
+                return STEAL_FD(fd);
+        return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : STEAL_FD(fd);
+}
+
+bool vfio_device_is_given(int root, int device) {
+        _cleanup_close_ int fd = -1;
+
+        fd = open_device(root, device, O_RDONLY);
+        return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 typedef struct HolderSearch {

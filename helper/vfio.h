@@ -7,12 +7,16 @@
  * group for an instant, so a VM that starts just then would see it busy: ask only before a move. */
 int vfio_in_use(int root, unsigned iommu_set);
 
-/* Is it a character device with the number in this attribute ("10:127")? -ENXIO: no. */
-int vfio_check_node(int fd, int at, const char *number);
+/* The nodes of VFIO, each proved to be what sysfs speaks of: -ENOENT, there is none; -ENXIO, it is something else. The
+ * group is opened as a place only (O_PATH): to open it in earnest is to hold it. A device, `device` being its directory
+ * in sysfs, has a node where the kernel has VFIO's cdev and it is on vfio-pci; it is opened with a lock on it, by
+ * which we know our own again until the last copy is closed. -EWOULDBLOCK: another has that lock. */
+int vfio_open_group(int root, unsigned iommu_set);
+int vfio_open_device(int root, int device);
+int vfio_open_iommufd(int root);
 
-/* Takes the lock by which we know our own again: it ends with the last copy of fd, wherever that is. It proves that
- * somebody holds the device, but not that nobody does, for he may unlock it. -EWOULDBLOCK: another has it. */
-int vfio_lock_device(int fd);
+/* Does somebody hold a copy? That he does not is no proof, for he may have unlocked it. */
+bool vfio_device_is_given(int root, int device);
 
 /* Fills buf with a clause about who holds the set: the processes that name one of its devices on their command
  * line, as QEMU does. Without capabilities we cannot look into the descriptors of other processes; where nobody

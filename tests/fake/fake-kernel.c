@@ -17,7 +17,7 @@
 int __wrap_sysfs_write(int at, const char *path, const char *data);
 int __wrap_host_network_each(network_use_t f, void *userdata);
 int __wrap_vfio_in_use(int root, unsigned iommu_set);
-int __wrap_vfio_check_node(int fd, int at, const char *number);
+int __wrap_node_check(int fd, int at, const char *number);
 
 static char fake_root[PATH_MAX];
 
@@ -536,7 +536,7 @@ int __wrap_vfio_in_use(int root _unused_, unsigned iommu_set) {
 }
 
 /* The nodes of the fake are files. */
-int __wrap_vfio_check_node(int fd, int at _unused_, const char *number _unused_) {
+int __wrap_node_check(int fd, int at _unused_, const char *number _unused_) {
         struct stat st;
 
         return fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -ENXIO;

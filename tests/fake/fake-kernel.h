@@ -3,7 +3,7 @@
 
 /*
  * The kernel's part in a fake host: what the writes of the helper do. Linked with
- * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=vfio_in_use,--wrap=vfio_check_node it takes the place of
+ * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=vfio_in_use,--wrap=node_check it takes the place of
  * those four.
  *
  * It knows the root by fake_kernel_attach(); all else is in files, so that the helper, its workers and the test

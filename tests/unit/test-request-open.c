@@ -27,7 +27,7 @@ int __wrap_acl_set_file(const char *path, acl_type_t type, acl_t acl);
 int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
 int __real_unlinkat(int dir, const char *path, int flags);
 int __real_acl_set_file(const char *path, acl_type_t type, acl_t acl);
-int __real_vfio_check_node(int fd, int at, const char *number);
+int __real_node_check(int fd, int at, const char *number);
 
 static int given[WORKER_GIFTS_MAX];
 static size_t n_given;
@@ -441,14 +441,14 @@ static void test_a_node_must_be_what_sysfs_says(void **state) {
 
         fake_host_write(h, "null", "1:3\n");
         fake_host_write(h, "other", "1:5\n");
-        assert_int_equal(__real_vfio_check_node(fd, h->fd, "null"), 0);
-        assert_int_equal(__real_vfio_check_node(fd, h->fd, "other"), -ENXIO);
-        assert_int_equal(__real_vfio_check_node(fd, h->fd, "missing"), -ENOENT);
+        assert_int_equal(__real_node_check(fd, h->fd, "null"), 0);
+        assert_int_equal(__real_node_check(fd, h->fd, "other"), -ENXIO);
+        assert_int_equal(__real_node_check(fd, h->fd, "missing"), -ENOENT);
         (void)close(fd);
 
         fd = openat(h->fd, "null", O_PATH | O_CLOEXEC);
         fake_host_write(h, "zero", "0:0\n");
-        assert_int_equal(__real_vfio_check_node(fd, h->fd, "zero"), -ENXIO);
+        assert_int_equal(__real_node_check(fd, h->fd, "zero"), -ENXIO);
         (void)close(fd);
 }
 
