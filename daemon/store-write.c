@@ -99,8 +99,7 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                 [DELETE_QUARANTINE] = "DELETE FROM quarantine WHERE address = ?1",
                 /* Questions: a row is a yes. */
                 [HAS_CLAIM] = "SELECT 1 FROM claims WHERE id = ?1",
-                [HAS_RUN] = "SELECT 1 FROM runs "
-                            "WHERE instr(char(10) || devices, char(10) || ?1 || ' ') > 0",
+                [HAS_RUN] = "SELECT 1 FROM runs WHERE instr(char(10) || devices, char(10) || ?1) > 0",
 };
 
 struct StoreWriter {
