@@ -141,6 +141,28 @@ static void test_descriptions(void **state _unused_) {
         expect_group(group("g", "\xff"), "no UTF-8");
 }
 
+static void test_quotas(void **state _unused_) {
+        GroupRecord g = group("g", "");
+
+        g.quota = GROUP_QUOTA_MAX;
+        expect_group(g, NULL);
+        g = group("g", "");
+        g.quota = GROUP_QUOTA_MAX + 1;
+        expect_group(g, "The quota of group 'g' is 65536 devices, and 65535 is the most");
+}
+
+static void test_groups_that_say_the_same(void **state _unused_) {
+        GroupRecord a = group("g", ""), b = group("g", "");
+
+        b.id[0] = '0';
+        b.created = 7;
+        assert_true(group_record_same(&a, &b));
+        b.quota = 1;
+        assert_false(group_record_same(&a, &b));
+        group_record_clear(&a);
+        group_record_clear(&b);
+}
+
 static void test_ids_are_checked(void **state _unused_) {
         GroupRecord g = group("g", "");
         RuleRecord r = rule("r", "", "vendor eq 'x'");
@@ -198,11 +220,17 @@ static void test_copies(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        cmocka_unit_test(test_words),        cmocka_unit_test(test_classes),
-                        cmocka_unit_test(test_ids),          cmocka_unit_test(test_names),
-                        cmocka_unit_test(test_descriptions), cmocka_unit_test(test_ids_are_checked),
-                        cmocka_unit_test(test_rules),        cmocka_unit_test(test_bad_filters),
+                        cmocka_unit_test(test_words),
+                        cmocka_unit_test(test_classes),
+                        cmocka_unit_test(test_ids),
+                        cmocka_unit_test(test_names),
+                        cmocka_unit_test(test_descriptions),
+                        cmocka_unit_test(test_ids_are_checked),
+                        cmocka_unit_test(test_rules),
+                        cmocka_unit_test(test_bad_filters),
                         cmocka_unit_test(test_copies),
+                        cmocka_unit_test(test_quotas),
+                        cmocka_unit_test(test_groups_that_say_the_same),
         };
 
         return cmocka_run_group_tests_name("record", tests, NULL, NULL);
