@@ -26,9 +26,9 @@ int lifelines_new(sd_event *event, lifeline_cut_t cut, void *userdata, Lifelines
 Lifelines *lifelines_free(Lifelines *l); /* what is in the store stays there */
 DEFINE_CLEANUP(Lifelines *, lifelines_free);
 
-/* Makes one for a run; *ret_fd is the end for the VM, the caller's to close. It is in the store when this returns
- * (or the service manager keeps none: then a restart of the daemon loses it). -EEXIST; -EMFILE: LIFELINES_MAX are
- * there; other errors of pipe2(2) or of the service manager: then there is none. */
+/* Makes one for a run; *ret_fd is the end for the VM, the caller's to close. It is in the store when this returns (or
+ * the service manager keeps none: then a restart of the daemon loses it). -EEXIST; -EMFILE: LIFELINES_MAX are there;
+ * other errors of pipe2(2) or of the service manager: then there is none. */
 int lifelines_make(Lifelines *l, const char *run, int *ret_fd);
 
 bool lifelines_has(const Lifelines *l, const char *run);

@@ -101,15 +101,12 @@ static void tell_found(MachineWatch *w, int r, bool there) {
 
 /* Connections */
 
+/* The matches pass one name only. */
 static int on_connection_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         const char *name, *from, *to;
-        MachineWatch *w = userdata;
 
-        if (!is_from(m, DRIVER_NAME) || sd_bus_message_read(m, "sss", &name, &from, &to) < 0 ||
-            !streq(name, w->name) || to[0] != '\0')
-                return 0;
-
-        tell_gone(w, "has left the bus");
+        if (is_from(m, DRIVER_NAME) && sd_bus_message_read(m, "sss", &name, &from, &to) >= 0 && isempty(to))
+                tell_gone(userdata, "has left the bus");
         return 0;
 }
 
@@ -263,8 +260,7 @@ static int on_machined_changed(sd_bus_message *message, void *userdata, sd_bus_e
         const char *name, *from, *to;
         Machines *m = userdata;
 
-        if (!is_from(message, DRIVER_NAME) || sd_bus_message_read(message, "sss", &name, &from, &to) < 0 ||
-            !streq(name, MACHINED_NAME))
+        if (!is_from(message, DRIVER_NAME) || sd_bus_message_read(message, "sss", &name, &from, &to) < 0)
                 return 0;
 
         (void)snprintf(m->owner, sizeof m->owner, "%s", to);

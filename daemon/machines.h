@@ -22,10 +22,10 @@ DEFINE_CLEANUP(Machines *, machines_free);
  * has a limit on what one connection watches, often 512). */
 int machines_watch_connection(Machines *m, const char *name, machine_gone_t gone, void *userdata,
                               MachineWatch **ret);
-/* Is there a machine of this name? `found` says so once, later; from `found(true)` on its end is told by `gone`,
- * also when systemd-machined itself restarts meanwhile and does not know it afterwards. An error other than "no
- * such machine" is -errno in r (-ENXIO: machined is not on the bus); without found(true) the watch is spent.
- * machined that leaves the bus and does not come back is no end of the VM. */
+/* Is there a machine of this name? `found` says so once, later; from `found(true)` on its end is told by `gone`, also
+ * when systemd-machined itself restarts meanwhile and does not know it afterwards. An error other than "no such
+ * machine" is -errno in r (-ENXIO: machined is not on the bus); without found(true) the watch is spent. machined that
+ * leaves the bus and does not come back is no end of the VM. */
 typedef void (*machine_found_t)(int r, bool there, void *userdata);
 int machines_watch_machine(Machines *m, const char *name, machine_found_t found, machine_gone_t gone,
                            void *userdata, MachineWatch **ret);

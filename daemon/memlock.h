@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How much memory may a caller's process lock (RLIMIT_MEMLOCK)? Read from /proc/PID/limits; for a warning only,
- * since the VM may well be another process. */
+/* How much memory may a caller's process lock (RLIMIT_MEMLOCK)? Read from /proc/PID/limits; for a warning only, since
+ * the VM may well be another process. Under the ProtectProc=invisible of our unit the processes of other users are
+ * hidden: who asks must do without an answer. */
 
 #include <sys/types.h>
 

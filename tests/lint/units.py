@@ -19,7 +19,7 @@ NEEDED = {
     "verge-passthroughd.service": {
         "User": "verge-passthrough", "BusName": "org.verge.Passthrough", "Type": "dbus", "CapabilityBoundingSet": "",
         "StartLimitIntervalSec": "0", "ProcSubset": "all", "StateDirectory": "verge-passthrough",
-        "StateDirectoryMode": "0700", "UMask": "0077",
+        "StateDirectoryMode": "0700", "UMask": "0077", "FileDescriptorStoreMax": "512", "NotifyAccess": "main",
     },
     "verge-passthrough-helper.service": {
         "BusName": "org.verge.Passthrough.Helper", "Type": "dbus", "CapabilityBoundingSet": "",
@@ -103,6 +103,7 @@ def main():
         "a daemon that is root": {"verge-passthroughd.service": daemon.replace("User=verge", "User=root #")},
         "a helper with capabilities": {"verge-passthrough-helper.service": helper.replace(
             "CapabilityBoundingSet=\n", "CapabilityBoundingSet=CAP_SYS_ADMIN\n")},
+        "a daemon that forgets its VMs": {"verge-passthroughd.service": daemon.replace("FileDescriptorStore", "No")},
         "an open door": {"verge-passthroughd.service": daemon.replace("ProtectSystem=strict\n", "").replace(
             "PrivateUsers=yes\n", "").replace("RestrictNamespaces=yes\n", "")},
         "a setting that systemd does not know": {"verge-passthroughd.service": daemon.replace(

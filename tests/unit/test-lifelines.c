@@ -408,7 +408,7 @@ static void test_strangers(void **state) {
         const char *const names[] = {"stored", "lifeline-", "lifeline-" WEB "x", "lifeline-../../etc",
                                      "lifeline"};
         Bench *b = *state;
-        int fds[ELEMENTSOF(names)], pair[2], web;
+        int fds[ELEMENTSOF(names)], pair[2], null, web;
 
         end(b);
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
@@ -416,6 +416,9 @@ static void test_strangers(void **state) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         pair[1] = move_high(pair[1]);
         store_add(b, "lifeline-" MAIL, pair[0]); /* no pipe */
+        null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_true(null >= 0);
+        store_add(b, "lifeline-" MAIL, null);
         web = store_pipe(b, "lifeline-" WEB);
 
         begin_with_store(b);

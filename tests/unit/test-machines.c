@@ -221,7 +221,7 @@ static void expect_gone(Bench *b, Told *t, const char *reason) {
         assert_string_equal(t->reason, reason);
 }
 
-static int setup(void **state) {
+static int setup_either(void **state, const char *known) {
         Bench *b = calloc(1, sizeof *b);
 
         assert_non_null(b);
@@ -235,14 +235,18 @@ static int setup(void **state) {
         start_bus(b);
         b->bus = connect_bus(b);
         b->other = connect_bus(b);
+        if (known)
+                start_machined(b, known);
         OK(machines_new(b->bus, &b->machines));
         return 0;
 }
 
+static int setup(void **state) {
+        return setup_either(state, NULL);
+}
+
 static int setup_with_machined(void **state) {
-        (void)setup(state);
-        start_machined(*state, "web");
-        return 0;
+        return setup_either(state, "web");
 }
 
 static int teardown(void **state) {
