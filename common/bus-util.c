@@ -8,6 +8,10 @@
 
 #define BUS_DRIVER_TIMEOUT_USEC (25ULL * 1000 * 1000)
 
+bool bus_message_is_from_driver(sd_bus_message *m) {
+        return streq(strempty(sd_bus_message_get_sender(m)), "org.freedesktop.DBus");
+}
+
 bool bus_name_is_unique(const char *name) {
         return name && name[0] == ':' && sd_bus_service_name_is_valid(name) > 0;
 }

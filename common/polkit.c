@@ -181,7 +181,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         PolkitQuery *q = userdata;
         const char *name, *from, *to;
 
-        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0 || !streq(name, q->subject) || !isempty(to))
+        if (!bus_message_is_from_driver(m) || sd_bus_message_read(m, "sss", &name, &from, &to) < 0 ||
+            !streq(name, q->subject) || !isempty(to))
                 return 0;
 
         cancel_prompt(q);

@@ -44,7 +44,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         const char *name, *from, *to;
         HelperClient *c = userdata;
 
-        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0 || !streq(name, HELPER_NAME))
+        if (!bus_message_is_from_driver(m) || sd_bus_message_read(m, "sss", &name, &from, &to) < 0 ||
+            !streq(name, HELPER_NAME))
                 return 0;
 
         if (isempty(to))

@@ -2,8 +2,7 @@
 #pragma once
 
 /* How much memory may a caller's process lock (RLIMIT_MEMLOCK)? Read from /proc/PID/limits; for a warning only, since
- * the VM may well be another process. Under the ProtectProc=invisible of our unit the processes of other users are
- * hidden: who asks must do without an answer. */
+ * the VM may well be another process. Where /proc hides the processes of others who asks must do without an answer. */
 
 #include <sys/types.h>
 

@@ -130,7 +130,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         Operations *all = userdata;
         const char *name, *from, *to;
 
-        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
+        if (!bus_message_is_from_driver(m) || sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
                 return 0;
 
         authoriser_owner_changed(&all->authoriser, name);

@@ -16,6 +16,11 @@
 /* ":1.42" and nothing else: safe to put into a match rule. */
 bool bus_name_is_unique(const char *name) _pure_;
 
+/* Does the bus itself say so? A match on a sender holds for broadcasts only: anybody may send a signal to us
+ * alone, and sd-bus passes one from ":1.99" to a handler that wants "org.freedesktop.DBus". To be asked of every
+ * signal. */
+bool bus_message_is_from_driver(sd_bus_message *m);
+
 /* Asks the bus driver who owns a connection. Done gets r = 0 and the uid, or r < 0: -ENXIO when the name is gone.
  * Dropping *ret_slot cancels the question. */
 typedef void (*bus_uid_t)(int r, uid_t uid, void *userdata);
