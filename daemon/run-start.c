@@ -270,6 +270,21 @@ static void on_opened(const Failure *failure, void *userdata) {
                 on_sick_stored(&f, set);
 }
 
+static void show_progress(const StartSet *set, HelperVerb verb) {
+        ClaimTable *t = set->start->manager->claims;
+        const Run *r = run_of(set->start);
+        char devices[256], progress[320];
+        Claim *c;
+
+        (void)snprintf(progress, sizeof progress, "%s of %s is under way.",
+                       verb == HELPER_BIND ? "Bind" : "Reset and opening",
+                       iommu_set_format(&set->devices, devices, sizeof devices));
+        for (size_t i = 0; r && i < r->record.n_devices; i++)
+                if (iommu_set_contains(&set->devices, &r->record.devices[i].identity.address) &&
+                    (c = claim_table_find(t, r->record.devices[i].claim)))
+                        claim_set_progress(t, c, progress);
+}
+
 static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
         RunStart *s = set->start;
         const Device *d = device_table_find(&s->manager->devices, &set->devices.members[0]);
@@ -282,6 +297,7 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
                               .answered = verb == HELPER_OPEN ? on_answered : NULL};
         Failure f = {0};
 
+        show_progress(set, verb);
         if (operation_start(s->manager, &q, done, set, &f) < 0)
                 end_set(set, &f);
 }
