@@ -121,8 +121,7 @@ static int find_candidates(Pick *p) {
         return 0;
 }
 
-/* A device is of one group, and claims of a VM may share sets: so all can be served exactly if each group has
- * enough. */
+/* A device is of one group, and claims of a VM may share sets: so all can be served just if each group has enough. */
 static int serve(Pick *p, PickResult *result) {
         for (size_t i = 0; i < p->n_demands; i++) {
                 Wanted *w = &p->wanted[p->wanted_of[i]];

@@ -5,13 +5,13 @@
  * Which devices does a VM get? One pure function over one table, and the only place where this is decided.
  *
  * All or nothing: every claim that is not optional gets its whole count, or nothing is picked. Optional ones get their
- * whole count or nothing, the first in order first, and never at the cost of one that is not optional. A device belongs
- * to one group, and whole IOMMU sets go to one VM: with a device its set is taken, also from other groups. Several
- * claims of the same VM may share a set.
+ * whole count or nothing, the first in order first, and never at the cost of one that is not optional, which chooses
+ * before them. A device belongs to one group, and whole IOMMU sets go to one VM: with a device its set is taken, also
+ * from other groups. Several claims of the same VM may share a set.
  *
  * Preferred are: devices of sets that this pick has taken already and that would else lie idle; then the NUMA node on
- * which most of the wanted devices can be had (or `numa_node`); then the one that was used least recently; then the
- * lowest address. So the answer depends on the table alone.
+ * which most of the wanted devices can be had, the lowest of such (or `numa_node`); then the one that was used least
+ * recently; then the lowest address. So the answer depends on the table alone.
  */
 
 #include "macro.h"
@@ -46,7 +46,8 @@ typedef struct PickResult {
         uint32_t available; /* and how many devices of its group could be had beside what comes before it */
 } PickResult;
 
-/* numa_node: -1, or where the VM should get its devices. 0; -EAGAIN: not now, see short_of; -E2BIG: more than
- * PICK_DEVICES_MAX devices, or PICK_CLAIMS_MAX demands, are asked for; -ENOMEM. */
+/* numa_node: -1, or where the VM should get its devices. 0, also when nothing was picked because all is optional;
+ * -EAGAIN: not now, see short_of; -E2BIG: more than PICK_DEVICES_MAX devices, or PICK_CLAIMS_MAX demands, are asked
+ * for; -ENOMEM. */
 int picker_pick(const PickDevice *devices, size_t n_devices, const PickDemand *demands, size_t n_demands,
                 int32_t numa_node, PickResult *ret);

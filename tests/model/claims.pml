@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * How a VM comes to its devices and gives them back: the protocol between daemon, store, helper and kernel, for two VMs
- * of two users and two devices, with crashes of the daemon and of the helper between any two steps. Each atomic block is
- * one step of its process; between two steps anything else may happen.
+ * How a VM comes to its devices and gives them back: the protocol between daemon, store, helper and kernel, for two
+ * VMs of two users and two devices, with crashes of the daemon and of the helper between any two steps. Each atomic
+ * block is one step of its process; between two steps anything else may happen.
  *
  * What is shown, by trying everything:
  * - no device can be reached by two users at once, and none by a user whose run is not stored;
@@ -11,11 +11,12 @@
  * - no device goes to the next VM without a reset;
  * - a start ends, a run whose VM has ended or that was stopped ends, and so does all that a crash has left.
  *
- * What is taken for granted: the store writes all or nothing. The helper does what concerns one set one after the other,
- * in the order in which it was asked, also when the asking daemon has died meanwhile. Crashes come to an end, and so does
- * a VM that has lost its access.
+ * What is taken for granted: the store writes all or nothing. The helper does what concerns one set one after the
+ * other, in the order in which it was asked, also when the asking daemon has died meanwhile. Crashes come to an end,
+ * and so does a VM that has lost its access.
  *
- * ONE_SET: both devices are in one IOMMU set. ONE_VM: the other one never starts. LIVENESS: for `ends` below. BUG_...: mistakes, each of which must be found; claims.py lists them.
+ * ONE_SET: both devices are in one IOMMU set. ONE_VM: the other one never starts. LIVENESS: for `ends` below.
+ * BUG_...: mistakes, each of which must be found; claims.py lists them.
  */
 
 #define N 2 /* of VMs, devices, and sets */
@@ -204,7 +205,8 @@ inline hear_end(vm, s) {
         :: atomic { life[vm] == ENDING && MAY_ASK(vm, s) && phase[s] == NOT_RESET -> put_away(s) } \
         :: atomic { life[vm] == ENDING && MAY_ASK(vm, s) && phase[s] == CLOSED && !IS_PERSISTENT(s) -> \
                 ask(vm, s, RELEASE) } \
-        :: atomic { life[vm] == ENDING && MAY_ASK(vm, s) && phase[s] == CLOSED && IS_PERSISTENT(s) -> store_return(vm, s) } \
+        :: atomic { life[vm] == ENDING && MAY_ASK(vm, s) && phase[s] == CLOSED && IS_PERSISTENT(s) -> \
+                store_return(vm, s) } \
         :: atomic { life[vm] == ENDING && MAY_ASK(vm, s) && phase[s] == BACK -> store_return(vm, s) } \
         :: atomic { life[vm] == ENDING && IS_ANSWERED(vm, s) -> hear_end(vm, s) }
 
@@ -215,12 +217,16 @@ active [N] proctype Run() {
         do
         :: atomic { MAY_BEGIN(vm) && IS_FREE(0) -> take(vm, 0); life[vm] = PICKED }
         :: atomic { MAY_BEGIN(vm) && IS_FREE(1) -> take(vm, 1); life[vm] = PICKED }
-        :: atomic { MAY_BEGIN(vm) && IS_FREE(0) && IS_FREE(1) -> take(vm, 0); take(vm, 1); life[vm] = PICKED }
+        :: atomic { MAY_BEGIN(vm) && IS_FREE(0) && IS_FREE(1) ->
+                take(vm, 0);
+                take(vm, 1);
+                life[vm] = PICKED
+        }
         :: atomic { up && life[vm] == PICKED -> store_start(vm) }
         :: atomic { up && life[vm] == STARTING && IS_OPENED(vm, 0) && IS_OPENED(vm, 1) -> store_online(vm) }
         :: atomic { up && life[vm] == ANSWERING -> alive[vm] = true; life[vm] = ONLINE }
         :: atomic { up && life[vm] == ONLINE && !alive[vm] -> store_end(vm) }
-        :: atomic { up && (life[vm] == STARTING || life[vm] == ONLINE) -> store_end(vm) } /* StopVm, or a wait is over */
+        :: atomic { up && (life[vm] == STARTING || life[vm] == ONLINE) -> store_end(vm) } /* StopVm */
         :: atomic { up && late != 0 -> quarantined = quarantined | late; late = 0 }
         SET_STEPS(vm, 0)
         SET_STEPS(vm, 1)
@@ -332,14 +338,21 @@ active [N] proctype Helper() {
         :: atomic { IS_CALLED(s, BIND) -> bound[s] = true; reply(s, OK) }
         :: atomic { IS_CALLED(s, RELEASE) && held[s] == 0 -> bound[s] = false; reply(s, OK) }
         :: atomic { IS_CALLED(s, RELEASE) && held[s] != 0 -> reply(s, FAILED) }
-        :: atomic { call[s] != NOTHING && answer[s] == NOTHING && helper_crashes > 0 -> helper_crashes--; reply(s, FAILED) }
+        :: atomic { call[s] != NOTHING && answer[s] == NOTHING && helper_crashes > 0 ->
+                helper_crashes--;
+                reply(s, FAILED)
+        }
 
         :: atomic { IS_CALLED(s, OPEN) && (!bound[s] || held[s] != 0) -> reply(s, FAILED) }
         :: atomic { IS_CALLED(s, OPEN) && bound[s] && held[s] == 0 -> dirty[s] = false }; give(s)
         :: atomic { IS_CALLED(s, OPEN) && bound[s] && held[s] == 0 -> assert(!dirty[s]) }; give(s) /* without a reset */
 
 #ifdef BUG_OPEN_IS_OVERTAKEN
-        :: atomic { overtaken[s] != 0 && bound[s] && held[s] == 0 -> acl[s] = acl[s] | BIT(overtaken[s] - 1); overtaken[s] = 0 }
+        :: atomic {
+                overtaken[s] != 0 && bound[s] && held[s] == 0 ->
+                acl[s] = acl[s] | BIT(overtaken[s] - 1);
+                overtaken[s] = 0
+        }
 #endif
 
 #ifdef BUG_LOOKS_FIRST

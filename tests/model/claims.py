@@ -49,8 +49,8 @@ def search(model, compiler, liveness, definitions):
     is_small = "ONE_SET" in definitions or any(d.startswith("BUG_") for d in definitions)
     with tempfile.TemporaryDirectory() as directory:
         run(directory, "spin", *options, *(f"-D{d}" for d in definitions), "-a", model)
-        run(directory, *compiler, "-w", "-O0" if is_small else "-O1", *(["-DNFAIR=3"] if liveness else ["-DSAFETY", "-DNOCLAIM"]),
-            "-o", "pan", "pan.c")
+        kind = ["-DNFAIR=3"] if liveness else ["-DSAFETY", "-DNOCLAIM"]
+        run(directory, *compiler, "-w", "-O0" if is_small else "-O1", *kind, "-o", "pan", "pan.c")
         report = run(directory, "./pan", "-m500000", "-w22", *(["-a", "-f"] if liveness else []))
     errors = re.search(r"errors: (\d+)", report)
     states = re.search(r"(\d+) states, stored", report)
