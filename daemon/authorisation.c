@@ -28,6 +28,8 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_CLAIM,   "Stop",            AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_CLAIM,   "Update",          AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
         { BUS_INTERFACE_CLAIM,   "Delete",          AUTHORISATION_OWNER,  POLKIT_ACTION_CLAIM  },
+        { BUS_INTERFACE_CLAIM,   "QemuArguments",   AUTHORISATION_OPEN,   NULL                 },
+        { BUS_INTERFACE_CLAIM,   "LibvirtXml",      AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_DEVICE,  "Check",           AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_DEVICE,  "Bind",            AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_DEVICE,  "Release",         AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },

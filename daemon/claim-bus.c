@@ -4,6 +4,7 @@
 #include "claim-bus.h"
 #include "claim-orders.h"
 #include "options.h"
+#include "vm-arguments.h"
 #include "run-bus.h"
 #include "wire.h"
 
@@ -82,6 +83,41 @@ static int on_delete(sd_bus_message *message, void *userdata, sd_bus_error *erro
         return claim_order_delete(wire_manager(message), message, userdata);
 }
 
+static int fail_not_running(const Claim *c, sd_bus_error *error) {
+        Failure f = {0};
+
+        (void)failure_set(&f, FAILURE_NOT_RUNNING,
+                          "The VM \"%.200s\" has no device of the claim \"%.200s\"; start the VM first.",
+                          c->record.vm, c->record.name);
+        return failure_to_bus(&f, error);
+}
+
+static int on_qemu_arguments(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(vm_arguments_freep) char **arguments = NULL;
+        const Claim *c = userdata;
+        int r;
+
+        r = c->run ? vm_qemu_arguments(&c->run->record, c->record.id, &arguments) : -ENODATA;
+        if (r == -ENODATA)
+                return fail_not_running(c, error);
+        if (r < 0 || (r = sd_bus_message_new_method_return(message, &reply)) < 0 ||
+            (r = sd_bus_message_append_strv(reply, arguments)) < 0)
+                return r;
+        return sd_bus_send(NULL, reply, NULL);
+}
+
+static int on_libvirt_xml(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        _cleanup_free_ char *xml = NULL;
+        const Claim *c = userdata;
+        int r;
+
+        r = c->run ? vm_libvirt_xml(&c->run->record, c->record.id, &xml) : -ENODATA;
+        if (r == -ENODATA)
+                return fail_not_running(c, error);
+        return r < 0 ? r : sd_bus_reply_method_return(message, "s", xml);
+}
+
 #define AT(member) offsetof(Claim, member)
 #define CONST SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
@@ -97,6 +133,10 @@ static const sd_bus_vtable claim_vtable[] = {
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Delete", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_delete,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("QemuArguments", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", arguments),
+                                        on_qemu_arguments, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("LibvirtXml", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", xml),
+                                        on_libvirt_xml, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("DeviceVanished", SD_BUS_ARGS("s", address), 0),
                 SD_BUS_PROPERTY("Id", "s", get_id, 0, CONST),
                 SD_BUS_PROPERTY("Vm", "s", NULL, AT(record.vm), CONST),

@@ -4,7 +4,7 @@
 /*
  * Changes of groups, rules, claims and runs, one after the other: each is planned against what its predecessor has
  * left, stored safely, and only then applied and told. So two administrators at once get one answer each, and neither
- * half of the other's change. Quarantine is only stored: who plans it has its devices shown so, when the edit is done.
+ * half of the other's change.
  */
 
 #include "manager.h"

@@ -505,6 +505,21 @@ static void test_a_read_only_database(void **state) {
         bench_disconnect(user);
 }
 
+static void test_a_vm_that_does_not_run(void **state) {
+        Bench *b = *state;
+        sd_bus *nobody = bench_connect(b, NOBODY_UID);
+        Path group = orders_make_group(b, b->root, "pool", NULL),
+             claim = orders_make_claim(b, b->root, "web", &group, 2);
+
+        polkit_set_mode(b, POLKIT_NO);
+        bench_expect_error(orders_call_claim(b, nobody, &claim, "QemuArguments", ""), "NotRunning",
+                           "\"web\"");
+        bench_expect_error(orders_call_claim(b, nobody, &claim, "LibvirtXml", ""), "NotRunning",
+                           "\"pool 1\"");
+        assert_int_equal(b->n_asked, 0);
+        bench_disconnect(nobody);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, orders_setup, bench_teardown)
         const struct CMUnitTest tests[] = {
@@ -519,6 +534,7 @@ int main(void) {
                         CASE(test_who_is_not_authorized),
                         CASE(test_gone_while_a_prompt_stands),
                         CASE(test_stale_paths),
+                        CASE(test_a_vm_that_does_not_run),
                         CASE(test_a_claimed_group_stays),
                         CASE(test_claims_are_not_exported),
                         CASE(test_quota),
