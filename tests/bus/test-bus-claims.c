@@ -520,6 +520,94 @@ static void test_a_vm_that_does_not_run(void **state) {
         bench_disconnect(nobody);
 }
 
+static Path make_pool(Bench *b, sd_bus *admin, const char *addresses) {
+        sd_bus_message *reply = orders_make(b, admin, addresses, NULL, "pool", NULL);
+        const char *path = NULL;
+        Path p = {0};
+
+        if (sd_bus_message_get_error(reply))
+                fail_msg("%s", sd_bus_message_get_error(reply)->message);
+        assert_true(sd_bus_message_read_basic(reply, 'o', &path) > 0);
+        (void)snprintf(p.text, sizeof p.text, "%s", path);
+        sd_bus_message_unref(reply);
+        return p;
+}
+
+static sd_bus_message *start_vm(Bench *b, sd_bus *user, const char *vm) {
+        return bench_call_manager(b, user, "StartVm", "sa{sv}", vm, 2, "track", "s", "manual", "access", "s",
+                                  "acl");
+}
+
+/* What is changed while the VM runs takes effect at its next start. */
+static void test_changes_while_the_vm_runs(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
+        Path group = make_pool(b, admin, NIC), claim = orders_make_claim(b, user, "web", &group, 1), other;
+
+        bench_expect_success(start_vm(b, user, "web"));
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        assert_string_equal(orders_get_claim(b, &claim, "Devices"), "[" NIC "]");
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "false");
+        assert_non_null(strstr(orders_show(orders_call_claim(b, user, &claim, "QemuArguments", "")), NIC));
+        assert_non_null(strstr(orders_show(orders_call_claim(b, user, &claim, "LibvirtXml", "")),
+                               "<hostdev"));
+
+        orders_forget_signals(b);
+        bench_expect_success(UPDATE(user, 1, "count", "u", 2));
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "true");
+        assert_int_equal(orders_count_told(b, claim.text, "RestartNeeded"), 1);
+        bench_expect_success(UPDATE(user, 2, "count", "u", 1, "enabled", "b", 0));
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "true");
+        bench_expect_success(UPDATE(user, 1, "enabled", "b", 1));
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "false");
+        assert_string_equal(orders_get_claim(b, &claim, "Devices"), "[" NIC "]");
+
+        orders_forget_signals(b);
+        other = orders_make_claim(b, user, "web", &group, 1);
+        assert_string_equal(orders_get_claim(b, &other, "RestartNeeded"), "true");
+        assert_int_equal(orders_count_told(b, other.text, "RestartNeeded"), 0); /* it came with it */
+        assert_string_equal(orders_get_claim(b, &other, "Status"), "idle");
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "false");
+        bench_expect_success(orders_call_claim(b, user, &other, "Delete", "")); /* it has nothing */
+        assert_int_equal(orders_count_objects(b, BUS_INTERFACE_CLAIM), 1);
+        bench_disconnect(admin);
+        bench_disconnect(user);
+}
+
+/* What is deleted while the VM runs goes at its end, and a restart does not forget that. */
+static void test_deleted_while_the_vm_runs(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
+        Path group = make_pool(b, admin, NIC), claim = orders_make_claim(b, user, "web", &group, 1);
+        char text[200];
+
+        bench_expect_success(start_vm(b, user, "web"));
+        bench_expect_success(orders_call_claim(b, user, &claim, "Delete", ""));
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        assert_string_equal(orders_get_claim(b, &claim, "RestartNeeded"), "true");
+        assert_non_null(strstr(orders_get_claim(b, &claim, "StatusInfo"), "deleted"));
+        assert_string_equal(orders_get_claim(b, &claim, "Devices"), "[" NIC "]");
+
+        bench_kill_daemon(b);
+        bench_start_daemon(b);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        assert_non_null(strstr(orders_get_claim(b, &claim, "StatusInfo"), "deleted"));
+        bench_expect_error(UPDATE(user, 1, "enabled", "b", 0), "NoSuchObject", "deleted");
+        bench_expect_error(CREATE("web", group.text, 1, 1, "name", "s", "pool 1"), "NameTaken", "deleted");
+        bench_expect_error(orders_call_group(b, admin, &group, "Delete", ""), "Claimed", "pool 1");
+        bench_expect_success(orders_call_claim(b, user, &claim, "Delete", "")); /* it is so already */
+
+        orders_forget_signals(b);
+        bench_expect_success(bench_call_manager(b, user, "StopVm", "sa{sv}", "web", 0));
+        (void)snprintf(text, sizeof text, "InterfacesRemoved %s", claim.text);
+        bench_until_signal(b, text);
+        orders_until_device(b, NIC, "State", "host");
+        assert_int_equal(orders_count_objects(b, BUS_INTERFACE_CLAIM), 0);
+        bench_expect_success(orders_call_group(b, admin, &group, "Delete", ""));
+        bench_disconnect(admin);
+        bench_disconnect(user);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, orders_setup, bench_teardown)
         const struct CMUnitTest tests[] = {
@@ -533,6 +621,8 @@ int main(void) {
                         CASE(test_no_growth_behind_the_back),
                         CASE(test_who_is_not_authorized),
                         CASE(test_gone_while_a_prompt_stands),
+                        CASE(test_changes_while_the_vm_runs),
+                        CASE(test_deleted_while_the_vm_runs),
                         CASE(test_stale_paths),
                         CASE(test_a_vm_that_does_not_run),
                         CASE(test_a_claimed_group_stays),
