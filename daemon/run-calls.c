@@ -39,6 +39,7 @@ static int check_start(Call *c, Failure *f) {
         RunRequest q;
         RunPick pick;
 
+        s->call = c;
         resolve(c);
         q = run_start_request(s);
         if (edit_check_possible(m, f) < 0)
