@@ -205,8 +205,10 @@ static int look_for_lists(void **state _unused_) {
 /* A file system without access control lists has nothing to test here. */
 #define NEEDS_LISTS()                                                                                       \
         do {                                                                                                \
-                if (!has_lists)                                                                             \
-                        skip();                                                                             \
+                if (!has_lists) {                                                                           \
+                        print_message("# skipped: no access control lists on this file system\n");          \
+                        return;                                                                             \
+                }                                                                                           \
         } while (0)
 
 #define assert_acl(h, expected) assert_string_equal(acl_text(h, NODE), expected)
@@ -751,8 +753,10 @@ static void test_confined(void **state) {
         FakeHost *h = *state;
 
         NEEDS_LISTS();
-        if (ruleset == -EOPNOTSUPP)
-                skip();
+        if (ruleset == -EOPNOTSUPP) {
+                print_message("# skipped: this kernel has no Landlock, or it is switched off\n");
+                return;
+        }
         confined(h, request_open, false, FAILURE_NONE);
         assert_acl(h, OPEN_TO_USER);
         expect_record(h, USER, false);
