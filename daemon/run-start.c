@@ -17,6 +17,7 @@ struct StartSet {
         StartSet *next;
         IommuSet devices; /* that the VM gets; `number` is the set's */
         bool done;
+        bool cleaned; /* what nobody here knows of was closed */
 };
 
 RunRequest run_start_request(const RunStart *s) {
@@ -251,12 +252,28 @@ static void on_sick_stored(const Failure *failure, void *userdata) {
         end_set(userdata, NULL);
 }
 
+static void operate(StartSet *set, HelperVerb verb, operation_done_t done);
+static void on_opened(const Failure *failure, void *userdata);
+
+static void on_cleaned(const Failure *failure, void *userdata) {
+        if (failure && failure->kind != FAILURE_NO_RESET)
+                end_set(userdata, failure);
+        else
+                operate(userdata, HELPER_OPEN, on_opened);
+}
+
 static void on_opened(const Failure *failure, void *userdata) {
         Failure missing = {FAILURE_INTERNAL, "Not all descriptors of the devices came; see the journal of "
                                              "verge-passthroughd for why, and try again."},
                 f = {0};
         StartSet *set = userdata;
 
+        /* Somebody was let in before of whom the table does not know: a daemon that died has left that. */
+        if (failure && failure->kind == FAILURE_CLAIMED && !set->cleaned) {
+                set->cleaned = true;
+                operate(set, HELPER_CLOSE, on_cleaned);
+                return;
+        }
         if (!failure && !has_all_fds(set))
                 failure = &missing;
         if (!failure || failure->kind != FAILURE_RESET) {
