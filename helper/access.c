@@ -228,24 +228,23 @@ int access_allow(Target *t, uid_t uid) {
         int r;
 
         r = change_group(t, uid, true);
-        if (r < 0)
-                return failure_set(
-                                &t->result->failure, FAILURE_DRIVER,
-                                "User %u cannot be let in to /dev/vfio/%u (%s); see 'ls -l /dev/vfio' and "
-                                "'dmesg'.",
-                                (unsigned)uid, t->movers.number, strerror(-r));
-        return 0;
+        return r >= 0 ? 0
+                      : failure_set(&t->result->failure, FAILURE_DRIVER,
+                                    "User %u cannot be let in to /dev/vfio/%u (%s); see 'ls -l /dev/vfio' "
+                                    "and "
+                                    "'dmesg'.",
+                                    (unsigned)uid, t->movers.number, strerror(-r));
 }
 
 int access_deny(Target *t, uid_t uid) {
         int r;
 
         r = change_group(t, uid, false);
-        if (r < 0 && r != -ENOENT)
-                return failure_set(
-                                &t->result->failure, FAILURE_DRIVER,
-                                "The entry of user %u cannot be taken from /dev/vfio/%u (%s); see 'getfacl "
-                                "/dev/vfio/%u' and try again.",
-                                (unsigned)uid, t->movers.number, strerror(-r), t->movers.number);
-        return 0;
+        return r >= 0 || r == -ENOENT ? 0
+                                      : failure_set(&t->result->failure, FAILURE_DRIVER,
+                                                    "The entry of user %u cannot be taken from /dev/vfio/%u "
+                                                    "(%s); see "
+                                                    "'getfacl /dev/vfio/%u' and try again.",
+                                                    (unsigned)uid, t->movers.number, strerror(-r),
+                                                    t->movers.number);
 }

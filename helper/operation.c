@@ -73,6 +73,9 @@ static void log_success(const Operation *o) {
 
         if (o->verb->prepare)
                 log_notice("%s of %s, with the consent of uid %u.", o->verb->name, named, (unsigned)q->uid);
+        else if (o->verb->lets_in)
+                log_info("%s of %s for uid %u%s.", o->verb->name, named, (unsigned)q->uid,
+                         q->fds ? ", by descriptors" : "");
         else if (o->verb->work != request_check)
                 log_info("%s of %s%s.", o->verb->name, named,
                          o->verb->move >= 0 ? " and its IOMMU set" : "");
