@@ -725,6 +725,78 @@ static void test_close_of_descriptors_is_killed(void **state) {
         killed_at_each_step(*state, false, true, 6 * 10);
 }
 
+/* The only device of its set: between unbind and probe there is no node that anybody could have, but a move to end. */
+static void test_a_killed_close_of_one_device(void **state) {
+        Request close = request_for(0, false, LIST(NIC));
+        FakeHost *h = *state;
+
+        for (unsigned nth = 1; nth <= 3; nth++) {
+                assert_success(open_by(h, USER, true, LIST(NIC)));
+                drop_given();
+                assert_true(killed(h, request_close, &close, nth, false, true));
+                assert_success(close_set(h, NIC));
+                assert_false(fake_host_exists(h, ACCESS_DIR "/7"));
+                assert_int_equal(fake_host_exists(h, MOVES_DIR "/7"), nth == 2);
+                assert_success(recover(h, NIC));
+                assert_at(h, NIC, nth == 2 ? "e1000e" : "vfio-pci", nth == 2 ? "(null)" : "vfio-pci");
+                assert_no_journal(h);
+                assert_success(move(h, MOVE_BIND, NIC));
+        }
+}
+
+/* A member that went home by another's hand stays there; the rest is closed, and that the set is torn can be seen. */
+static void test_close_of_a_torn_set(void **state) {
+        FakeHost *h = *state;
+        Move m;
+
+        NEEDS_LISTS();
+        for (unsigned fds = 0; fds < 2; fds++) {
+                assert_success(open_by(h, USER, fds, LIST(PAIR_NIC, PAIR_NVME)));
+                drop_given();
+                fake_host_write(h, "sys/bus/pci/devices/" PAIR_NVME "/driver_override", "(null)\n");
+                fake_kernel_unbind_address(PAIR_NVME);
+                fake_host_clear(h);
+                assert_success(close_set(h, PAIR_NIC));
+                assert_log(h, fds ? "unbind " PAIR_NIC "\nprobe " PAIR_NIC "\nreset " PAIR_NIC "\n"
+                                  : "reset " PAIR_NIC "\n");
+                assert_acl(h, CLOSED);
+                assert_false(fake_host_exists(h, RECORD));
+                assert_int_equal(move_read(h->fd, "9", &m), 0);
+                assert_success(recover(h, PAIR_NIC));
+                assert_pair_home(h);
+                bind_pair(h);
+        }
+}
+
+/* Each write of the cycle fails once: the record stays until somebody has proved that nobody holds a device. */
+static void test_a_cycle_that_fails(void **state) {
+        static const char *const what[] = {"unbind", "probe"};
+        FakeHost *h = *state;
+        char rule[64];
+
+        for (size_t i = 0; i < ELEMENTSOF(what); i++) {
+                assert_success(open_fds(h));
+                drop_given();
+                (void)snprintf(rule, sizeof rule, "%s " PAIR_NVME " EIO 1", what[i]);
+                fake_host_clear(h);
+                fake_host_fail(h, rule);
+                assert_failure(close_set(h, PAIR_NIC), FAILURE_DRIVER, PAIR_NVME);
+                expect_record(h, USER, true);
+                assert_int_equal(fake_host_exists(h, MOVES_DIR "/9"), i == 1);
+                fake_host_clear(h);
+                assert_success(close_set(h, PAIR_NIC));
+                expect_closed(h);
+        }
+
+        assert_success(open_fds(h));
+        drop_given();
+        fake_host_write(h, "sys/bus/pci/devices/" PAIR_NVME "/driver_override", "pci-stub\n");
+        fake_host_clear(h);
+        assert_failure(close_set(h, PAIR_NIC), FAILURE_DRIVER, "pci-stub");
+        assert_log(h, "");
+        expect_record(h, USER, true);
+}
+
 /* With all that a worker may not do: it can do this. */
 static void confined(FakeHost *h, worker_work_t work, bool fds, FailureKind expected) {
         Request q = request_for(USER, fds, LIST(PAIR_NIC, PAIR_NVME));
@@ -800,6 +872,9 @@ int main(void) {
                         CASE_CDEV(test_open_with_descriptors_is_killed),
                         CASE(test_close_is_killed),
                         CASE_CDEV(test_close_of_descriptors_is_killed),
+                        CASE_CDEV(test_a_killed_close_of_one_device),
+                        CASE_CDEV(test_close_of_a_torn_set),
+                        CASE_CDEV(test_a_cycle_that_fails),
                         CASE_NO_RESET(test_confined),
         };
 
