@@ -318,6 +318,26 @@ static bool has_ended(void *userdata) {
         return !fake_host_exists(userdata, MOVES_DIR "/9");
 }
 
+/* Who was told that it is stuck is not let in behind his back, when the kernel answers after all. */
+static void test_a_reset_that_takes_too_long(void **state) {
+        Bench *b = *state;
+        People p = gather(b);
+
+        bench_kill_helper(b);
+        fake_host_write(b->host, HELPER_CONF, "deadline-seconds=1\n");
+        for (unsigned fds = 0; fds < 2; fds++) {
+                fake_host_fail(b->host, "reset " PAIR_NIC " hang 1");
+                bench_expect_error(open_pair(b, p.daemon, fds, bench_name(p.user)), "Stuck",
+                                   "resetting " PAIR_NIC);
+                fake_host_let_go(b->host);
+                while (!has_ended(b->host))
+                        bench_expect_success(bench_call_helper(b, p.daemon, "Check", "s", NIC));
+                expect_closed(b);
+                fake_host_clear(b->host);
+        }
+        part(p);
+}
+
 /* Whoever hides a descriptor hinders Close until he lets go, is seen to do so, and gains nothing else. */
 static void test_a_hidden_descriptor(void **state) {
         Bench *b = *state;
@@ -391,6 +411,7 @@ int main(void) {
                         CASE(test_bad_arguments),
                         CASE(test_as_many_descriptors_as_the_bus_carries),
                         CASE(test_the_caller_leaves),
+                        CASE(test_a_reset_that_takes_too_long),
                         CASE(test_a_hidden_descriptor),
                         CASE(test_crash_at_each_step),
         };

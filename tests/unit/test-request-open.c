@@ -5,13 +5,11 @@
 
 #include <acl/libacl.h>
 #include <sys/acl.h>
-#include <sys/file.h>
 
 #include "access.h"
 #include "confine.h"
 #include "landlock.h"
 #include "request-fixture.h"
-#include "vfio.h"
 
 #define USER 4242
 #define OTHER 4343
@@ -402,12 +400,6 @@ static void test_refusals(void **state) {
         assert_success(move(h, MOVE_RELEASE, PAIR_NIC));
         fake_host_clear(h);
         refused(h, open_acl(h, USER), FAILURE_NOT_BOUND, PAIR_NIC);
-        assert_false(fake_host_exists(h, RECORD));
-}
-
-static void test_another_card(void **state) {
-        FakeHost *h = *state;
-
         fake_host_write(h, "sys/bus/pci/devices/" PAIR_NVME "/device", "0xdead\n");
         refused(h, open_acl(h, USER), FAILURE_IDENTITY_CHANGED, PAIR_NVME);
         assert_false(fake_host_exists(h, RECORD));
@@ -427,6 +419,16 @@ static void test_a_kernel_without_iommufd(void **state) {
         refused(h, open_fds(h), FAILURE_DRIVER, "/dev/iommu");
         fake_host_link(h, "dev/iommu", "null");
         refused(h, open_fds(h), FAILURE_DRIVER, "/dev/iommu");
+}
+
+static void test_a_node_is_no_link(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_link(h, "dev/vfio/devices/vfio1", "vfio2");
+        refused(h, open_fds(h), FAILURE_DRIVER, PAIR_NIC);
+        fake_host_link(h, NODE, "7");
+        assert_failure(open_acl(h, USER), FAILURE_DRIVER, "/dev/vfio/9");
+        assert_string_equal(acl_text(h, "dev/vfio/7"), CLOSED);
 }
 
 static void test_too_many_descriptors(void **state) {
@@ -768,6 +770,21 @@ static void test_close_of_a_torn_set(void **state) {
         }
 }
 
+/* Without its override the host driver would take what the cycle lets go. */
+static void test_a_cycle_needs_overrides(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(open_fds(h));
+        drop_given();
+        fake_host_write(h, "sys/bus/pci/devices/" PAIR_NVME "/driver_override", "(null)\n");
+        fake_host_clear(h);
+        assert_success(close_set(h, PAIR_NIC));
+        assert_log(h,
+                   "unbind " PAIR_NIC "\nprobe " PAIR_NIC "\noverride " PAIR_NVME " vfio-pci\n"
+                   "unbind " PAIR_NVME "\nprobe " PAIR_NVME "\nreset " PAIR_NIC "\nreset " PAIR_NVME "\n");
+        expect_closed(h);
+}
+
 /* Each write of the cycle fails once: the record stays until somebody has proved that nobody holds a device. */
 static void test_a_cycle_that_fails(void **state) {
         static const char *const what[] = {"unbind", "probe"};
@@ -852,9 +869,9 @@ int main(void) {
                         CASE(test_open_again),
                         CASE_CDEV(test_one_after_the_other),
                         CASE_CDEV(test_refusals),
-                        CASE(test_another_card),
                         CASE(test_a_kernel_without_cdev),
                         CASE_CDEV(test_a_kernel_without_iommufd),
+                        CASE_CDEV(test_a_node_is_no_link),
                         CASE_CDEV(test_too_many_descriptors),
                         CASE(test_a_node_must_be_what_sysfs_says),
                         CASE_NO_RESET(test_no_reset),
@@ -875,6 +892,7 @@ int main(void) {
                         CASE_CDEV(test_a_killed_close_of_one_device),
                         CASE_CDEV(test_close_of_a_torn_set),
                         CASE_CDEV(test_a_cycle_that_fails),
+                        CASE_CDEV(test_a_cycle_needs_overrides),
                         CASE_NO_RESET(test_confined),
         };
 
