@@ -370,6 +370,34 @@ static void test_a_claimed_group_stays(void **state) {
         bench_disconnect(user);
 }
 
+/* MakePassthrough has made the group and is undone: of all that it did only what somebody else claims stays. */
+static void test_a_group_that_is_claimed_before_it_is_undone(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        _cleanup_free_ char *path = NULL;
+        Path group = {0}, claim;
+        Pending *p;
+
+        fake_host_fail(b->host, "probe " NIC " kill 1");
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+        p = orders_start_make(b, admin, NIC " " PAIR_NIC " " PAIR_NVME, NULL, "pool", "persistent");
+        orders_until_step(b, "answer Bind");
+        path = strdup(orders_get_device(b, NIC, "Groups"));
+        (void)snprintf(group.text, sizeof group.text, "%.*s", (int)strlen(path) - 2, path + 1);
+        claim = orders_make_claim(b, b->root, "web", &group, 1);
+        fake_host_let_go(b->host);
+        bench_expect_error(bench_finish(b, p), NULL, NIC);
+
+        assert_string_equal(orders_get_claim(b, &claim, "Group"), group.text);
+        assert_string_equal(orders_get_group(b, &group, "Rules"), "[]");
+        assert_string_equal(orders_what_is_left(b),
+                            "a group, or nobody answers"); /* and nothing before it */
+        bench_expect_success(orders_call_claim(b, b->root, &claim, "Delete", ""));
+        bench_expect_success(orders_call_group(b, b->root, &group, "Delete", ""));
+        orders_expect_nothing_left(b);
+        bench_disconnect(admin);
+}
+
 static void test_claims_are_not_exported(void **state) {
         Bench *b = *state;
         Path group = orders_make_group(b, b->root, "pool", NULL);
@@ -626,6 +654,7 @@ int main(void) {
                         CASE(test_stale_paths),
                         CASE(test_a_vm_that_does_not_run),
                         CASE(test_a_claimed_group_stays),
+                        CASE(test_a_group_that_is_claimed_before_it_is_undone),
                         CASE(test_claims_are_not_exported),
                         CASE(test_quota),
                         CASE(test_the_201st_claim_of_a_user),
