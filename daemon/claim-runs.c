@@ -114,6 +114,10 @@ static void refresh_run(ClaimTable *t, const RunRecord *record, Run *r) {
 
                 if ((c = claim_table_find(t, rd->claim))) {
                         c->run = r && run_count_devices(r, c) > 0 ? r : NULL;
+                        if (!c->run) {
+                                claim_set_progress(t, c, NULL);
+                                claim_set_memory_lock(t, c, 0);
+                        }
                         claim_table_touch(t, c, 1U << CLAIM_PROPERTY_DEVICES);
                 }
                 if ((d = claim_table_device(t, rd)))
@@ -152,6 +156,18 @@ int claim_table_put_run(ClaimTable *t, RunRecord *record, Run **ret) {
         return 0;
 }
 
+/* What was said of those that a start has left out, when nothing of their VM runs any more. */
+static void forget_left_out(ClaimTable *t, const RunRecord *record) {
+        size_t at = 0;
+        Claim *c;
+
+        if (claim_table_next_run_of_vm(t, record->owner, record->vm, NULL))
+                return;
+        while ((c = claim_table_next_of_vm(t, record->owner, record->vm, &at)))
+                if (!c->waiting)
+                        claim_set_progress(t, c, NULL);
+}
+
 void claim_table_remove_run(ClaimTable *t, Run *r) {
         assert(t);
         assert(r);
@@ -159,6 +175,7 @@ void claim_table_remove_run(ClaimTable *t, Run *r) {
         if (LIST_REMOVE(t->runs, r, next))
                 t->n_runs--;
         refresh_run(t, &r->record, NULL);
+        forget_left_out(t, &r->record);
         run_free(r);
 }
 
