@@ -47,6 +47,8 @@ static void mark_claims(const RunStart *s, bool waiting, const char *why) {
                 if ((q.claim && !streq(q.claim, c->record.id)) || !c->record.enabled)
                         continue;
                 claim_set_waiting(t, c, waiting);
+                if (waiting)
+                        claim_set_problem(t, c, NULL); /* of an earlier start */
                 claim_set_progress(t, c, why);
         }
 }
