@@ -2,8 +2,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "bench.h"
 #include "fake-kernel.h"
@@ -557,11 +561,106 @@ static int on_names(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_
         return 0;
 }
 
+/* The service manager: what sd_notify(3) says of descriptors. */
+
+static void forget_kept(Bench *b, const char *name) {
+        for (size_t i = b->n_kept; i > 0; i--)
+                if (!name || streq(b->kept[i - 1].name, name)) {
+                        close(b->kept[i - 1].fd);
+                        b->kept[i - 1] = b->kept[--b->n_kept];
+                }
+}
+
+static void take_word(Bench *b, const char *text, int fd) {
+        char name[256];
+
+        if (fd >= 0) {
+                assert_int_equal(sscanf(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%255s", name), 1);
+                assert_true(b->n_kept < KEPT_MAX);
+                b->kept[b->n_kept].fd = fd;
+                (void)snprintf(b->kept[b->n_kept++].name, sizeof b->kept[0].name, "%s", name);
+        } else if (sscanf(text, "FDSTOREREMOVE=1\nFDNAME=%255s", name) == 1)
+                forget_kept(b, name);
+}
+
+/* All that was said so far is there: a send has returned when it has been taken. */
+static void take_words(Bench *b) {
+        char text[1024], control[CMSG_SPACE(sizeof(int))];
+        struct iovec iov = {text, sizeof text - 1};
+        ssize_t n;
+
+        for (;;) {
+                struct msghdr m = {.msg_iov = &iov,
+                                   .msg_iovlen = 1,
+                                   .msg_control = control,
+                                   .msg_controllen = sizeof control};
+                struct cmsghdr *c;
+                int fd = -1;
+
+                n = recvmsg(b->notify, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+                if (n < 0)
+                        break;
+                text[n] = '\0';
+                c = CMSG_FIRSTHDR(&m);
+                if (c && c->cmsg_type == SCM_RIGHTS)
+                        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+                take_word(b, text, fd);
+        }
+        assert_int_equal(errno, EAGAIN);
+}
+
+size_t bench_count_kept(Bench *b) {
+        take_words(b);
+        return b->n_kept;
+}
+
+static int on_word(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_, void *userdata) {
+        take_words(userdata);
+        return 0;
+}
+
+void bench_keep_descriptors(Bench *b) {
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+        assert_int_equal(b->notify, -1);
+        (void)snprintf(a.sun_path, sizeof a.sun_path, "%s/fake/notify", b->host->root);
+        b->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_true(b->notify >= 0);
+        assert_int_equal(bind(b->notify, (struct sockaddr *)&a, sizeof a), 0);
+        assert_int_equal(chmod(a.sun_path, 0666), 0);
+        OK(sd_event_add_io(b->event, NULL, b->notify, EPOLLIN, on_word, b));
+}
+
+/* In the new process: hands it what was kept, from 3 on. Our own descriptors close at the exec. */
+static void hand_over_kept(Bench *b, char **environment, char *buf, size_t size) {
+        size_t n;
+        int fd;
+
+        n = (size_t)snprintf(buf, size, "NOTIFY_SOCKET=%s/fake/notify", b->host->root) + 1;
+        *environment++ = buf;
+        if (b->n_kept == 0)
+                return;
+        *environment++ = buf + n;
+        n += (size_t)snprintf(buf + n, size - n, "LISTEN_PID=%d", (int)getpid()) + 1;
+        *environment++ = buf + n;
+        n += (size_t)snprintf(buf + n, size - n, "LISTEN_FDS=%zu", b->n_kept) + 1;
+        *environment = buf + n;
+        n += (size_t)snprintf(buf + n, size - n, "LISTEN_FDNAMES=");
+        for (size_t i = 0; i < b->n_kept; i++) {
+                n += (size_t)snprintf(buf + n, size - n, "%s%s", i > 0 ? ":" : "", b->kept[i].name);
+                fd = fcntl(b->kept[i].fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + KEPT_MAX);
+                close(b->kept[i].fd);
+                b->kept[i].fd = fd;
+        }
+        for (size_t i = 0; i < b->n_kept; i++)
+                (void)dup2(b->kept[i].fd, SD_LISTEN_FDS_START + (int)i);
+}
+
 _Noreturn static void exec_daemon(Bench *b) {
         char root[256], uevents[300], address[512], log[300];
         char *argv[] = {(char[]){"fake-daemon"}, (char[]){"--root"},    root,    (char[]){"--root-uid"},
                         (char[]){"0"},           (char[]){"--uevents"}, uevents, NULL};
-        char *envp[] = {address, NULL};
+        char *envp[6] = {address}, kept[8192];
         int fd;
 
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -572,7 +671,10 @@ _Noreturn static void exec_daemon(Bench *b) {
         (void)dup2(open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
 
         /* By descriptor: its user need not be able to reach the build directory. */
-        fd = open(FAKE_DAEMON, O_RDONLY | O_CLOEXEC);
+        fd = fcntl(open(FAKE_DAEMON, O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC,
+                   SD_LISTEN_FDS_START + 2 * KEPT_MAX);
+        if (b->notify >= 0)
+                hand_over_kept(b, envp + 1, kept, sizeof kept);
         if (fd >= 0 && setresgid(NOBODY_UID, NOBODY_UID, NOBODY_UID) == 0 &&
             setresuid(DAEMON_UID, DAEMON_UID, DAEMON_UID) == 0)
                 (void)fexecve(fd, argv, envp);
@@ -584,6 +686,8 @@ void bench_launch_daemon(Bench *b) {
                 OK(sd_bus_add_match(b->root, NULL, "type='signal',sender='" BUS_NAME "'", on_daemon_signal,
                                     b));
         b->watching = true;
+        if (b->notify >= 0)
+                take_words(b);
 
         b->daemon = fork();
         assert_true(b->daemon >= 0);
@@ -636,6 +740,7 @@ Bench *bench_new(unsigned helper_idle_ms) {
 
         b = calloc(1, sizeof *b);
         assert_non_null(b);
+        b->notify = -1;
         b->host = fake_host_new();
         fake_host_add_standard_devices(b->host);
         assert_int_equal(mkfifoat(b->host->fd, "fake/uevents", 0600), 0);
@@ -671,11 +776,13 @@ Bench *bench_free(Bench *b) {
         fake_host_hold_vfio(b->host, 9, false);
         end_process(b->daemon, true);
         end_process(bench_helper_pid(b), false);
+        forget_kept(b, NULL);
         for (size_t i = 0; i < b->n_asked; i++)
                 sd_bus_message_unref(b->asked[i].call);
         bench_disconnect(b->polkit_bus);
         bench_disconnect(b->root);
         sd_event_unref(b->event);
+        closep(&b->notify);
         end_process(b->bus, true);
         fake_host_free(b->host);
         free(b);

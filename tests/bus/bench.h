@@ -39,6 +39,13 @@ typedef struct PolkitAsked {
 } PolkitAsked;
 
 #define SIGNALS_MAX 256
+#define KEPT_MAX 16
+
+/* What the daemon has in the store of its service manager, who is us. */
+typedef struct Kept {
+        char name[256];
+        int fd;
+} Kept;
 
 /* A signal of the daemon: "PropertiesChanged 0000:01:00.0 Driver=vfio-pci State=pool", "InterfacesAdded 0000:...".
  * Of the properties only strings are shown. */
@@ -58,6 +65,9 @@ typedef struct Bench {
         PolkitAsked asked[POLKIT_ASKED_MAX];
         size_t n_signals;
         Signal signals[SIGNALS_MAX];
+        int notify; /* the service manager's socket, or -1: there is none */
+        size_t n_kept;
+        Kept kept[KEPT_MAX];
         char waiting_for[256];            /* for the message when it waited too long */
         bool failed_wait, watching, deaf; /* deaf: signals are not kept */
 } Bench;
@@ -118,6 +128,9 @@ void bench_expect_no_line_twice(Bench *b);
 void bench_launch_daemon(Bench *b);
 void bench_start_daemon(Bench *b);
 void bench_kill_daemon(Bench *b);
+/* From its next start on the daemon has a service manager, who keeps descriptors for it. */
+void bench_keep_descriptors(Bench *b);
+size_t bench_count_kept(Bench *b);
 void bench_stop_daemon(Bench *b); /* as systemd does */
 const char *bench_device_path(const char *address);
 sd_bus_message *bench_call_device(Bench *b, sd_bus *from, const char *address, const char *member);

@@ -148,6 +148,10 @@ static void show_value(sd_bus_message *m, FILE *f) {
                 OK(sd_bus_message_read_basic(m, type, &v.u));
                 (void)fprintf(f, "%u", v.u);
                 return;
+        case 'i':
+                OK(sd_bus_message_read_basic(m, type, &v.u));
+                (void)fprintf(f, "%d", (int)v.u);
+                return;
         case 't':
                 OK(sd_bus_message_read_basic(m, type, &v.t));
                 (void)fprintf(f, "%llu", (unsigned long long)v.t);
@@ -217,6 +221,20 @@ void orders_until_group(Bench *b, const Path *group, const char *property, const
                 from = b->n_signals;
                 is = orders_get_group(b, group, property);
                 if (streq(is, value) || note_wait(b, "group", property, value, is))
+                        break;
+                bench_until_more_signals(b, from);
+        }
+        b->waiting_for[0] = '\0';
+}
+
+void orders_until_claim(Bench *b, const Path *claim, const char *property, const char *value) {
+        const char *is;
+        size_t from;
+
+        for (;;) {
+                from = b->n_signals;
+                is = orders_get_claim(b, claim, property);
+                if (streq(is, value) || note_wait(b, "claim", property, value, is))
                         break;
                 bench_until_more_signals(b, from);
         }

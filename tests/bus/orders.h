@@ -41,6 +41,7 @@ const char *orders_show(sd_bus_message *reply); /* the whole of it; frees it */
 
 /* Waits until it is so, or contains the text; "": until it is empty. */
 void orders_until_group(Bench *b, const Path *group, const char *property, const char *value);
+void orders_until_claim(Bench *b, const Path *claim, const char *property, const char *value);
 void orders_until_device(Bench *b, const char *address, const char *property, const char *text);
 void orders_until_manager(Bench *b, const char *property, const char *text);
 
