@@ -189,6 +189,29 @@ def _(vm):
     assert result.ok, f"{result.describe()}\n{log}"
 
 
+def let_alice_open(vm, addresses):
+    vm.sh(["setfacl", "-m", "u:alice:rw", *(f"/dev/vfio/{vm.iommu_group(a)}" for a in addresses)])
+
+
+@case("vm-player takes two devices by one user's rights, and says which", product=False)
+def _(vm):
+    nic, edu = vm.pci("nic"), vm.pci("edu")
+    bind(vm, nic)
+    bind(vm, edu)
+    denied = vm.run(["vm-player", nic, edu], user="alice")
+    assert denied.code == 1 and "Permission denied" in denied.err, denied.describe()
+    let_alice_open(vm, [nic, edu])
+    player = vm.spawn(["vm-player", nic, edu], user="alice")
+    player.wait_for("seen 8086:10d3 52:54:00:00:00:01, 1234:11e8 010000ed")
+    player.write("drop devices\n")
+    player.wait_for("dropped devices")
+    vm.sh(["vfio-hold", "--group-only", nic])
+    player.kill()
+    player.wait(10)
+    release(vm, edu)
+    release(vm, nic)
+
+
 @case("a reboot keeps what was written, a power cut too", product=False, state=True, deadline=200)
 def _(vm):
     vm.write("/etc/lab-mark", "here\n")

@@ -14,149 +14,23 @@
  * Errors are one line on stderr with the errno's name in words, exit code 1.
  */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <linux/types.h>
-#include <linux/vfio.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-/* From kernel headers newer than Debian 12's: the cdev and iommufd. */
-struct bind_iommufd {
-        __u32 argsz;
-        __u32 flags;
-        __s32 iommufd;
-        __u32 out_devid;
-};
-struct attach_iommufd_pt {
-        __u32 argsz;
-        __u32 flags;
-        __u32 pt_id;
-};
-struct ioas_alloc {
-        __u32 size;
-        __u32 flags;
-        __u32 out_ioas_id;
-};
-#define BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
-#define ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
-#define IOAS_ALLOC _IO(';', 0x81)
-
-#define PCI_COMMAND 4
-#define PCI_COMMAND_MEMORY 2
-
-_Noreturn static void die(const char *what) {
-        fprintf(stderr, "vfio-hold: %s: %s\n", what, strerror(errno));
-        exit(1);
-}
-
-static int open_node(const char *path) {
-        int fd = open(path, O_RDWR | O_CLOEXEC);
-
-        if (fd < 0)
-                die(path);
-        return fd;
-}
+#include "vfio-open.h"
 
 static int open_group(const char *address) {
-        char link[128], target[512], node[64];
-        ssize_t n;
+        char node[64];
 
-        (void)snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", address);
-        n = readlink(link, target, sizeof(target) - 1);
-        if (n < 0)
-                die(link);
-        target[n] = '\0';
-        (void)snprintf(node, sizeof(node), "/dev/vfio/%s", strrchr(target, '/') + 1);
-        return open_node(node);
-}
-
-static int device_by_group(int group, const char *address) {
-        struct vfio_group_status status = {.argsz = sizeof(status)};
-        int container, device;
-
-        container = open_node("/dev/vfio/vfio");
-        if (ioctl(group, VFIO_GROUP_GET_STATUS, &status) < 0)
-                die("group status");
-        if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-                errno = EPERM;
-                die("the IOMMU set is not viable");
-        }
-        if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) < 0)
-                die("set container");
-        if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
-                die("set IOMMU");
-        device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
-        if (device < 0)
-                die("get device");
-        return device;
-}
-
-static int open_cdev(const char *address) {
-        char path[320];
-        struct dirent *entry;
-        DIR *dir;
-
-        (void)snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", address);
-        dir = opendir(path);
-        if (!dir)
-                die(path);
-        while ((entry = readdir(dir)))
-                if (strncmp(entry->d_name, "vfio", 4) == 0) {
-                        (void)snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
-                        return open_node(path);
-                }
-        errno = ENOENT;
-        die(path);
+        (void)vfio_set_of(address, node, sizeof(node));
+        return vfio_open_node(node);
 }
 
 static void attach_cdev(int device) {
-        struct bind_iommufd bind = {.argsz = sizeof(bind)};
-        struct ioas_alloc alloc = {.size = sizeof(alloc)};
-        struct attach_iommufd_pt attach = {.argsz = sizeof(attach)};
+        int iommufd = vfio_open_node("/dev/iommu");
 
-        bind.iommufd = open_node("/dev/iommu");
-        if (ioctl(device, BIND_IOMMUFD, &bind) < 0)
-                die("bind iommufd");
-        if (ioctl(bind.iommufd, IOAS_ALLOC, &alloc) < 0)
-                die("allocate address space");
-        attach.pt_id = alloc.out_ioas_id;
-        if (ioctl(device, ATTACH_IOMMUFD_PT, &attach) < 0)
-                die("attach address space");
-}
-
-static const volatile uint32_t *map_bar0(int device, size_t *ret_size) {
-        struct vfio_region_info config = {.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX};
-        struct vfio_region_info bar = {.argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX};
-        uint16_t command;
-        void *memory;
-
-        if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config) < 0 ||
-            ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) < 0)
-                die("region info");
-        if (bar.size == 0 || !(bar.flags & VFIO_REGION_INFO_FLAG_MMAP))
-                return NULL;
-
-        /* What the guest's BIOS would do: let the device decode memory. */
-        if (pread(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
-                die("read command register");
-        command |= PCI_COMMAND_MEMORY;
-        if (pwrite(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
-                die("write command register");
-
-        memory = mmap(NULL, bar.size, PROT_READ, MAP_SHARED, device, (off_t)bar.offset);
-        if (memory == MAP_FAILED)
-                die("map BAR 0");
-        *ret_size = bar.size;
-        return memory;
+        vfio_attach_cdev(device, iommufd, vfio_make_address_space(iommufd));
 }
 
 static void answer_questions(const volatile uint32_t *bar, size_t size) {
@@ -196,16 +70,18 @@ int main(int argc, char **argv) {
         }
 
         if (cdev) {
-                device = open_cdev(address);
+                device = vfio_open_cdev(address);
                 if (!open_only)
                         attach_cdev(device);
         } else {
                 group = open_group(address);
-                if (!group_only)
-                        device = device_by_group(group, address);
+                if (!group_only) {
+                        vfio_join_container(vfio_open_container(), group);
+                        device = vfio_device_of_group(group, address);
+                }
         }
         if (device >= 0 && !open_only)
-                bar = map_bar0(device, &size);
+                bar = vfio_map_bar0(device, &size);
 
         printf("ready\n");
         (void)fflush(stdout);

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest's root file system, built from distribution packages.
 
-Two variants: `test` has what the product needs at run time and what cases look with; `bench` adds the peers
-that the product is measured against. Nothing of this project is in the image: tools and product come as
-layers at each run (layers.py), so changing them does not rebuild it.
+Variants: `test` has what the product needs at run time and what cases look with; `bench` adds the peers that
+the product is measured against; `qemu` adds what users run their VMs with. Nothing of this project is in the
+image: tools and product come as layers at each run (layers.py), so changing them does not rebuild it.
 """
 
 import os
@@ -17,11 +17,19 @@ PACKAGES = {
              "procps", "busybox-static", "acl", "libpci3", "libacl1", "libsqlite3-0", "libpcre2-8-0", "libjansson4",
              "e2fsprogs", "util-linux", "mount", "passwd", "login", "libpam-modules", "libglib2.0-bin"],
     "bench": ["libvirt-daemon-system", "libvirt-clients", "driverctl"],
+    "qemu": ["libvirt-daemon-system", "libvirt-clients", "systemd-container", "python3-dbus"],
 }
+
+# From the suite's backports: Debian 12's own QEMU knows nothing of iommufd.
+BACKPORTS = {"qemu": ["qemu-system-x86"]}
+# Started by the cases that need them: each boot would wait for them.
+DISABLED = {"qemu": ["libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket",
+                     "virtlogd.socket", "virtlockd.socket", "virtlogd-admin.socket", "virtlockd-admin.socket",
+                     "machines.target"]}
 
 # Name, uid, further groups. polkit on Debian takes members of `sudo` for administrators. The password of
 # each is the user's own name: there is nothing in this machine to protect.
-USERS = [("admin", 1000, "sudo"), ("alice", 1001, "")]
+USERS = [("admin", 1000, "sudo"), ("alice", 1001, ""), ("bob", 1002, "")]
 
 APT = ['APT::Install-Recommends "false"', 'Acquire::Languages "none"']
 DPKG = ["path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
@@ -43,6 +51,25 @@ def user_hook():
     return " && ".join(steps)
 
 
+def backports_hook(names):
+    """Shell for mmdebstrap: installs these by its own apt, from the mirror that the suite came from."""
+    return ('export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
+            f"uri=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: {kernels.SUITE}' "
+            "'Created-By: Packages' | head -1) && "
+            f'echo "deb $uri {kernels.SUITE}-backports main" > "$1/etc/apt/sources.list.d/backports.list" && '
+            'apt-get -qq update && apt-get -qq -y -o DPkg::Chroot-Directory="$1" install '
+            f'-t {kernels.SUITE}-backports {" ".join(names)}')
+
+
+def hooks(variant):
+    steps = [user_hook()]
+    if variant in BACKPORTS:
+        steps.append(backports_hook(BACKPORTS[variant]))
+    if variant in DISABLED:
+        steps.append(f'systemctl --root="$1" --quiet disable {" ".join(DISABLED[variant])}')
+    return steps
+
+
 def build_root(variant):
     def build(target):
         cache.need("mmdebstrap", "mkfs.erofs")
@@ -54,7 +81,8 @@ def build_root(variant):
             cache.tool(["mmdebstrap", "--mode=root", "--variant=minbase",
                         *[f"--aptopt={line}" for line in APT], *kernels.host_apt_options(),
                         *[f"--dpkgopt={line}" for line in DPKG],
-                        f"--include={','.join(packages(variant))}", f"--customize-hook={user_hook()}",
+                        f"--include={','.join(packages(variant))}",
+                        *[f"--customize-hook={step}" for step in hooks(variant)],
                         kernels.SUITE, root, *kernels.apt_mirror()])
             cache.make_erofs(target, root)
     return build
@@ -64,5 +92,5 @@ def root(variant="test"):
     """Path of the read-only image with the guest's root."""
     if variant not in PACKAGES:
         raise cache.LabError(f"no image variant named {variant}")
-    key = cache.digest(kernels.SUITE, packages(variant), user_hook(), APT, DPKG, Path(__file__))
+    key = cache.digest(kernels.SUITE, packages(variant), hooks(variant), APT, DPKG, Path(__file__))
     return cache.cached(f"root-{variant}", key, build_root(variant), ".erofs")

@@ -14,11 +14,20 @@ from . import cache, image
 
 GUEST = Path(__file__).resolve().parents[1] / "guest"
 
-# Program, where it goes, further compiler arguments.
-PROGRAMS = [("agent", "usr/libexec/lab-agent", []),
-            ("with-agent", "usr/local/bin/with-agent", ["-lutil"]),
-            ("vfio-hold", "usr/local/bin/vfio-hold", [])]
-CFLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra"]
+CFLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra"]
+STATIC = [*CFLAGS, "-static"]
+# A firmware: 32 bits and nothing below it.
+FIRMWARE = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-m32", "-march=i686", "-ffreestanding", "-fno-pic", "-no-pie",
+            "-static", "-nostdlib", "-fno-stack-protector", "-fcf-protection=none",
+            "-fno-asynchronous-unwind-tables", "-mgeneral-regs-only", "-Wl,--build-id=none"]
+
+# Where it goes, its sources, the compiler's arguments and libraries.
+PROGRAMS = [("usr/libexec/lab-agent", ["agent.c"], STATIC, []),
+            ("usr/local/bin/with-agent", ["with-agent.c"], STATIC, ["-lutil"]),
+            ("usr/local/bin/vfio-hold", ["vfio-hold.c", "vfio-open.c"], STATIC, []),
+            ("usr/local/bin/vm-player", ["vm-player.c", "vfio-open.c"], STATIC, []),
+            ("usr/local/bin/start-vm", ["start-vm.c"], CFLAGS, ["-lsystemd"]),
+            ("usr/share/lab/nested.rom", ["nested.c"], FIRMWARE, [f"-Wl,-T,{GUEST}/nested.ld"])]
 
 # Time spent at boot on what no case needs.
 MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
@@ -61,9 +70,9 @@ def build_tools(target):
     with cache.progress("building the guest's tools"), tempfile.TemporaryDirectory(dir=target.parent) as work:
         root = Path(work)
         root.chmod(0o755)
-        for name, path, more in PROGRAMS:
+        for path, sources, flags, libraries in PROGRAMS:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
-            cache.tool(["gcc", *CFLAGS, "-o", root / path, GUEST / f"{name}.c", *more])
+            cache.tool(["gcc", *flags, "-o", root / path, *[GUEST / name for name in sources], *libraries])
         write(root, "etc/systemd/system/lab-agent.service", (GUEST / "lab-agent.service").read_text())
         link(root, "etc/systemd/system/multi-user.target.wants/lab-agent.service", "../lab-agent.service")
         link(root, "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
@@ -82,9 +91,9 @@ def build_tools(target):
 
 
 def tools():
-    """Path of the layer with agent, with-agent, vfio-hold and the guest's settings."""
-    sources = [GUEST / f"{name}.c" for name, _, _ in PROGRAMS]
-    key = cache.digest(sources, GUEST / "lab-agent.service", Path(__file__), image.USERS, CFLAGS)
+    """Path of the layer with the programs and the guest's settings."""
+    sources = [path for path in sorted(GUEST.iterdir()) if path.name != "init"]
+    key = cache.digest(sources, Path(__file__), image.USERS)
     return cache.cached("tools", key, build_tools, ".erofs")
 
 

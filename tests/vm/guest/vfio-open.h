@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A PCI device taken through VFIO the way a hypervisor takes it. Whatever fails ends the program, with one line. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+_Noreturn void die(const char *what);
+
+/* By the group: /dev/vfio/N, which one process may have open, and a container with a type 1 IOMMU for any number of them. */
+int vfio_set_of(const char *address, char *ret_node, size_t size); /* the N of /dev/vfio/N */
+int vfio_open_node(const char *path);
+int vfio_open_container(void);
+void vfio_join_container(int container, int group); /* the first one sets the container's IOMMU */
+int vfio_device_of_group(int group, const char *address);
+
+/* By the device's own node, bound to an iommufd, attached to one address space for all. */
+int vfio_open_cdev(const char *address);
+uint32_t vfio_make_address_space(int iommufd);
+void vfio_attach_cdev(int device, int iommufd, uint32_t address_space);
+
+/* A region's bytes as QEMU reads them. */
+uint32_t vfio_read_config(int device, unsigned offset, unsigned n_bytes);
+
+/* BAR 0, decoding switched on; NULL: it has none that can be mapped. */
+const volatile uint32_t *vfio_map_bar0(int device, size_t *ret_size);
