@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All of the software in the VM inside the VM: a firmware that looks at its PCI devices and says on the serial port what
- * it sees. A Linux there takes two minutes to boot, emulated by an emulated machine; this takes a moment.
+ * All of the software in the VM inside the VM: a firmware that looks at its PCI devices and says on the serial port
+ * what it sees. A Linux there takes two minutes to boot, emulated by an emulated machine; this takes a moment.
  *
  *   NESTED 8086:10d3 52:54:00:00:00:01 DMA   the card's own MAC address from its registers; then it was made to read a
  *                                            descriptor in our memory and to write into it that the packet is sent

@@ -4,11 +4,11 @@
  *
  *   start-vm [--stay] VM [KEY TYPE VALUE]... -- PROGRAM WORD...
  *
- * KEY TYPE VALUE are options of StartVm; TYPE is s, u, i, t or b. Prints `device ADDRESS CLAIM SET NODE` for each device
- * and `started`. Then it becomes the program, which inherits the iommufd at 3 and the devices from 4 on, where there are
- * such, and the lifeline, whose number is in $LIFELINE. The word `@addresses` becomes all addresses, `@arguments` what
- * the claims' QemuArguments say, `@count` how many devices there are. With --stay the program is a child, and the
- * connection to the bus stays open until it ends.
+ * KEY TYPE VALUE are options of StartVm; TYPE is s, u, i, t or b. Prints `device ADDRESS CLAIM SET NODE` for each
+ * device and `started`. Then it becomes the program, which inherits the iommufd at 3 and the devices from 4 on, where
+ * there are such, and the lifeline, whose number is in $LIFELINE. The word `@addresses` becomes all addresses,
+ * `@arguments` what the claims' QemuArguments say, `@count` how many devices there are. With --stay the program is a
+ * child, and the connection to the bus stays open until it ends.
  *
  * A refusal is one line on stderr, `NAME: SENTENCE`, exit code 1.
  */

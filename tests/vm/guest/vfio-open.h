@@ -8,7 +8,7 @@
 
 _Noreturn void die(const char *what);
 
-/* By the group: /dev/vfio/N, which one process may have open, and a container with a type 1 IOMMU for any number of them. */
+/* By the group: /dev/vfio/N, which one process may have open, and one container with a type 1 IOMMU for all of them. */
 int vfio_set_of(const char *address, char *ret_node, size_t size); /* the N of /dev/vfio/N */
 int vfio_open_node(const char *path);
 int vfio_open_container(void);
