@@ -7,6 +7,8 @@
  *   sysfs ADDRESS N                bind and release by the bare sysfs writes: the physical limit
  *   dbus ADDRESS N [COMMAND...]    bind and release over org.verge.Passthrough; COMMAND runs untimed before each call
  *   command ADDRESS N BIND RELEASE two shell-free commands, "@" stands for the address, words split at blanks
+ *   start N VM                     StartVm, until it answers; StopVm, until all is back
+ *   sysfs-start N ADDRESS...       bare sysfs writes for one device after the other: bind, reset; and reset, release
  *   list N                         GetManagedObjects
  *   run N COMMAND...               one command
  */
@@ -64,6 +66,13 @@ static void bare(const char *address, bool bind) {
         put(unbind, address);
         put("/sys/bus/pci/drivers_probe", address);
         must_have_driver(address, bind ? VFIO_DRIVER : "host");
+}
+
+static void bare_reset(const char *address) {
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/reset", address);
+        put(path, "1");
 }
 
 static void run_command(char *const *argv) {
@@ -185,6 +194,93 @@ static void bench_command(char *address, int n, char *bind, char *release) {
         }
 }
 
+static void bench_sysfs_start(int n, char **addresses) {
+        double a, b, c, d;
+
+        for (int i = 0; i < n; i++) {
+                settle();
+                a = now_ms();
+                for (char **address = addresses; *address; address++) {
+                        bare(*address, true);
+                        bare_reset(*address);
+                }
+                b = now_ms();
+                settle();
+                c = now_ms();
+                for (char **address = addresses; *address; address++) {
+                        bare_reset(*address);
+                        bare(*address, false);
+                }
+                d = now_ms();
+                printf("start %.3f stop %.3f\n", b - a, d - c);
+        }
+}
+
+static sd_bus_message *call_manager(sd_bus *bus, const char *method, const char *vm, const char *option,
+                                    const char *value) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+        sd_bus_message *reply;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER, method);
+        if (r >= 0)
+                r = option ? sd_bus_message_append(m, "sa{sv}", vm, 1, option, "s", value)
+                           : sd_bus_message_append(m, "sa{sv}", vm, 0);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, 0, &error, &reply);
+        if (r < 0) {
+                fprintf(stderr, "%s: %s\n", method, error.message ? error.message : strerror(-r));
+                exit(EXIT_FAILURE);
+        }
+        return reply;
+}
+
+/* StopVm answers when it is known that the VM ends; this waits until its devices are back. */
+static void wait_until_idle(sd_bus *bus, const char *claim) {
+        for (;;) {
+                _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+                _cleanup_free_ char *status = NULL;
+                int r;
+
+                r = sd_bus_get_property_string(bus, BUS_NAME, claim, BUS_INTERFACE_CLAIM, "Status", &error,
+                                               &status);
+                if (r < 0)
+                        die("Status", r);
+                if (streq(status, "idle"))
+                        return;
+                (void)usleep(2000);
+        }
+}
+
+static void bench_start(int n, const char *vm) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = connect_bus();
+        double a, b, c, d;
+
+        for (int i = 0; i < n; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *started = NULL, *stopped = NULL;
+                const char *address, *device, *claim, *node;
+                uint32_t set;
+                int r;
+
+                settle();
+                a = now_ms();
+                started = call_manager(bus, "StartVm", vm, "track", "manual");
+                b = now_ms();
+                settle();
+                r = sd_bus_message_enter_container(started, 'a', "(soous)");
+                if (r >= 0)
+                        r = sd_bus_message_read(started, "(soous)", &address, &device, &claim, &set, &node);
+                if (r <= 0)
+                        die("answer of StartVm", r < 0 ? r : -EBADMSG);
+                c = now_ms();
+                stopped = call_manager(bus, "StopVm", vm, NULL, NULL);
+                wait_until_idle(bus, claim);
+                d = now_ms();
+                printf("start %.3f stop %.3f\n", b - a, d - c);
+        }
+}
+
 static void bench_list(int n) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = connect_bus();
         double a;
@@ -220,13 +316,17 @@ int main(int argc, char *argv[]) {
                 bench_dbus(argv[2], atoi(argv[3]), argv + 4);
         else if (argc == 6 && streq(argv[1], "command"))
                 bench_command(argv[2], atoi(argv[3]), argv[4], argv[5]);
+        else if (argc == 4 && streq(argv[1], "start"))
+                bench_start(atoi(argv[2]), argv[3]);
+        else if (argc >= 4 && streq(argv[1], "sysfs-start"))
+                bench_sysfs_start(atoi(argv[2]), argv + 3);
         else if (argc == 3 && streq(argv[1], "list"))
                 bench_list(atoi(argv[2]));
         else if (argc >= 4 && streq(argv[1], "run"))
                 bench_run(atoi(argv[2]), argv + 3);
         else {
-                fprintf(stderr,
-                        "usage: passthrough-bench sysfs|dbus|command|list|run ... (see its source)\n");
+                fprintf(stderr, "usage: passthrough-bench sysfs|dbus|command|start|sysfs-start|list|run ... "
+                                "(see its source)\n");
                 return EXIT_FAILURE;
         }
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

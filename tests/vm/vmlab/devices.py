@@ -65,6 +65,11 @@ CATALOGUE = {
     "spare2": behind_port("16", "spare2", "another empty slot"),
 }
 
+# Eight alike, each its own IOMMU set, for a VM that gets many at once.
+CARDS = tuple(f"card{i}" for i in range(8))
+CATALOGUE |= {name: nic(name, slot, f"52:54:00:00:01:0{i}", "one of eight e1000e")
+              for i, (name, slot) in enumerate(zip(CARDS, ("0a", "0b", "0c", "0d", "0e", "0f", "17", "18")))}
+
 STANDARD = ("nic", "uplink", "nvme", "vnet", "pair", "edu", "vga", "spare")
 
 # There in every guest.
