@@ -43,8 +43,12 @@ def create_claim(vm, name, group, count=1, *options, user="alice"):
     return re.search(r'o "(.*)"', result.out).group(1)
 
 
+# What polkit says to who would have to be asked.
+DENIED = "polkit wants to ask"
+
+
 def without_prompt(command):
-    return [word for word in command if "interactive" not in word]
+    return [word.replace("authorization=true", "authorization=false") for word in command]
 
 
 def stop_call(name, *options):
@@ -130,7 +134,7 @@ def available(vm, group):
 
 def clean_claims(vm):
     """No VM, no claim, no group, all at home, however a case ended."""
-    vm.run("pkill -KILL -x vm-player; pkill -KILL -x start-vm; pkill -KILL -f qemu-system")
+    vm.run("pkill -KILL -x vm-player; pkill -KILL -x start-vm; pkill -KILL -x qemu-system-x86")
     for claim, interfaces in objects(vm).items():
         if CLAIM in interfaces:
             vm.run(without_prompt(call(claim, CLAIM, "Stop")), timeout=60)

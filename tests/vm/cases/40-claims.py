@@ -9,11 +9,11 @@ from vmlab import devices as catalogue
 from vmlab.cases import case, until
 from vmlab.channel import CommandFailed
 
-from claims import (ACCESS, ALICES, CLAIM, NICS, ROOTS, STARTING, available, claim_is, claim_of, clean_claims,
+from claims import (ACCESS, ALICES, CLAIM, DENIED, NICS, ROOTS, STARTING, available, claim_is, claim_of, clean_claims,
                     create_call, create_claim, ended, given, kill, left_nothing, node, pool, refused, rights, seen,
                     start, start_words, stop_call, without_prompt)
-from product import (BUS, DEVICE, GROUP, MANAGER, PCI, ROOT, answer, call, create_group, create_rule, device_call,
-                     driver_of, get, path, root_grant_call, says, state_is)
+from product import (BUS, DEVICE, GROUP, MANAGER, PCI, ROOT, answer, call, create_group, device_call, driver_of, get,
+                     path, says, state_is)
 
 ONE = ("debian",)       # what is the same on each kernel runs on one
 TOP = Path(__file__).resolve().parents[3]
@@ -39,7 +39,7 @@ def _(vm):
         group = pool(vm, [nic, uplink], binding="persistent")
         assert rights(vm, node(vm, nic)) == ROOTS
         result = vm.run(without_prompt(create_call("web", group)), user="alice")
-        assert not result.ok and "nteractive" in result.err, result.describe()
+        assert not result.ok and DENIED in result.err, result.describe()
         result, log = vm.with_agent(create_call("web", group, 2), user="alice", password="admin")
         assert result.ok and NICS in log and "web" in log, f"{result.describe()}\n{log}"
         claim = result.out.split('"')[1]
@@ -76,7 +76,7 @@ def _(vm):
         group = pool(vm, [nic, uplink])
         claim = create_claim(vm, "web", group)
         assert "NoSuchObject" in refused(vm, "web", user="bob"), "a VM of another user is not his"
-        assert "nteractive" in refused(vm, "web", "owner", "u", 1001, user="bob")
+        assert DENIED in refused(vm, "web", "owner", "u", 1001, user="bob")
         player = start(vm, "web")
         taken, = given(player)
         assert "Running" in refused(vm, "web")
@@ -87,7 +87,7 @@ def _(vm):
         for command in (call(claim, CLAIM, "Stop"), call(claim, CLAIM, "Delete"), more,
                         stop_call("web", "owner", "u", 1001)):
             result = vm.run(without_prompt(command), user="bob")
-            assert not result.ok and "nteractive" in result.err, result.describe()
+            assert not result.ok and DENIED in result.err, result.describe()
         result, log = vm.with_agent(call(claim, CLAIM, "Stop"), user="bob", answer="wrong")
         assert not result.ok and "AUTHENTICATION FAILED" in log, f"{result.describe()}\n{log}"
         for verb in ("Release", "Reset", "Bind"):
@@ -96,7 +96,7 @@ def _(vm):
         result = vm.run(call(group, GROUP, "Delete"))
         assert not result.ok and "claim" in result.err, result.describe()
         result = vm.run(without_prompt(more), user="alice")
-        assert not result.ok and "nteractive" in result.err, "more devices are an administrator's to allow"
+        assert not result.ok and DENIED in result.err, "more devices are an administrator's to allow"
 
         until(claim_is(claim, "online"), "it still has its devices", vm)
         assert rights(vm, node(vm, taken)) == ALICES
@@ -434,10 +434,10 @@ def _(vm):
         claim = answer(vm, without_prompt(create_call("web", nics, 2)), user="alice")[0]
         for user, group, count in (("alice", nics, 3), ("alice", others, 1), ("bob", nics, 1)):
             result = vm.run(without_prompt(create_call("more", group, count)), user=user)
-            assert not result.ok and "nteractive" in result.err, result.describe()
+            assert not result.ok and DENIED in result.err, result.describe()
         bobs = create_claim(vm, "web", nics, user="bob")
         result = vm.run(without_prompt(call(bobs, CLAIM, "Delete")), user="alice")
-        assert not result.ok and "nteractive" in result.err, "another user's claims are not a member's"
+        assert not result.ok and DENIED in result.err, "another user's claims are not a member's"
         player = start(vm, "web")
         assert len(given(player)) == 2
         kill(player)
