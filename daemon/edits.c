@@ -104,13 +104,23 @@ static void note_claim(Manager *m, const Claim *c) {
                 registry_group_claimed(m->registry, g);
 }
 
-static void apply_removals_of_claims(Manager *m, const OrderPlan *p) {
-        Claim *c;
-        Run *r;
+/* Before their claims, which may go when no run has devices of them any more. */
+static int apply_runs(Manager *m, OrderPlan *p) {
+        Run *run;
+        int r;
 
         for (size_t i = 0; i < p->n_dead_runs; i++)
-                if ((r = claim_table_find_run(m->claims, p->dead_runs[i])))
-                        claim_table_remove_run(m->claims, r);
+                if ((run = claim_table_find_run(m->claims, p->dead_runs[i])))
+                        claim_table_remove_run(m->claims, run);
+        for (size_t i = 0; i < p->n_runs; i++)
+                if ((r = claim_table_put_run(m->claims, &p->runs[i], &run)) < 0)
+                        return r;
+        return 0;
+}
+
+static void apply_removals_of_claims(Manager *m, const OrderPlan *p) {
+        Claim *c;
+
         for (size_t i = 0; i < p->n_dead_claims; i++)
                 if ((c = claim_table_find(m->claims, p->dead_claims[i]))) {
                         note_claim(m, c);
@@ -125,7 +135,6 @@ static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
         _cleanup_free_ Claim **new_claims = calloc(p->n_claims + 1, sizeof *new_claims);
         size_t n = 0;
         bool is_new;
-        Run *run;
         int r;
 
         if (!new_claims)
@@ -136,9 +145,6 @@ static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
                         return r;
                 n += is_new;
         }
-        for (size_t i = 0; i < p->n_runs; i++)
-                if ((r = claim_table_put_run(m->claims, &p->runs[i], &run)) < 0)
-                        return r;
         for (size_t i = 0; i < p->n_quarantine; i++)
                 if ((r = quarantine_put(m, &p->quarantine[i])) < 0)
                         return r;
@@ -201,9 +207,12 @@ static void apply(Edit *e) {
         Manager *m = e->manager;
         int r;
 
-        apply_removals_of_claims(m, &e->plan); /* they name groups */
-        apply_removals(m, &e->plan);
-        r = apply_puts(m, &e->plan);
+        r = apply_runs(m, &e->plan);
+        if (r >= 0) {
+                apply_removals_of_claims(m, &e->plan); /* they name groups */
+                apply_removals(m, &e->plan);
+                r = apply_puts(m, &e->plan);
+        }
         if (r >= 0)
                 r = apply_puts_of_claims(m, &e->plan);
         if (r < 0) {

@@ -258,46 +258,75 @@ static void advance(StopSet *s) {
                 finish(s);
 }
 
+static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
+        QuarantineRecord q = {0};
+        const Device *d;
+        int r = 0;
+
+        for (size_t i = 0; i < s->members.n_members && r >= 0; i++) {
+                d = device_table_find(&m->devices, &s->members.members[i]);
+                if (!d)
+                        continue;
+                r = quarantine_record_make(m, d, s->sick, &q);
+                if (r >= 0)
+                        r = order_plan_put_quarantine(p, &q);
+                quarantine_record_clear(&q);
+        }
+        return r;
+}
+
+static bool is_back(const RunStop *stop, const RunDevice *rd) {
+        for (const StopSet *s = stop->sets; s; s = s->next)
+                if (s->done && iommu_set_contains(&s->members, &rd->identity.address))
+                        return true;
+        return false;
+}
+
+static bool has_device_of(const RunRecord *r, const Claim *c) {
+        for (size_t i = 0; i < r->n_devices; i++)
+                if (streq(r->devices[i].claim, c->record.id))
+                        return true;
+        return false;
+}
+
+/* A claim that was deleted meanwhile goes with the last of its devices. */
+static int plan_burials(OrderPlan *p, const ClaimTable *t, const Run *run, const RunRecord *rest) {
+        const Claim *c;
+        size_t at = 0;
+        int r = 0;
+
+        while ((c = claim_table_next_of_vm(t, run->record.owner, run->record.vm, &at)) && r >= 0)
+                if (c->run == run && c->record.doomed && !has_device_of(rest, c))
+                        r = order_plan_remove_claim(p, c->record.id);
+        return r;
+}
+
 /* The run without what is back. */
 static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unused_) {
         const RunStop *stop = userdata;
-        const Run *r = run_of(stop);
+        const Run *run = run_of(stop);
         RunRecord rest = {0};
         size_t n = 0;
-        int r2;
+        int r = 0;
 
-        if (!r)
+        if (!run)
                 return 0;
-        for (const StopSet *s = stop->sets; s; s = s->next)
-                for (size_t i = 0; s->done && s->sick && i < s->members.n_members; i++) {
-                        const Device *d = device_table_find(&m->devices, &s->members.members[i]);
-                        QuarantineRecord q = {0};
+        for (const StopSet *s = stop->sets; s && r >= 0; s = s->next)
+                if (s->done && s->sick)
+                        r = plan_quarantine(m, p, s);
+        if (r < 0 || (r = run_record_copy(&run->record, &rest)) < 0)
+                return r;
 
-                        if (!d)
-                                continue;
-                        r2 = quarantine_record_make(m, d, s->sick, &q);
-                        if (r2 >= 0)
-                                r2 = order_plan_put_quarantine(p, &q);
-                        quarantine_record_clear(&q);
-                        if (r2 < 0)
-                                return r2;
-                }
-
-        if ((r2 = run_record_copy(&r->record, &rest)) < 0)
-                return r2;
-        for (size_t i = 0; i < rest.n_devices; i++) {
-                bool back = false;
-
-                for (const StopSet *s = stop->sets; s; s = s->next)
-                        back = back || (s->done &&
-                                        iommu_set_contains(&s->members, &rest.devices[i].identity.address));
-                if (!back)
+        for (size_t i = 0; i < rest.n_devices; i++)
+                if (!is_back(stop, &rest.devices[i]))
                         rest.devices[n++] = rest.devices[i];
-        }
         rest.n_devices = n;
-        r2 = n > 0 ? order_plan_put_run(p, &rest) : claim_plan_end_run(p, m->claims, r);
+        if (n == 0)
+                r = claim_plan_end_run(p, m->claims, run);
+        else if ((r = plan_burials(p, m->claims, run, &rest)) >= 0)
+                r = order_plan_put_run(p, &rest);
         run_record_clear(&rest);
-        return r2;
+        return r;
 }
 
 static void forget_done(RunStop *stop) {
@@ -485,17 +514,17 @@ static void on_marked(const Failure *failure, void *userdata) {
 static int plan_marks(Manager *m _unused_, OrderPlan *p, void *userdata, Failure *f _unused_) {
         const Run *r = run_of(userdata);
         RunRecord copy = {0};
-        int r2;
+        int e;
 
         if (!r) /* it has ended meanwhile */
                 return 0;
-        r2 = run_record_copy(&r->record, &copy);
-        if (r2 >= 0) {
+        e = run_record_copy(&r->record, &copy);
+        if (e >= 0) {
                 mark(userdata, &copy);
-                r2 = order_plan_put_run(p, &copy);
+                e = order_plan_put_run(p, &copy);
         }
         run_record_clear(&copy);
-        return r2;
+        return e;
 }
 
 static int add_wish(RunStop *stop, const Claim *c, run_stopped_t done, void *userdata, Failure *f) {
