@@ -464,6 +464,12 @@ static int plan_run(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
                                    RUNS_MAX);
         if (run_pick(m, &q, &pick, f) < 0)
                 return -EREMOTEIO;
+        if (s->access == RUN_ACCESS_FDS && pick.n_devices > START_FDS_MAX)
+                return failure_set(
+                                f, FAILURE_LIMITS_EXCEEDED,
+                                "VM \"%.200s\" has %zu devices, and the bus carries descriptors for no more "
+                                "than %u; start it with access \"acl\".",
+                                s->vm, pick.n_devices, START_FDS_MAX);
 
         r = fill_record(s, &pick, &record);
         if (r >= 0)

@@ -11,6 +11,8 @@
 
 #define STARTS_WAITING_MAX 32U /* in all: each is a call under way, and others must have a place */
 #define STARTS_WAITING_PER_USER 8U
+/* dbus-daemon carries 16 descriptors in a message: these, the lifeline and the iommufd. */
+#define START_FDS_MAX 14U
 #define START_WAIT_MAX (24U * 60 * 60) /* seconds */
 
 /* As they stand in the options; texts are in the message. */
