@@ -73,6 +73,19 @@ Run *claim_table_run_of(const ClaimTable *t, const Device *d) {
         return find_run_device(t, d, &r) ? r : NULL;
 }
 
+int claim_table_check_device(const Device *d, Failure *f) {
+        assert(d);
+        assert(f);
+
+        if (!d->claim)
+                return 0;
+        return failure_set(
+                        f, FAILURE_CLAIMED,
+                        "Device %s is claimed by the VM \"%.200s\", which has it; end that VM (StopVm) and "
+                        "try again.",
+                        d->address, d->claim->record.vm);
+}
+
 static void refresh_device(ClaimTable *t, Device *d) {
         const RunDevice *rd;
         Claim *c;

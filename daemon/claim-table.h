@@ -113,6 +113,8 @@ Run *claim_table_next_run_of_vm(const ClaimTable *t, uid_t owner, const char *vm
 Run *claim_table_run_of(const ClaimTable *t, const Device *d);
 Device *claim_table_device(const ClaimTable *t, const RunDevice *rd); /* NULL: it is missing */
 size_t run_count_devices(const Run *r, const Claim *c);               /* of this claim */
+/* 0, or -EREMOTEIO with Claimed: a VM has it, or one of its set. */
+int claim_table_check_device(const Device *d, Failure *f);
 /* That runs started by this user have of this group. */
 uint32_t claim_table_count_devices(const ClaimTable *t, uid_t uid, const char *group);
 

@@ -12,6 +12,17 @@ typedef struct Consent {
         IdList ids;
 } Consent;
 
+/* Who has it must not lose it by the next bind; and the helper would tell him to Release it first. */
+static int check_unclaimed(const Manager *m, const IommuSet *devices, Failure *f) {
+        const Device *d;
+
+        for (size_t i = 0; i < devices->n_members; i++)
+                if ((d = device_table_find(&m->devices, &devices->members[i])) &&
+                    claim_table_check_device(d, f) < 0)
+                        return -EREMOTEIO;
+        return 0;
+}
+
 /* polkit says yes to every subject of uid 0, so the helper takes none from us. */
 static int check(Call *c, Failure *f) {
         Consent *data = c->data;
@@ -27,6 +38,8 @@ static int check(Call *c, Failure *f) {
         if (r >= 0 && c->uid == 0)
                 r = grant_set_refuse_root(data->verb == HELPER_GRANT, &data->devices, data->consent, false,
                                           f);
+        if (r >= 0 && data->verb == HELPER_REVOKE)
+                r = check_unclaimed(c->manager, &data->devices, f);
         return r;
 }
 

@@ -51,11 +51,8 @@ static int check(Call *c, Failure *f) {
         if (!pci_identity_same(&data->identity, &d->facts.identity))
                 return failure_set(f, FAILURE_IDENTITY_CHANGED,
                                    "Another device is at %s now; list the devices again.", address);
-        if (d->claim)
-                return failure_set(f, FAILURE_CLAIMED,
-                                   "Device %s is claimed by the VM \"%.200s\", which has it; end that VM "
-                                   "(StopVm) and try again.",
-                                   address, d->claim->record.vm);
+        if (claim_table_check_device(d, f) < 0)
+                return -EREMOTEIO;
         if (data->verb == HELPER_BIND && c->manager->platform.disabled)
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE, address);
 

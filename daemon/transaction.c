@@ -73,12 +73,8 @@ int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f
                                         "wait for its end and try again.",
                                         address);
                 d = device_table_find(&m->devices, &movers->members[i]);
-                if (d && d->claim)
-                        return failure_set(
-                                        f, FAILURE_CLAIMED,
-                                        "Device %s is claimed by the VM \"%.200s\", which has it; end that "
-                                        "VM (StopVm) and try again.",
-                                        address, d->claim->record.vm);
+                if (d && claim_table_check_device(d, f) < 0)
+                        return -EREMOTEIO;
         }
         return 0;
 }
