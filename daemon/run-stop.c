@@ -202,19 +202,25 @@ static void on_released(const Failure *failure, void *userdata) {
         finish(s);
 }
 
+/* Nobody has access any more, though not all went well. Without its grant nobody can have the device next, either. */
+static bool is_shut_all_the_same(FailureKind kind) {
+        return kind == FAILURE_NO_RESET || kind == FAILURE_RESET || kind == FAILURE_NO_SUCH_DEVICE ||
+               kind == FAILURE_NOT_GRANTED;
+}
+
 static void on_closed(const Failure *failure, void *userdata) {
         StopSet *s = userdata;
 
         s->operating = false;
-        if (failure && (failure->kind == FAILURE_NO_RESET || failure->kind == FAILURE_RESET)) {
-                (void)device_set_text(&s->sick, failure->sentence);
-                tell_claims(s, NULL, failure->sentence);
-        } else if (failure && failure->kind == FAILURE_NO_SUCH_DEVICE)
-                ;
-        else if (failure) {
+        if (failure && !is_shut_all_the_same(failure->kind)) {
                 try_again(s, failure);
                 return;
         }
+
+        if (failure && failure->kind != FAILURE_NO_SUCH_DEVICE)
+                tell_claims(s, NULL, failure->sentence);
+        if (failure && (failure->kind == FAILURE_NO_RESET || failure->kind == FAILURE_RESET))
+                (void)device_set_text(&s->sick, failure->sentence);
         s->closed = true;
         s->tries = 0;
         advance(s);
@@ -246,16 +252,15 @@ static void advance(StopSet *s) {
         Manager *m = s->stop->manager;
         const Device *d = find_device(s);
 
-        if (!d) /* vanished: what comes back as it is not the VM's any more */
+        /* Vanished: what comes back as it is not the VM's any more. */
+        if (!d || (s->closed && (s->sick || !needs_release(m, d))))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);
         else if (!s->closed)
                 operate(s, d, HELPER_CLOSE, on_closed);
-        else if (!s->sick && needs_release(m, d))
-                operate(s, d, HELPER_RELEASE, on_released);
         else
-                finish(s);
+                operate(s, d, HELPER_RELEASE, on_released);
 }
 
 static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
