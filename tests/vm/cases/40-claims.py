@@ -75,7 +75,8 @@ def _(vm):
     try:
         group = pool(vm, [nic, uplink])
         claim = create_claim(vm, "web", group)
-        assert "NoSuchObject" in refused(vm, "web", user="bob"), "a VM of another user is not his"
+        assert DENIED in refused(vm, "web", user="bob"), "bob has no VM of this name, alice has"
+        assert "NoSuchObject" in refused(vm, "wbe", user="bob")
         assert DENIED in refused(vm, "web", "owner", "u", 1001, user="bob")
         player = start(vm, "web")
         taken, = given(player)
@@ -256,7 +257,7 @@ def _(vm):
         a, b = start(vm, "a"), start(vm, "b", user="bob")
         text = refused(vm, "c", user="bob")
         assert "Unavailable" in text and NICS in text, text
-        text = refused(vm, "c", "wait", "u", 1, user="bob")
+        text = refused(vm, "c", "wait", "u", "1", user="bob")
         assert "Unavailable" in text, text
 
         waiting = {}
@@ -313,7 +314,7 @@ def _(vm):
     try:
         claim = create_claim(vm, "web", pool(vm, [nic]))
         memory = 256 << 20
-        words = " ".join(start_words("web", "memory", "t", memory))
+        words = " ".join(start_words("web", "memory", "t", str(memory)))
         for limit, warned in (("65536", True), ("unlimited", False)):
             player = vm.spawn(f"ulimit -l {limit}; exec {words}", user="alice")
             player.wait_for("seen ", STARTING)
