@@ -68,7 +68,7 @@ typedef struct Claim {
 struct Run {
         RunRecord record;
         Run *next;
-        void *work; /* of runs.c: what is under way for it; NULL */
+        IommuSet refused; /* devices that somebody else has open: nobody was let in, and none needs to be shut out */
 };
 
 typedef struct ClaimTableConfig {

@@ -56,13 +56,7 @@ static int check_start(Call *c, Failure *f) {
                 return failure_set(f, FAILURE_RUNNING,
                                    "The claim \"%.200s\" is running already; Stop ends it.",
                                    claim_table_find(m->claims, q.claim)->record.name);
-        if (!q.claim && claim_table_next_run_of_vm(m->claims, q.owner, q.vm, NULL))
-                return failure_set(
-                                f, FAILURE_RUNNING,
-                                "VM \"%.200s\" is running already; StopVm ends it, and Claim.Start starts "
-                                "a further claim.",
-                                s->vm);
-        if (run_pick(m, &q, &pick, f) >= 0)
+        if ((q.claim || run_check_none(m, q.owner, q.vm, f) >= 0) && run_pick(m, &q, &pick, f) >= 0)
                 return 0;
         if (f->kind != FAILURE_UNAVAILABLE || s->wait == 0)
                 return -EREMOTEIO;
@@ -79,7 +73,7 @@ static bool is_owner_of_start(const Call *c) {
 
 /* The groups of what is claimed, and how many devices that are: what polkit's rules decide by. */
 static void describe_claims(const Manager *m, const RunRequest *q, const char *verb, CallDetails *ret) {
-        char *groups = ret->text, *count = ret->text + 320;
+        char *groups = ret->text, *count = ret->text + 320, *owner = count + 16;
         uint32_t n = 0;
         size_t at = 0, used = 0;
         const Claim *c;
@@ -97,10 +91,12 @@ static void describe_claims(const Manager *m, const RunRequest *q, const char *v
                 last = g;
         }
         (void)snprintf(count, 16, "%u", n);
+        (void)snprintf(owner, 16, "%u", (unsigned)q->owner);
         call_details_add(ret, "verb", verb);
         call_details_add(ret, "vm", q->vm);
         call_details_add(ret, "group", groups);
         call_details_add(ret, "count", count);
+        call_details_add(ret, "owner", owner);
 }
 
 static void describe_start(const Call *c, CallDetails *ret) {
@@ -276,9 +272,10 @@ static void on_stopped(const Failure *failure, void *userdata) {
         s->n_waiting--;
         if (failure)
                 (void)failure_set(&s->failure, failure->kind,
-                                  "%.800s The devices come back as soon as they can; nothing needs to be "
-                                  "called again.",
-                                  failure->sentence);
+                                  "VM \"%.100s\" has ended, and its devices come back by themselves as soon "
+                                  "as "
+                                  "they can; StopVm need not be called again. What they wait for: %.750s",
+                                  s->vm, failure->sentence);
         end_stop(s);
 }
 

@@ -61,6 +61,13 @@ static uint32_t number_of(View *v, const Group *g) {
 }
 
 static int refuse_quota(const View *v, const Claim *c, const Group *g, Failure *f) {
+        if (c->record.count > g->record.quota)
+                return failure_set(
+                                f, FAILURE_LIMITS_EXCEEDED,
+                                "VM \"%.100s\" cannot start: the claim \"%.100s\" wants %u of the group "
+                                "\"%.100s\", of which one user may have %u at once; lower its count, or ask "
+                                "an administrator to raise the quota.",
+                                v->q->vm, c->record.name, c->record.count, g->record.name, g->record.quota);
         return failure_set(f, FAILURE_UNAVAILABLE,
                            "VM \"%.100s\" cannot start: the claim \"%.100s\" would exceed what one user may "
                            "have of the group \"%.100s\" at once (%u); end another VM first, or ask an "
@@ -233,6 +240,27 @@ static int pick_for(View *v, RunPick *pick, Failure *f) {
                                    "none can be served; start it without, or wait.",
                                    v->q->vm);
         return 0;
+}
+
+int run_check_none(const Manager *m, uid_t owner, const char *vm, Failure *f) {
+        const Claim *c;
+        const Run *r;
+
+        r = claim_table_next_run_of_vm(m->claims, owner, vm, NULL);
+        if (!r)
+                return 0;
+        if (!run_is_stopping(m, r) || r->record.n_devices == 0)
+                return failure_set(
+                                f, FAILURE_RUNNING,
+                                "VM \"%.200s\" is running already; StopVm ends it, and Claim.Start starts "
+                                "a further claim.",
+                                vm);
+        c = claim_table_find(m->claims, r->record.devices[0].claim);
+        return failure_set(
+                        f, FAILURE_UNAVAILABLE,
+                        "VM \"%.200s\" has ended, but its devices are not back yet; wait for that (option "
+                        "wait), or try again later. %.600s",
+                        vm, strempty(c ? c->progress : NULL));
 }
 
 int run_pick(const Manager *m, const RunRequest *q, RunPick *ret, Failure *f) {

@@ -92,7 +92,8 @@ void runs_recover(Manager *m) {
         Failure f = {0};
         Run *next;
 
-        lifelines_keep_only(m->lifelines, is_ours, m);
+        if (!m->read_only) /* else nobody knows whose they are */
+                lifelines_keep_only(m->lifelines, is_ours, m);
         for (Run *r = claim_table_runs(m->claims); r; r = next) {
                 next = r->next;
                 if (is_of_this_boot(m, r))

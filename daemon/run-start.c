@@ -69,7 +69,8 @@ static void set_problems(const RunStart *s, const char *sentence) {
         Claim *c;
 
         while ((c = claim_table_next_of_vm(t, q.owner, q.vm, &at)))
-                if ((!q.claim || streq(q.claim, c->record.id)) && c->record.enabled && !c->run)
+                if ((!q.claim || streq(q.claim, c->record.id)) && c->record.enabled &&
+                    (!c->run || c->run->record.starting))
                         claim_set_problem(t, c, sentence);
 }
 
@@ -252,6 +253,19 @@ static void on_sick_stored(const Failure *failure, void *userdata) {
         end_set(userdata, NULL);
 }
 
+/* Somebody has it open by hand: the way back must not wait for him, and the next start picks others first. */
+static void note_refusal(const StartSet *set) {
+        Manager *m = set->start->manager;
+        Run *r = run_of(set->start);
+        Device *d;
+
+        for (size_t i = 0; r && i < set->devices.n_members; i++) {
+                (void)iommu_set_add(&r->refused, &set->devices.members[i]);
+                if ((d = device_table_find(&m->devices, &set->devices.members[i])))
+                        d->last_used = manager_now(m);
+        }
+}
+
 static void operate(StartSet *set, HelperVerb verb, operation_done_t done);
 static void on_opened(const Failure *failure, void *userdata);
 
@@ -274,6 +288,8 @@ static void on_opened(const Failure *failure, void *userdata) {
                 operate(set, HELPER_CLOSE, on_cleaned);
                 return;
         }
+        if (failure && failure->kind == FAILURE_IN_USE)
+                note_refusal(set);
         if (!failure && !has_all_fds(set))
                 failure = &missing;
         if (!failure || failure->kind != FAILURE_RESET) {
@@ -453,12 +469,8 @@ static int plan_run(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
                                 "VM \"%.200s\" cannot start: %zu starts wait for devices of the same groups "
                                 "already; wait too (option wait), or try again later.",
                                 s->vm, n);
-        if (!q.claim && claim_table_next_run_of_vm(m->claims, q.owner, q.vm, NULL))
-                return failure_set(
-                                f, FAILURE_RUNNING,
-                                "VM \"%.200s\" is running already; StopVm ends it, and Claim.Start starts "
-                                "a further claim.",
-                                s->vm);
+        if (!q.claim && run_check_none(m, q.owner, q.vm, f) < 0)
+                return -EREMOTEIO;
         if (claim_table_count_runs(m->claims) >= RUNS_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED, "%u VMs are running already; end one first.",
                                    RUNS_MAX);

@@ -202,7 +202,8 @@ static void on_released(const Failure *failure, void *userdata) {
         finish(s);
 }
 
-/* Nobody has access any more, though not all went well. Without its grant nobody can have the device next, either. */
+/* Nobody new gets in, though not all went well. Without its grant nobody can have the device next, and before somebody
+ * can, the helper closes it once more. */
 static bool is_shut_all_the_same(FailureKind kind) {
         return kind == FAILURE_NO_RESET || kind == FAILURE_RESET || kind == FAILURE_NO_SUCH_DEVICE ||
                kind == FAILURE_NOT_GRANTED;
@@ -248,12 +249,18 @@ static void operate(StopSet *s, const Device *d, HelperVerb verb, operation_done
         try_again(s, &f);
 }
 
+static bool was_refused(const StopSet *s) {
+        const Run *r = run_of(s->stop);
+
+        return r && s->members.n_members > 0 && iommu_set_contains(&r->refused, &s->members.members[0]);
+}
+
 static void advance(StopSet *s) {
         Manager *m = s->stop->manager;
         const Device *d = find_device(s);
 
         /* Vanished: what comes back as it is not the VM's any more. */
-        if (!d || (s->closed && (s->sick || !needs_release(m, d))))
+        if (!d || was_refused(s) || (s->closed && (s->sick || !needs_release(m, d))))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);

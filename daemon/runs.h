@@ -45,6 +45,9 @@ void run_stop_forget(Manager *m, void *userdata);
 /* The lifeline, the connection or the machine says so. */
 void run_ended(Manager *m, const char *run, const char *why);
 
+/* While the VM has a run it cannot be started: Running; or Unavailable, while that is on its way back. */
+int run_check_none(const Manager *m, uid_t owner, const char *vm, Failure *f);
+
 /* What the store had: behind the scan of devices. Then what a crash, or a stop of the service, has left is ended or
  * watched again: behind the name of the service. */
 int runs_load(Manager *m);
