@@ -185,12 +185,19 @@ static bool needs_release(const Manager *m, const Device *d) {
         return bound && (!wanted_by(&m->devices, d) || m->platform.disabled);
 }
 
+/* Half-way, as a killed worker leaves it; one that is stuck is known to be, and waits for its device. */
+static bool is_half_way(const StopSet *s) {
+        const Device *d = find_device(s);
+
+        return d && d->journalled && !d->stuck;
+}
+
 static void on_released(const Failure *failure, void *userdata) {
         StopSet *s = userdata;
 
         s->operating = false;
         if (failure && (failure->kind == FAILURE_BUSY || failure->kind == FAILURE_IN_USE ||
-                        failure->kind == FAILURE_HELPER)) {
+                        failure->kind == FAILURE_HELPER || is_half_way(s))) {
                 try_again(s, failure);
                 return;
         }
