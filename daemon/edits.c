@@ -4,6 +4,7 @@
 #include "order-book.h"
 #include "quarantine.h"
 #include "reconcile.h"
+#include "runs.h"
 
 /* From so many on one matching of all devices is faster than one for each rule. */
 #define MANY_RULES 8U
@@ -225,6 +226,7 @@ static void apply(Edit *e) {
                         reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
                 changes_touch(&m->changes); /* what devices wait for may have changed */
         }
+        run_queue_nudge(m); /* a quota, or what a claim asks for */
         manager_flush(m);
 }
 

@@ -32,7 +32,7 @@ static void test_a_held_node(void **state) {
         assert_non_null(strstr(orders_get_claim(b, &claim, "StatusInfo"), NIC));
         assert_string_equal(orders_get_claim(b, &claim, "Devices"), "[" NIC "]");
         assert_string_equal(orders_get_device(b, NIC, "State"), "claimed");
-        bench_expect_error(START(b, user, "web", 0), "Running", "web");
+        bench_expect_error(START(b, user, "web", 0), "Unavailable", "not back yet");
 
         /* It comes back by itself, whether or not somebody asks again. */
         bench_expect_error(STOP(b, user, "web", 0), "InUse", NIC);

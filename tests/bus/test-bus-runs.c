@@ -197,6 +197,28 @@ static void test_all_or_nothing(void **state) {
         bench_disconnect(user);
 }
 
+/* Nobody waits for whoever has it open by hand, and the next start takes another one. */
+static void test_held_by_hand(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC " " CARD, NULL, "persistent"),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Answer a;
+
+        fake_host_hold_vfio(b->host, NIC_SET, true);
+        bench_expect_error(START(b, user, "web", 0), "InUse", NIC);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "errors");
+        assert_string_equal(orders_get_device(b, NIC, "Claim"), "/");
+        assert_string_equal(orders_get_device(b, NIC, "State"), "pool");
+
+        a = vm_take_answer(START(b, user, "web", 0));
+        assert_true(vm_has(&a, CARD));
+        vm_let_go(&a);
+        orders_until_claim(b, &claim, "Status", "idle");
+        vms_expect_shut(b, NIC_SET);
+        bench_disconnect(user);
+}
+
 static void test_bad_options(void **state) {
         Bench *b = *state;
         sd_bus *user = bench_connect(b, OTHER_UID);
@@ -473,6 +495,11 @@ static void test_quota(void **state) {
         vm_let_go(&a);
         vm_let_go(&c);
         orders_until_claim(b, &one, "Status", "idle");
+
+        /* Waiting would be in vain. */
+        bench_expect_success(orders_call_claim(b, b->root, &one, "Update", "a{sv}", 1, "count", "u", 3));
+        bench_expect_error(START(b, user, "one", 1, "wait", "u", 600), "LimitsExceeded", "quota");
+
         orders_until_claim(b, &two, "Status", "idle");
         orders_until_claim(b, &others, "Status", "idle");
         bench_disconnect(user);
@@ -587,6 +614,7 @@ int main(void) {
                         CASE(test_two_claims_of_a_vm),
                         CASE(test_optional_is_left_out),
                         CASE(test_all_or_nothing),
+                        CASE(test_held_by_hand),
                         CASE(test_bad_options),
                         CASE(test_other_tracks),
                         CASE(test_root_starts),
