@@ -38,15 +38,21 @@ static void free_sets(RunStart *s) {
         s->sets = NULL;
 }
 
+static void close_fds(RunStart *s) {
+        for (size_t i = 0; i < s->n_fds; i++)
+                (void)close(s->fds[i].fd);
+        s->n_fds = 0;
+        if (s->iommufd >= 0)
+                (void)close(s->iommufd);
+        s->iommufd = -1;
+}
+
 void run_start_free(RunStart *s) {
         if (s->listed)
                 (void)LIST_REMOVE(s->manager->starts, s, next);
         run_stop_forget(s->manager, s);
         free_sets(s);
-        for (size_t i = 0; i < s->n_fds; i++)
-                (void)close(s->fds[i].fd);
-        if (s->iommufd >= 0)
-                (void)close(s->iommufd);
+        close_fds(s);
         if (s->lifeline >= 0)
                 (void)close(s->lifeline);
         sd_event_source_disable_unref(s->deadline);
@@ -109,6 +115,7 @@ static void undo(RunStart *s) {
         Failure f = {0};
 
         s->phase = START_UNDOING;
+        close_fds(s); /* or Close would find us with the devices */
         if (!r)
                 on_undone(NULL, s);
         else if (run_stop(s->manager, r, NULL, on_undone, s, &f) < 0)

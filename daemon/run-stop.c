@@ -21,7 +21,8 @@ typedef struct StopSet {
         sd_event_source *again;
         unsigned tries;
         bool begun, operating, closed, done;
-        char *sick; /* NULL, or why it goes into quarantine */
+        bool storing; /* that it is back is on its way to the disk */
+        char *sick;   /* NULL, or why it goes into quarantine */
 } StopSet;
 
 typedef struct Waiter {
@@ -296,7 +297,7 @@ static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
 
 static bool is_back(const RunStop *stop, const RunDevice *rd) {
         for (const StopSet *s = stop->sets; s; s = s->next)
-                if (s->done && iommu_set_contains(&s->members, &rd->identity.address))
+                if (s->storing && iommu_set_contains(&s->members, &rd->identity.address))
                         return true;
         return false;
 }
@@ -322,7 +323,7 @@ static int plan_burials(OrderPlan *p, const ClaimTable *t, const Run *run, const
 
 /* The run without what is back. */
 static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unused_) {
-        const RunStop *stop = userdata;
+        RunStop *stop = userdata;
         const Run *run = run_of(stop);
         RunRecord rest = {0};
         size_t n = 0;
@@ -330,9 +331,11 @@ static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unuse
 
         if (!run)
                 return 0;
-        for (const StopSet *s = stop->sets; s && r >= 0; s = s->next)
+        for (StopSet *s = stop->sets; s && r >= 0; s = s->next) {
+                s->storing = s->done; /* one that is done later is for the next edit */
                 if (s->done && s->sick)
                         r = plan_quarantine(m, p, s);
+        }
         if (r < 0 || (r = run_record_copy(&run->record, &rest)) < 0)
                 return r;
 
@@ -355,7 +358,7 @@ static void forget_done(RunStop *stop) {
 
         for (StopSet *s = stop->sets; s; s = next) {
                 next = s->next;
-                if (!s->done)
+                if (!s->storing)
                         continue;
                 for (size_t i = 0; i < s->members.n_members; i++)
                         if ((d = device_table_find(&m->devices, &s->members.members[i])))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/file.h>
 
 #include "node.h"
 #include "sysfs.h"
@@ -64,20 +63,25 @@ int vfio_open_iommufd(int root) {
         return open_node(root, "dev/iommu", O_RDWR, root, "sys/class/misc/iommu/dev");
 }
 
+/* Of the open file description, so it lives as long as any copy of that. It is asked for without being taken: two who
+ * ask at once must not see each other. */
+static const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
 int vfio_open_device(int root, int device) {
         _cleanup_close_ int fd = -1;
 
         fd = open_device(root, device, O_RDWR);
         if (fd < 0)
                 return STEAL_FD(fd);
-        return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : STEAL_FD(fd);
+        return fcntl(fd, F_OFD_SETLK, &whole) < 0 ? -errno : STEAL_FD(fd);
 }
 
 bool vfio_device_is_given(int root, int device) {
+        struct flock lock = whole;
         _cleanup_close_ int fd = -1;
 
         fd = open_device(root, device, O_RDONLY);
-        return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+        return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
 }
 
 typedef struct HolderSearch {

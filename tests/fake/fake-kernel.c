@@ -134,14 +134,15 @@ static void add_device_node(const char *device_dir) {
 
 /* Waits for all who hold the device: the honest have a lock on its node, for the others there is a file. */
 static int remove_device_node(const char *name, void *userdata) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         const char *device_dir = userdata;
         _cleanup_close_ int fd = -1;
         char path[PATH_MAX], held[48];
 
-        fd = open(at_root(path, "dev/vfio/devices/%s", name), O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        fd = open(at_root(path, "dev/vfio/devices/%s", name), O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) < 0) {
                 log_write("unbind %s = HANG\n", last_part(device_dir));
-                while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+                while (fcntl(fd, F_OFD_SETLKW, &lock) < 0 && errno == EINTR)
                         ;
         }
         (void)snprintf(held, sizeof held, "held/%s", last_part(device_dir));
