@@ -268,7 +268,7 @@ static void advance(StopSet *s) {
         const Device *d = find_device(s);
 
         /* Vanished: what comes back as it is not the VM's any more. */
-        if (!d || was_refused(s) || (s->closed && (s->sick || !needs_release(m, d))))
+        if (!d || was_refused(s) || (s->closed && !is_half_way(s) && (s->sick || !needs_release(m, d))))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);
