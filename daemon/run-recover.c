@@ -69,6 +69,15 @@ static bool stop_returning(Manager *m, Run *r) {
         return any && all;
 }
 
+/* Those that went and came back while nobody looked. */
+static void note_who_came_back(Manager *m, const Run *r) {
+        Device *d;
+
+        for (size_t i = 0; i < r->record.n_devices; i++)
+                if ((d = claim_table_device(m->claims, &r->record.devices[i])))
+                        d->came_back = !streq(d->facts.driver, VFIO_DRIVER);
+}
+
 static void take_up(Manager *m, Run *r) {
         int e;
 
@@ -82,6 +91,7 @@ static void take_up(Manager *m, Run *r) {
                 stop_all(m, r, "its lifeline is lost");
                 return;
         }
+        note_who_came_back(m, r);
         e = run_watch(m, r);
         if (e < 0)
                 log_error("The end of VM \"%s\" cannot be watched (%s); StopVm ends it.", r->record.vm,
