@@ -65,8 +65,10 @@ static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_,
         RunStart *s = userdata;
         Failure f = {0};
 
-        if (s->phase != START_QUEUED)
+        if (s->phase != START_QUEUED) {
+                s->wait = 0; /* the try that is under way is the last */
                 return 0;
+        }
         (void)failure_set(&f, FAILURE_UNAVAILABLE, "The %u s are over. %.800s", s->wait, s->cause.sentence);
         run_start_fail(s, &f);
         return 0;
@@ -146,6 +148,15 @@ static int on_turn(sd_event_source *source _unused_, void *userdata) {
         return 0;
 }
 
+/* A claim that comes with others is not taken out of their start: nothing is given that is being taken back. */
+static bool is_meant(const RunStart *s, uid_t owner, const char *vm, const char *claim) {
+        const Claim *c = claim ? claim_table_find(s->manager->claims, claim) : NULL;
+
+        if (s->owner != owner || !streq(s->vm, vm))
+                return false;
+        return !claim || streq(claim, s->claim) || (c && c->run && streq(c->run->record.id, s->run));
+}
+
 bool run_starts_cancel(Manager *m, uid_t owner, const char *vm, const char *claim) {
         Failure f = {0};
         RunStart *next;
@@ -154,7 +165,7 @@ bool run_starts_cancel(Manager *m, uid_t owner, const char *vm, const char *clai
         (void)failure_set(&f, FAILURE_CANCELLED, "The start of VM \"%.200s\" was called off.", vm);
         for (RunStart *s = m->starts; s; s = next) {
                 next = s->next;
-                if (s->owner != owner || !streq(s->vm, vm) || (claim && !streq(claim, s->claim)))
+                if (!is_meant(s, owner, vm, claim))
                         continue;
                 any = true;
                 s->cancelled = true;
