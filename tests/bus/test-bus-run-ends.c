@@ -24,6 +24,7 @@ static void test_a_held_node(void **state) {
         Path group = vms_make_group(b, NIC " " CARD, NULL, NULL),
              claim = orders_make_claim(b, user, "web", &group, 2);
         Answer a = vm_take_answer(START(b, user, "web", 0));
+        Pending *p;
 
         fake_host_hold_vfio(b->host, NIC_SET, true);
         bench_expect_error(STOP(b, user, "web", 0), "InUse", NIC);
@@ -34,9 +35,15 @@ static void test_a_held_node(void **state) {
         assert_string_equal(orders_get_device(b, NIC, "State"), "claimed");
         bench_expect_error(START(b, user, "web", 0), "Unavailable", "not back yet");
 
-        /* It comes back by itself, whether or not somebody asks again. */
+        /* It comes back by itself, whether or not somebody asks again; and whoever waits for that gets it. */
         bench_expect_error(STOP(b, user, "web", 0), "InUse", NIC);
+        p = START_LATER(b, user, "web", 1, "wait", "u", 600);
+        (void)orders_get_manager(b, "Version");
         fake_host_hold_vfio(b->host, NIC_SET, false);
+        vm_let_go(&a);
+        a = vm_take_answer(bench_finish(b, p));
+        assert_int_equal(a.n, 2);
+        bench_expect_success(STOP(b, user, "web", 0));
         vms_until_home(b, NIC);
         orders_until_claim(b, &claim, "Status", "idle");
         vms_expect_shut(b, NIC_SET);
@@ -460,6 +467,313 @@ static void test_a_restart_and_connections(void **state) {
         vm_let_go(&c);
 }
 
+/* Nobody gets the answer, and so nobody has the lifeline. */
+static void test_the_caller_leaves(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID), *leaves = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Pending *p;
+
+        fake_host_fail(b->host, "unbind " NIC " hang 1");
+        p = START_LATER(b, leaves, "web", 0);
+        orders_until_step(b, "sent Bind");
+        bench_drop(p);
+        bench_disconnect(leaves);
+        fake_host_let_go(b->host);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Devices", "[]");
+        vms_expect_shut(b, NIC_SET);
+        bench_disconnect(user);
+}
+
+/* A claim is not taken out of a start that brings others, too: it is called off. */
+static void test_one_of_two_is_stopped_at_the_start(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC " " CARD, NULL, NULL),
+             one = orders_make_claim(b, user, "web", &group, 1),
+             two = orders_make_claim(b, user, "web", &group, 1);
+        Pending *p, *stop;
+
+        fake_host_fail(b->host, "unbind * hang 1");
+        p = START_LATER(b, user, "web", 0);
+        orders_until_step(b, "sent Bind");
+        assert_string_equal(orders_get_claim(b, &one, "Status"), "initializing");
+        stop = bench_start(b, user, BUS_NAME, one.text, BUS_INTERFACE_CLAIM, "Stop", true, "");
+        (void)orders_get_manager(b, "Version");
+        fake_host_let_go(b->host);
+        bench_expect_error(bench_finish(b, p), "Cancelled", "web");
+        bench_expect_success(bench_finish(b, stop));
+        vms_until_home(b, NIC);
+        vms_until_home(b, CARD);
+        assert_string_equal(orders_get_claim(b, &one, "Status"), "idle");
+        assert_string_equal(orders_get_claim(b, &two, "Status"), "idle");
+        bench_disconnect(user);
+}
+
+/* Two claims of one VM have each a device of one IOMMU set: it comes back as a whole. */
+static void test_claims_that_share_a_set(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, PAIR_NIC, PAIR_NVME, NULL), disks, one, two;
+        Answer a;
+
+        disks = orders_make_group(b, b->root, "disks", NULL);
+        (void)orders_make_rule(b, b->root, &disks, "one", "address eq '" PAIR_NVME "'");
+        one = orders_make_claim(b, user, "web", &group, 1);
+        two = orders_make_claim(b, user, "web", &disks, 1);
+        a = vm_take_answer(START(b, user, "web", 0));
+        assert_int_equal(a.n, 2);
+        assert_string_equal(orders_get_device(b, PAIR_NVME, "Claim"), two.text);
+        assert_string_equal(orders_get_device(b, PAIR_NIC, "Claim"), one.text);
+
+        bench_expect_error(orders_call_claim(b, user, &one, "Stop", ""), "InUse", "share");
+        assert_string_equal(orders_get_claim(b, &one, "Status"), "offline");
+        assert_string_equal(orders_get_claim(b, &two, "Status"), "online");
+        assert_string_equal(orders_get_device(b, PAIR_NIC, "State"), "claimed");
+        bench_expect_success(orders_call_claim(b, user, &two, "Stop", ""));
+        orders_until_device(b, PAIR_NIC, "State", "quarantined");
+        orders_until_device(b, PAIR_NVME, "State", "quarantined");
+        assert_string_equal(orders_get_claim(b, &two, "Devices"), "[]");
+        vm_let_go(&a);
+        bench_disconnect(user);
+}
+
+static void test_a_move_by_hand_comes_first(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID), *admin = bench_connect(b, ADMIN_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Pending *move, *p;
+        Answer a;
+
+        fake_host_fail(b->host, "unbind " NIC " hang 1");
+        move = bench_start(b, admin, BUS_NAME, bench_device_path(NIC), BUS_INTERFACE_DEVICE, "Bind", true,
+                           "");
+        orders_until_step(b, "sent Bind");
+        bench_expect_error(START(b, user, "web", 0), "Unavailable", "1 being moved");
+        p = START_LATER(b, user, "web", 1, "wait", "u", 600);
+        orders_until_claim(b, &claim, "Status", "waiting");
+        fake_host_let_go(b->host);
+        bench_expect_success(bench_finish(b, move));
+        a = vm_take_answer(bench_finish(b, p));
+        assert_true(vms_may_open(b, NIC_SET, OTHER_UID));
+
+        /* By the group it is at the host while it is nobody's. */
+        vm_let_go(&a);
+        vms_until_home(b, NIC);
+        bench_disconnect(user);
+        bench_disconnect(admin);
+}
+
+static void test_a_device_vanishes_on_its_way(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC " " CARD, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 2);
+        sd_bus_message *reply;
+        Answer a;
+
+        fake_host_fail(b->host, "unbind " NIC " remove:" NIC " 1");
+        reply = START(b, user, "web", 0);
+        bench_expect_error(reply, NULL, NIC);
+        vms_until_home(b, CARD);
+        orders_until_claim(b, &claim, "Devices", "[]");
+        orders_until_group(b, &group, "Available", "1");
+        bench_expect_error(START(b, user, "web", 0), "Unavailable", "of which 1 can be had");
+
+        fake_host_clear(b->host);
+        fake_host_add_device(b->host, &nic);
+        orders_until_group(b, &group, "Available", "2");
+        a = vm_take_answer(START(b, user, "web", 0));
+        fake_host_clear(b->host);
+        fake_host_fail(b->host, "reset " NIC " remove:" NIC " 1");
+        vm_let_go(&a);
+        vms_until_home(b, CARD);
+        orders_until_claim(b, &claim, "Devices", "[]");
+        fake_host_clear(b->host);
+        fake_host_add_device(b->host, &nic);
+        orders_until_group(b, &group, "Available", "2");
+        vms_until_home(b, NIC);
+        bench_disconnect(user);
+}
+
+static void test_a_device_vanishes_unseen(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group, claim;
+        Answer a;
+
+        begin_to_keep(b);
+        group = vms_make_group(b, NIC, NULL, NULL);
+        claim = orders_make_claim(b, user, "web", &group, 1);
+        a = vm_take_answer(START(b, user, "web", 0));
+        bench_kill_daemon(b);
+        fake_host_remove_device(b->host, NIC);
+        bench_start_daemon(b);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "missing");
+        fake_host_add_device(b->host, &nic);
+        orders_until_claim(b, &claim, "Status", "online");
+        orders_until_device(b, NIC, "Driver", "vfio-pci");
+
+        /* It goes and comes back while nobody looks. */
+        bench_kill_daemon(b);
+        fake_host_remove_device(b->host, NIC);
+        fake_host_add_device(b->host, &nic);
+        bench_start_daemon(b);
+        orders_until_device(b, NIC, "Driver", "vfio-pci");
+        orders_until_device(b, NIC, "State", "claimed");
+        vm_let_go(&a);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
+        bench_disconnect(user);
+}
+
+/* The lifeline is cut, and a process has a device still. */
+static void test_a_held_descriptor(void **state) {
+        Bench *b = *state;
+        sd_bus *user;
+        Path group, claim;
+        Answer a;
+
+        bench_stop_daemon(b);
+        fake_host_add_cdev(b->host);
+        bench_start_daemon(b);
+        user = bench_connect(b, OTHER_UID);
+        group = vms_make_group(b, NIC, NULL, NULL);
+        claim = orders_make_claim(b, user, "web", &group, 1);
+        a = vm_take_answer(START(b, user, "web", 0));
+        closep(&a.lifeline);
+        a.lifeline = -1;
+        orders_until_claim(b, &claim, "Status", "offline");
+        bench_expect_error(STOP(b, user, "web", 0), "InUse", NIC);
+        assert_string_equal(fake_host_driver(b->host, NIC), "vfio-pci");
+        vm_let_go(&a);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
+        bench_disconnect(user);
+}
+
+static void test_a_group_changes_its_mind(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, "persistent"),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Answer a = vm_take_answer(START(b, user, "web", 0));
+
+        bench_expect_success(orders_call_group(b, b->root, &group, "Update", "a{sv}", 1, "binding", "s",
+                                               "on-claim"));
+        assert_string_equal(orders_get_device(b, NIC, "State"), "claimed");
+        vm_let_go(&a);
+        vms_until_home(b, NIC);
+
+        a = vm_take_answer(START(b, user, "web", 0));
+        bench_expect_success(orders_call_group(b, b->root, &group, "Update", "a{sv}", 1, "binding", "s",
+                                               "persistent"));
+        vm_let_go(&a);
+        vms_until_pooled(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
+        bench_disconnect(user);
+}
+
+/* systemd stops the service while a VM starts, and starts it again. */
+static void test_the_service_stops_in_a_start(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group, claim;
+        Pending *p;
+
+        begin_to_keep(b);
+        group = vms_make_group(b, NIC " " CARD, NULL, NULL);
+        claim = orders_make_claim(b, user, "web", &group, 2);
+        fake_host_fail(b->host, "unbind " NIC " hang 1");
+        p = START_LATER(b, user, "web", 0);
+        orders_until_step(b, "sent Bind");
+        bench_stop_daemon(b);
+        sd_bus_message_unref(bench_finish(b, p));
+        bench_start_daemon(b);
+        fake_host_let_go(b->host);
+        vms_until_home(b, NIC);
+        vms_until_home(b, CARD);
+        orders_until_claim(b, &claim, "Devices", "[]");
+        assert_int_equal(bench_count_kept(b), 0);
+        bench_disconnect(user);
+}
+
+/* systemd-machined, with one machine that is there or not. */
+typedef struct Machined {
+        sd_bus *bus;
+        bool there;
+} Machined;
+
+static int on_get_machine(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Machined *machined = userdata;
+        const char *name;
+
+        assert_true(sd_bus_message_read(m, "s", &name) >= 0);
+        if (!machined->there || !streq(name, "web"))
+                return sd_bus_error_setf(error, "org.freedesktop.machine1.NoSuchMachine", "No machine %s",
+                                         name);
+        return sd_bus_reply_method_return(m, "o", "/org/freedesktop/machine1/machine/web");
+}
+
+static const sd_bus_vtable machined_vtable[] = {
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD("GetMachine", "s", "o", on_get_machine, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_VTABLE_END,
+};
+
+static void machined_begin(Bench *b, Machined *m) {
+        m->bus = bench_connect(b, 0);
+        assert_true(sd_bus_add_object_vtable(m->bus, NULL, "/org/freedesktop/machine1",
+                                             "org.freedesktop.machine1.Manager", machined_vtable, m) >= 0);
+        assert_true(sd_bus_request_name(m->bus, "org.freedesktop.machine1", 0) >= 0);
+}
+
+static void machined_end_machine(Machined *m) {
+        m->there = false;
+        assert_true(sd_bus_emit_signal(m->bus, "/org/freedesktop/machine1",
+                                       "org.freedesktop.machine1.Manager", "MachineRemoved", "so", "web",
+                                       "/org/freedesktop/machine1/machine/web") >= 0);
+}
+
+static void test_a_machine(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "VM 1", &group, 1);
+        Machined machined = {0};
+        Answer a;
+
+        machined_begin(b, &machined);
+        bench_expect_error(START(b, user, "VM 1", 1, "track", "s", "machine"), "InvalidArgument", "VM 1");
+        bench_expect_error(START(b, user, "VM 1", 2, "track", "s", "machine", "machine", "s", "web"),
+                           "NoSuchObject", "\"web\"");
+        machined.there = true;
+        a = vm_take_answer(START(b, user, "VM 1", 2, "track", "s", "machine", "machine", "s", "web"));
+        assert_int_equal(a.lifeline, -1);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        bench_kill_daemon(b);
+        bench_start_daemon(b);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        machined_end_machine(&machined);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
+
+        /* It ends while nobody looks. */
+        machined.there = true;
+        a = vm_take_answer(START(b, user, "VM 1", 2, "track", "s", "machine", "machine", "s", "web"));
+        bench_kill_daemon(b);
+        machined_end_machine(&machined);
+        bench_start_daemon(b);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
+        vm_let_go(&a);
+        bench_disconnect(machined.bus);
+        bench_disconnect(user);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, vms_setup, bench_teardown)
         const struct CMUnitTest tests[] = {
@@ -477,6 +791,16 @@ int main(void) {
                         CASE(test_a_restart_keeps_vms),
                         CASE(test_a_restart_without_a_store),
                         CASE(test_a_restart_and_connections),
+                        CASE(test_the_caller_leaves),
+                        CASE(test_one_of_two_is_stopped_at_the_start),
+                        CASE(test_claims_that_share_a_set),
+                        CASE(test_a_move_by_hand_comes_first),
+                        CASE(test_a_device_vanishes_on_its_way),
+                        CASE(test_a_device_vanishes_unseen),
+                        CASE(test_a_held_descriptor),
+                        CASE(test_a_group_changes_its_mind),
+                        CASE(test_the_service_stops_in_a_start),
+                        CASE(test_a_machine),
         };
 
         return suite_run("bus-run-ends", "runs its parts under several users", tests);

@@ -478,7 +478,7 @@ static void test_quota(void **state) {
         sd_bus *user = bench_connect(b, OTHER_UID), *admin = bench_connect(b, ADMIN_UID);
         Path group = vms_make_group(b, NIC " " CARD " " SPARE, NULL, NULL), one, two, others;
         Pending *p;
-        Answer a, c;
+        Answer a, c, d;
 
         one = orders_make_claim(b, user, "one", &group, 1);
         two = orders_make_claim(b, user, "two", &group, 1);
@@ -490,8 +490,8 @@ static void test_quota(void **state) {
         p = START_LATER(b, user, "two", 1, "wait", "u", 600);
         orders_until_claim(b, &two, "Status", "waiting");
         bench_expect_success(orders_call_group(b, b->root, &group, "Update", "a{sv}", 1, "quota", "u", 2));
-        vm_let_go(&c);
-        c = vm_take_answer(bench_finish(b, p));
+        d = vm_take_answer(bench_finish(b, p));
+        vm_let_go(&d);
         vm_let_go(&a);
         vm_let_go(&c);
         orders_until_claim(b, &one, "Status", "idle");
