@@ -16,6 +16,7 @@ struct StartSet {
         RunStart *start;
         StartSet *next;
         IommuSet devices; /* that the VM gets; `number` is the set's */
+        bool bound;       /* by this start: so it goes home, whoever has it open meanwhile */
         bool done;
         bool cleaned; /* what nobody here knows of was closed */
 };
@@ -267,7 +268,8 @@ static void note_refusal(const StartSet *set) {
         Device *d;
 
         for (size_t i = 0; r && i < set->devices.n_members; i++) {
-                (void)iommu_set_add(&r->refused, &set->devices.members[i]);
+                if (!set->bound)
+                        (void)iommu_set_add(&r->refused, &set->devices.members[i]);
                 if ((d = device_table_find(&m->devices, &set->devices.members[i])))
                         d->last_used = manager_now(m);
         }
@@ -345,6 +347,7 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
 static void on_bound(const Failure *failure, void *userdata) {
         StartSet *set = userdata;
 
+        set->bound = true;
         if (failure || set->start->cause.kind != FAILURE_NONE || set->start->cancelled)
                 end_set(set, failure); /* the rest is in vain */
         else
