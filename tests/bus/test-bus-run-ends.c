@@ -677,6 +677,33 @@ static void test_a_group_changes_its_mind(void **state) {
         bench_disconnect(user);
 }
 
+static bool hangs(void *userdata) {
+        _cleanup_free_ char *log = fake_host_log(((Bench *)userdata)->host);
+
+        return strstr(log, "= HANG");
+}
+
+/* Somebody takes it between the two steps of a start: what that start has bound does not stay so. */
+static void test_somebody_comes_between(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Pending *p;
+
+        fake_host_fail(b->host, "probe " NIC " hang 1");
+        p = START_LATER(b, user, "web", 0);
+        orders_until_files(b, hangs, b);
+        fake_host_hold_vfio(b->host, NIC_SET, true);
+        fake_host_let_go(b->host);
+        bench_expect_error(bench_finish(b, p), "InUse", NIC);
+        fake_host_hold_vfio(b->host, NIC_SET, false);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Devices", "[]");
+        vms_expect_shut(b, NIC_SET);
+        bench_disconnect(user);
+}
+
 /* systemd stops the service while a VM starts, and starts it again. */
 static void test_the_service_stops_in_a_start(void **state) {
         Bench *b = *state;
@@ -799,6 +826,7 @@ int main(void) {
                         CASE(test_a_device_vanishes_unseen),
                         CASE(test_a_held_descriptor),
                         CASE(test_a_group_changes_its_mind),
+                        CASE(test_somebody_comes_between),
                         CASE(test_the_service_stops_in_a_start),
                         CASE(test_a_machine),
         };

@@ -336,6 +336,56 @@ static void test_who_is_asked_for(void **state) {
         bench_disconnect(admin);
 }
 
+/* What was true when polkit was asked need not be when it answers. */
+static void test_while_a_prompt_stands(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID), *admin = bench_connect(b, ADMIN_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 1),
+             other = orders_make_claim(b, user, "other", &group, 1);
+        size_t n = b->n_asked;
+        Pending *p;
+        Answer a;
+
+        polkit_set_mode(b, POLKIT_HANG);
+        p = START_LATER(b, admin, "web", 0);
+        bench_until_asked(b, n + 1);
+        a = vm_take_answer(START(b, user, "web", 0));
+        polkit_settle(b, n, true);
+        bench_expect_error(bench_finish(b, p), "Running", "web");
+
+        p = bench_start(b, admin, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER, "StopVm", true, "sa{sv}", "web",
+                        0);
+        bench_until_asked(b, n + 2);
+        vm_let_go(&a);
+        orders_until_claim(b, &claim, "Status", "idle");
+        polkit_settle(b, n + 1, true);
+        bench_expect_error(bench_finish(b, p), "NotRunning", "web");
+
+        p = START_LATER(b, admin, "web", 0);
+        bench_until_asked(b, n + 3);
+        a = vm_take_answer(START(b, user, "other", 0));
+        polkit_settle(b, n + 2, true);
+        bench_expect_error(bench_finish(b, p), "Unavailable", "1 claimed by a VM");
+        vm_let_go(&a);
+        orders_until_claim(b, &other, "Status", "idle");
+
+        p = START_LATER(b, admin, "web", 0);
+        bench_until_asked(b, n + 4);
+        bench_expect_success(orders_call_claim(b, user, &claim, "Delete", ""));
+        polkit_settle(b, n + 3, true);
+        bench_expect_error(bench_finish(b, p), "NoSuchObject", "web");
+
+        /* Nobody waits for the answer any more: polkit is told, and nothing starts. */
+        p = START_LATER(b, admin, "other", 0);
+        bench_until_asked(b, n + 5);
+        bench_drop(p);
+        bench_disconnect(admin);
+        bench_until_cancelled(b, 1);
+        assert_string_equal(orders_get_claim(b, &other, "Status"), "idle");
+        bench_disconnect(user);
+}
+
 static void test_vms_of_one_name(void **state) {
         Bench *b = *state;
         sd_bus *user = bench_connect(b, OTHER_UID), *admin = bench_connect(b, ADMIN_UID);
@@ -619,6 +669,7 @@ int main(void) {
                         CASE(test_other_tracks),
                         CASE(test_root_starts),
                         CASE(test_who_is_asked_for),
+                        CASE(test_while_a_prompt_stands),
                         CASE(test_vms_of_one_name),
                         CASE(test_two_want_the_last),
                         CASE(test_the_queue),
