@@ -111,7 +111,10 @@ static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
                         continue;
                 if (pci_address_compare(device_address(p), device_address(d)) < 0)
                         return false;
-                v.all_bound = v.all_bound && p->state == DEVICE_POOL;
+                /* In quarantine it is bound all the same. */
+                v.all_bound = v.all_bound &&
+                              (p->state == DEVICE_POOL ||
+                               (p->state == DEVICE_QUARANTINED && streq(p->facts.driver, VFIO_DRIVER)));
                 v.all_marked = v.all_marked && streq(p->persistent, s->boot_id);
                 v.any_marked = v.any_marked || p->persistent[0];
                 v.busy = v.busy || p->operating || p->journalled || p->stuck ||
