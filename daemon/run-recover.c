@@ -4,6 +4,7 @@
 #include "log.h"
 #include "operation.h"
 #include "runs.h"
+#include "steward.h"
 #include "wanted.h"
 
 int runs_load(Manager *m) {
@@ -34,6 +35,7 @@ static void on_forgotten(const Failure *failure, void *userdata) {
         if (failure)
                 log_warning("The VMs of an earlier boot cannot be forgotten: %s", failure->sentence);
         run_queue_nudge(userdata);
+        steward_run(userdata); /* their devices are its again */
 }
 
 static bool is_ours(const char *run, void *userdata) {
