@@ -26,11 +26,13 @@ static int refuse_unknown(const char *vm, Failure *f) {
                            vm);
 }
 
+/* Once: another's VM of this name, made while a prompt stands, is not what was asked about. */
 static void resolve(const Call *c) {
         RunStart *s = c->data;
 
         if (!s->has_owner && !s->claim[0])
                 s->owner = find_owner(s->manager, c->uid, s->vm);
+        s->has_owner = true;
 }
 
 static int check_start(Call *c, Failure *f) {
@@ -73,10 +75,10 @@ static bool is_owner_of_start(const Call *c) {
 
 /* The groups of what is claimed, and how many devices that are: what polkit's rules decide by. */
 static void describe_claims(const Manager *m, const RunRequest *q, const char *verb, CallDetails *ret) {
-        char *groups = ret->text, *count = ret->text + 320, *owner = count + 16;
+        char *groups = ret->text, *count = ret->text + 320, *owner = ret->text + 336;
         uint32_t n = 0;
         size_t at = 0, used = 0;
-        const Claim *c;
+        const Claim *c, *claim = q->claim ? claim_table_find(m->claims, q->claim) : NULL;
         const Group *g, *last = NULL;
 
         groups[0] = '\0';
@@ -97,6 +99,8 @@ static void describe_claims(const Manager *m, const RunRequest *q, const char *v
         call_details_add(ret, "group", groups);
         call_details_add(ret, "count", count);
         call_details_add(ret, "owner", owner);
+        if (claim)
+                call_details_add(ret, "claim", claim->record.name);
 }
 
 static void describe_start(const Call *c, CallDetails *ret) {
@@ -221,6 +225,7 @@ static RunRequest stop_request(const Call *c) {
 
         if (!s->has_owner && !s->claim[0])
                 s->owner = find_owner(c->manager, c->uid, s->vm);
+        s->has_owner = true;
         return (RunRequest){.owner = s->owner,
                             .uid = c->uid,
                             .vm = s->vm,
