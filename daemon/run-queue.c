@@ -44,7 +44,7 @@ static void mark_claims(const RunStart *s, bool waiting, const char *why) {
         Claim *c;
 
         while ((c = claim_table_next_of_vm(t, q.owner, q.vm, &at))) {
-                if ((q.claim && !streq(q.claim, c->record.id)) || !c->record.enabled)
+                if ((q.claim && !streq(q.claim, c->record.id)) || (waiting && !c->record.enabled))
                         continue;
                 claim_set_waiting(t, c, waiting);
                 if (waiting)
