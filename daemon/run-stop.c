@@ -21,7 +21,7 @@ typedef struct StopSet {
         sd_event_source *again;
         unsigned tries;
         bool begun, operating, closed, done;
-        bool storing; /* that it is back is on its way to the disk */
+        bool planned; /* that it is back is on its way to the disk */
         char *sick;   /* NULL, or why it goes into quarantine */
 } StopSet;
 
@@ -35,8 +35,8 @@ struct RunStop {
         RunStop *next;
         char run[RECORD_ID_SIZE];
         StopSet *sets;
-        bool whole;                               /* all of it ends */
-        char claims[WAITERS_MAX][RECORD_ID_SIZE]; /* or these */
+        bool whole;                                   /* all of it ends */
+        char claims[RUN_DEVICES_MAX][RECORD_ID_SIZE]; /* or these */
         size_t n_claims;
         unsigned n_marking; /* edits that say so, on their way */
         bool storing;       /* an edit that says what is back */
@@ -297,7 +297,7 @@ static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
 
 static bool is_back(const RunStop *stop, const RunDevice *rd) {
         for (const StopSet *s = stop->sets; s; s = s->next)
-                if (s->storing && iommu_set_contains(&s->members, &rd->identity.address))
+                if (s->planned && iommu_set_contains(&s->members, &rd->identity.address))
                         return true;
         return false;
 }
@@ -329,13 +329,14 @@ static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unuse
         size_t n = 0;
         int r = 0;
 
+        /* One that is done while the disk writes waits for the next time. */
+        for (StopSet *s = stop->sets; s; s = s->next)
+                s->planned = s->done;
         if (!run)
                 return 0;
-        for (StopSet *s = stop->sets; s && r >= 0; s = s->next) {
-                s->storing = s->done; /* one that is done later is for the next edit */
-                if (s->done && s->sick)
+        for (const StopSet *s = stop->sets; s && r >= 0; s = s->next)
+                if (s->planned && s->sick)
                         r = plan_quarantine(m, p, s);
-        }
         if (r < 0 || (r = run_record_copy(&run->record, &rest)) < 0)
                 return r;
 
@@ -351,14 +352,14 @@ static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unuse
         return r;
 }
 
-static void forget_done(RunStop *stop) {
+static void forget_stored(RunStop *stop) {
         Manager *m = stop->manager;
         StopSet *next;
         Device *d;
 
         for (StopSet *s = stop->sets; s; s = next) {
                 next = s->next;
-                if (!s->storing)
+                if (!s->planned)
                         continue;
                 for (size_t i = 0; i < s->members.n_members; i++)
                         if ((d = device_table_find(&m->devices, &s->members.members[i])))
@@ -401,7 +402,7 @@ static void on_rest_stored(const Failure *failure, void *userdata) {
         }
 
         memcpy(run, stop->run, sizeof run);
-        forget_done(stop);
+        forget_stored(stop);
         if (!run_of(stop)) {
                 lifelines_drop(m->lifelines, run);
                 run_watch_drop(m, run);
@@ -507,12 +508,16 @@ static void begin_sets(RunStop *stop) {
         end_if_done(stop);
 }
 
-static bool is_to_return(const RunStop *stop, const RunDevice *rd) {
-        bool named = stop->whole;
+/* As many claims as a run has devices, at most. */
+static bool is_named(const RunStop *stop, const char *claim) {
+        for (size_t i = 0; i < stop->n_claims; i++)
+                if (streq(stop->claims[i], claim))
+                        return true;
+        return false;
+}
 
-        for (size_t i = 0; i < stop->n_claims && !named; i++)
-                named = streq(stop->claims[i], rd->claim);
-        return named || rd->returning;
+static bool is_to_return(const RunStop *stop, const RunDevice *rd) {
+        return stop->whole || rd->returning || is_named(stop, rd->claim);
 }
 
 static void mark(const RunStop *stop, RunRecord *record) {
@@ -550,12 +555,12 @@ static int plan_marks(Manager *m _unused_, OrderPlan *p, void *userdata, Failure
 }
 
 static int add_wish(RunStop *stop, const Claim *c, run_stopped_t done, void *userdata, Failure *f) {
-        if ((done && stop->n_waiters == WAITERS_MAX) || (c && stop->n_claims == WAITERS_MAX))
+        if (done && stop->n_waiters == WAITERS_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "Too many calls wait for the end of this VM already; try again later.");
         if (!c)
                 stop->whole = true;
-        else
+        else if (!is_named(stop, c->record.id) && stop->n_claims < ELEMENTSOF(stop->claims))
                 memcpy(stop->claims[stop->n_claims++], c->record.id, RECORD_ID_SIZE);
         if (done)
                 stop->waiters[stop->n_waiters++] = (Waiter){done, userdata};
