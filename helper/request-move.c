@@ -227,7 +227,7 @@ static int settle_selectors(Target *t) {
         return 0;
 }
 
-static int begin_bind(Target *t, bool bound) {
+int move_begin_granted(Target *t, MoveVerb verb) {
         _cleanup_close_ int lock = -1;
 
         for (size_t i = 0; i < t->n_members && lock < 0; i++)
@@ -235,8 +235,15 @@ static int begin_bind(Target *t, bool bound) {
                         return lock;
         if (lock >= 0 && settle_selectors(t) < 0)
                 return -EREMOTEIO;
-        if (!bound)
-                return move_begin(t, MOVE_BIND);
+        return verb >= 0 ? move_begin(t, verb) : 0;
+}
+
+static int begin_bind(Target *t, bool bound) {
+        int r;
+
+        r = move_begin_granted(t, bound ? MOVE_VERB_INVALID : MOVE_BIND);
+        if (r < 0 || !bound)
+                return r;
         (void)journal_end(t->root, t->movers.number); /* a crash may have left one behind a finished bind */
         return 0;
 }

@@ -21,6 +21,9 @@ int move_check_in_use(Target *t);
 
 /* The journal around what changes a set. Past the deadline nothing is begun: Stuck. */
 int move_begin(Target *t, MoveVerb verb);
+/* After target_check_grants(): first writes down the grants that ids have given, so that it can come home without
+ * them. Nothing else is begun when verb is MOVE_VERB_INVALID. */
+int move_begin_granted(Target *t, MoveVerb verb);
 void move_end(Target *t);
 
 /* Brings it home, with the journal, and ends its standing order to be bound at boot. */

@@ -153,7 +153,7 @@ void request_open(int root, const void *request, WorkerResult *result) {
 
         if (target_open(root, &q->devices[0], TARGET_CHANGE, result, &t) < 0 || check_open(t, q) < 0 ||
             (q->fds && open_gift(t, q, &g) < 0) || confine(root, q, &t, 1, result) < 0 ||
-            move_begin(t, q->verb) < 0)
+            move_begin_granted(t, q->verb) < 0)
                 return;
 
         if (reset_all(t, true) >= 0)

@@ -28,7 +28,8 @@ static const Verb verbs[] = {
                 {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE},
                 {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
                  MOVE_RESET},
-                {"Open", "asbs", "a{sh}", request_open, CONFINE_OPEN, MOVE_RESET, .lets_in = true},
+                {"Open", "asbs", "a{sh}", request_open, CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET,
+                 .lets_in = true},
                 {"Close", "s", "", request_close, CONFINE_OPEN, MOVE_RESET},
 };
 
