@@ -225,6 +225,7 @@ static void apply(Edit *e) {
                 for (size_t i = 0; i < m->devices.n; i++)
                         reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
                 changes_touch(&m->changes); /* what devices wait for may have changed */
+                run_queue_nudge(m);
         }
         run_queue_nudge(m); /* a quota, or what a claim asks for */
         manager_flush(m);

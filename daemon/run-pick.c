@@ -100,8 +100,12 @@ static int add_claim(View *v, RunPick *pick, Claim *c, Failure *f) {
         pick->served[pick->n_claims] = false;
         pick->claims[pick->n_claims++] = c;
         number = number_of(v, g);
-        if (exceeds_quota(v, c, g, number))
-                return c->record.optional ? 0 : refuse_quota(v, c, g, f);
+        if (exceeds_quota(v, c, g, number)) {
+                if (c->record.optional)
+                        return 0;
+                pick->hopeless = true;
+                return refuse_quota(v, c, g, f);
+        }
 
         v->wanted[number] += c->record.count;
         v->claim_of[v->n_demands] = pick->n_claims - 1;
@@ -189,11 +193,21 @@ static const char *list_obstacles(const Manager *m, const Group *g, char *buf, s
         return buf;
 }
 
-static int refuse(const View *v, const RunPick *pick, const PickResult *result, Failure *f) {
+static uint32_t must_have(const View *v, uint32_t group) {
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < v->n_demands; i++)
+                n += v->demands[i].group == group && !v->demands[i].optional ? v->demands[i].count : 0;
+        return n;
+}
+
+static int refuse(const View *v, RunPick *pick, const PickResult *result, Failure *f) {
         const Claim *c = pick->claims[v->claim_of[result->short_of]];
         const Group *g = v->groups[v->demands[result->short_of].group];
         char buf[256];
 
+        pick->hopeless = !g->record.enabled ||
+                         must_have(v, v->demands[result->short_of].group) > g->n_devices;
         return failure_set(f, FAILURE_UNAVAILABLE,
                            "VM \"%.100s\" cannot start: the claim \"%.100s\" needs %u of the group "
                            "\"%.100s\", of which %u can be had (%s); wait until others are back (option "

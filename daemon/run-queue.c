@@ -33,7 +33,7 @@ size_t run_queue_before(const RunStart *s) {
         size_t n = 0;
 
         for (const RunStart *other = s->manager->starts; other && other != s; other = other->next)
-                n += other->phase == START_QUEUED && compete(s, other);
+                n += other->phase == START_QUEUED && !other->aside && compete(s, other);
         return n;
 }
 
@@ -95,6 +95,16 @@ static int begin_waiting(RunStart *s) {
         return r;
 }
 
+/* Whoever has his share, or wants more than there is at all, must not keep what is free from those behind him. */
+static void look_ahead(RunStart *s) {
+        RunRequest q = run_start_request(s);
+        Failure f = {0};
+        RunPick pick;
+
+        (void)run_pick(s->manager, &q, &pick, &f);
+        s->aside = pick.hopeless;
+}
+
 void run_queue_enter(RunStart *s, const Failure *why) {
         Failure f = {0};
 
@@ -117,6 +127,7 @@ void run_queue_enter(RunStart *s, const Failure *why) {
                 return;
         }
         s->phase = START_QUEUED;
+        look_ahead(s);
         mark_claims(s, true, why->sentence);
 }
 
@@ -131,6 +142,9 @@ static int on_turn(sd_event_source *source _unused_, void *userdata) {
         Manager *m = userdata;
         RunStart *next;
 
+        for (RunStart *s = m->starts; s; s = s->next)
+                if (s->phase == START_QUEUED)
+                        look_ahead(s);
         for (RunStart *s = m->starts; s; s = next) {
                 RunRequest q = run_start_request(s);
                 Failure f = {0};

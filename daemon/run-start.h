@@ -73,6 +73,7 @@ struct RunStart {
         MachineWatch *machine; /* seen to be there */
         sd_bus_slot *pid;
         bool listed, cancelled;
+        bool aside;    /* waits for what no end of another VM brings: it holds nobody up */
         Failure cause; /* why it is undone */
 };
 

@@ -27,6 +27,7 @@ typedef struct RunPick {
         Claim *claims[RUN_DEVICES_MAX]; /* that were to be served, in order */
         bool served[RUN_DEVICES_MAX];
         size_t n_claims;
+        bool hopeless; /* no end of another VM brings what is missing */
 } RunPick;
 int run_pick(const Manager *m, const RunRequest *q, RunPick *ret, Failure *f);
 
