@@ -18,6 +18,7 @@ struct StartSet {
         IommuSet devices; /* that the VM gets; `number` is the set's */
         bool bound;       /* by this start: so it goes home, whoever has it open meanwhile */
         bool done;
+        bool asked;   /* that it be opened */
         bool cleaned; /* what nobody here knows of was closed */
 };
 
@@ -115,6 +116,7 @@ static void undo(RunStart *s) {
         Run *r = run_of(s);
         Failure f = {0};
 
+        fail_cancelled(s); /* if nothing else is the cause */
         s->phase = START_UNDOING;
         close_fds(s); /* or Close would find us with the devices */
         if (!r)
@@ -181,6 +183,19 @@ static void go_online(RunStart *s) {
         s->phase = START_ANSWERING;
         if (edit_start(s->manager, &(EditRequest){.plan = plan_online}, on_online, s, &f) < 0)
                 on_online(&f, s);
+}
+
+bool run_start_spared(const Manager *m, const char *run, const PciAddress *a) {
+        const RunStart *s = m->starts;
+        const StartSet *set;
+
+        while (s && !streq(s->run, run))
+                s = s->next;
+        if (!s)
+                return false;
+        for (set = s->sets; set && !iommu_set_contains(&set->devices, a); set = set->next)
+                ;
+        return set ? set->done && !set->asked : s->phase == START_UNDOING;
 }
 
 /* Sets on their way. */
@@ -339,6 +354,7 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
                               .answered = verb == HELPER_OPEN ? on_answered : NULL};
         Failure f = {0};
 
+        set->asked = set->asked || verb == HELPER_OPEN;
         show_progress(set, verb);
         if (operation_start(s->manager, &q, done, set, &f) < 0)
                 end_set(set, &f);

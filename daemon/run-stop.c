@@ -272,7 +272,7 @@ static void advance(StopSet *s) {
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);
-        else if (!s->closed)
+        else if (!s->closed && !run_start_spared(m, s->stop->run, &s->members.members[0]))
                 operate(s, d, HELPER_CLOSE, on_closed);
         else
                 operate(s, d, HELPER_RELEASE, on_released);
