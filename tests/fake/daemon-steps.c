@@ -3,12 +3,14 @@
 /*
  * The daemon under test can be made to die between any two of its steps, or to lose an answer; in front of the two
  * functions by which it changes anything (-Wl,--wrap=helper_client_call,--wrap=store_commit). A step is each call of
- * the helper before and after it is sent, each answer before it is looked at, each commit, and its end.
+ * the helper before and after it is sent, each answer before it is looked at, each commit, and its end. And its disk
+ * can be made slow (--wrap=store_writer_commit).
  *
  *   <root>/fake/die    a number: dies at that step from now on, 1 being the next
  *   <root>/fake/lose   a verb of the helper: the next answer to it is that the helper did not answer
+ *   <root>/fake/slow   a FIFO: the disk writes nothing until somebody has opened it for writing, and closed it
  *
- * Both files go when that has happened. <root>/fake/steps tells which steps there were.
+ * The first two go when that has happened. <root>/fake/steps tells which steps there were.
  */
 
 #include <signal.h>
@@ -16,7 +18,7 @@
 
 #include "daemon-steps.h"
 #include "helper-client.h"
-#include "store.h"
+#include "store-write.h"
 
 int __real_helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,
                               HelperCall **ret);
@@ -24,6 +26,8 @@ int __wrap_helper_client_call(HelperClient *c, const HelperRequest *q, helper_do
                               HelperCall **ret);
 int __real_store_commit(Store *s, StoreChange *c, store_done_t done, void *userdata);
 int __wrap_store_commit(Store *s, StoreChange *c, store_done_t done, void *userdata);
+int __real_store_writer_commit(StoreWriter *w, const StoreChange *c, Failure *broken);
+int __wrap_store_writer_commit(StoreWriter *w, const StoreChange *c, Failure *broken);
 
 /* One that is under way; all stay reachable, since who drops a call does not tell us. */
 typedef struct Step {
@@ -146,4 +150,15 @@ int __wrap_store_commit(Store *store, StoreChange *c, store_done_t done, void *u
         s->stored = done;
         pass("commit");
         return __real_store_commit(store, c, on_stored, s);
+}
+
+/* In the thread of the store. */
+int __wrap_store_writer_commit(StoreWriter *w, const StoreChange *c, Failure *broken) {
+        FILE *f = open_file("slow", "re");
+
+        if (f) {
+                (void)fgetc(f);
+                (void)fclose(f);
+        }
+        return __real_store_writer_commit(w, c, broken);
 }
