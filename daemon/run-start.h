@@ -87,6 +87,16 @@ void run_queue_leave(RunStart *s);
 void run_start_try(RunStart *s);
 void run_start_fail(RunStart *s, const Failure *failure);
 
+/* NULL: it is not stored, or gone. */
+Run *run_start_run(const RunStart *s);
+
+/* Of run-open.c: has all IOMMU sets of the run bound and opened, and then calls one of these. */
+void run_start_open(RunStart *s);
+void run_start_opened(RunStart *s);
+void run_start_undo(RunStart *s); /* s->cause says why */
+void run_start_free_sets(RunStart *s);
+void run_start_fail_cancelled(RunStart *s); /* the cause, if there is no other */
+
 /* Of run-answer.c: what its claims show from now on, and what the caller gets. */
 void run_answer_note(const RunStart *s, const Run *r);
 int run_answer_make(const RunStart *s, const Run *r, sd_bus_message **ret);

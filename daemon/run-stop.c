@@ -1,50 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "claim-plan.h"
 #include "edits.h"
 #include "log.h"
 #include "operation.h"
-#include "quarantine.h"
-#include "runs.h"
+#include "run-stop.h"
 #include "steward.h"
 #include "wanted.h"
 
 /* No event tells that a VFIO node can be opened again: it is asked, ever more slowly. */
 #define FIRST_TRY_USEC (50ULL * 1000)
 #define DOUBLINGS_MAX 7U /* 6.4 s */
-#define WAITERS_MAX 16U
-
-/* One IOMMU set on its way back. */
-typedef struct StopSet {
-        RunStop *stop;
-        struct StopSet *next;
-        IommuSet members; /* addresses of the run's devices in it */
-        sd_event_source *again;
-        unsigned tries;
-        bool begun, operating, closed, done;
-        bool planned; /* that it is back is on its way to the disk */
-        char *sick;   /* NULL, or why it goes into quarantine */
-} StopSet;
-
-typedef struct Waiter {
-        run_stopped_t done;
-        void *userdata;
-} Waiter;
-
-struct RunStop {
-        Manager *manager;
-        RunStop *next;
-        char run[RECORD_ID_SIZE];
-        StopSet *sets;
-        bool whole;                                   /* all of it ends */
-        char claims[RUN_DEVICES_MAX][RECORD_ID_SIZE]; /* or these */
-        size_t n_claims;
-        unsigned n_marking; /* edits that say so, on their way */
-        bool storing;       /* an edit that says what is back */
-        bool told;          /* that it failed */
-        sd_event_source *again;
-        Waiter waiters[WAITERS_MAX];
-        size_t n_waiters;
-};
 
 static StopSet *stop_set_free(StopSet *s) {
         (void)LIST_REMOVE(s->stop->sets, s, next);
@@ -92,7 +56,7 @@ void run_stop_forget(Manager *m, void *userdata) {
 
 /* Each waiter hears once. */
 static void tell_waiters(RunStop *stop, const Failure *failure) {
-        Waiter waiters[WAITERS_MAX];
+        Waiter waiters[RUN_STOP_WAITERS_MAX];
         size_t n = stop->n_waiters;
 
         memcpy(waiters, stop->waiters, n * sizeof *waiters);
@@ -112,10 +76,6 @@ static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         return 0;
 }
 
-static Run *run_of(const RunStop *stop) {
-        return claim_table_find_run(stop->manager->claims, stop->run);
-}
-
 static const RunDevice *find_member(const Run *r, const PciAddress *a) {
         for (size_t i = 0; r && i < r->record.n_devices; i++)
                 if (pci_address_compare(&r->record.devices[i].identity.address, a) == 0)
@@ -125,7 +85,7 @@ static const RunDevice *find_member(const Run *r, const PciAddress *a) {
 
 /* One of the set that is there. */
 static Device *find_device(const StopSet *s) {
-        const Run *r = run_of(s->stop);
+        const Run *r = run_stop_run(s->stop);
         const RunDevice *rd;
         Device *d = NULL;
 
@@ -137,7 +97,7 @@ static Device *find_device(const StopSet *s) {
 
 static void tell_claims(const StopSet *s, const char *progress, const char *problem) {
         ClaimTable *t = s->stop->manager->claims;
-        const Run *r = run_of(s->stop);
+        const Run *r = run_stop_run(s->stop);
         const RunDevice *rd;
         Claim *c;
 
@@ -258,7 +218,7 @@ static void operate(StopSet *s, const Device *d, HelperVerb verb, operation_done
 }
 
 static bool was_refused(const StopSet *s) {
-        const Run *r = run_of(s->stop);
+        const Run *r = run_stop_run(s->stop);
 
         return r && s->members.n_members > 0 && iommu_set_contains(&r->refused, &s->members.members[0]);
 }
@@ -267,89 +227,17 @@ static void advance(StopSet *s) {
         Manager *m = s->stop->manager;
         const Device *d = find_device(s);
 
+        bool shut = s->closed || run_start_spared(m, s->stop->run, &s->members.members[0]);
+
         /* Vanished: what comes back as it is not the VM's any more. */
-        if (!d || was_refused(s) || (s->closed && !is_half_way(s) && (s->sick || !needs_release(m, d))))
+        if (!d || was_refused(s) || (shut && !is_half_way(s) && (s->sick || !needs_release(m, d))))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);
-        else if (!s->closed && !run_start_spared(m, s->stop->run, &s->members.members[0]))
+        else if (!shut)
                 operate(s, d, HELPER_CLOSE, on_closed);
         else
                 operate(s, d, HELPER_RELEASE, on_released);
-}
-
-static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
-        QuarantineRecord q = {0};
-        const Device *d;
-        int r = 0;
-
-        for (size_t i = 0; i < s->members.n_members && r >= 0; i++) {
-                d = device_table_find(&m->devices, &s->members.members[i]);
-                if (!d)
-                        continue;
-                r = quarantine_record_make(m, d, s->sick, &q);
-                if (r >= 0)
-                        r = order_plan_put_quarantine(p, &q);
-                quarantine_record_clear(&q);
-        }
-        return r;
-}
-
-static bool is_back(const RunStop *stop, const RunDevice *rd) {
-        for (const StopSet *s = stop->sets; s; s = s->next)
-                if (s->planned && iommu_set_contains(&s->members, &rd->identity.address))
-                        return true;
-        return false;
-}
-
-static bool has_device_of(const RunRecord *r, const Claim *c) {
-        for (size_t i = 0; i < r->n_devices; i++)
-                if (streq(r->devices[i].claim, c->record.id))
-                        return true;
-        return false;
-}
-
-/* A claim that was deleted meanwhile goes with the last of its devices. */
-static int plan_burials(OrderPlan *p, const ClaimTable *t, const Run *run, const RunRecord *rest) {
-        const Claim *c;
-        size_t at = 0;
-        int r = 0;
-
-        while ((c = claim_table_next_of_vm(t, run->record.owner, run->record.vm, &at)) && r >= 0)
-                if (c->run == run && c->record.doomed && !has_device_of(rest, c))
-                        r = order_plan_remove_claim(p, c->record.id);
-        return r;
-}
-
-/* The run without what is back. */
-static int plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unused_) {
-        RunStop *stop = userdata;
-        const Run *run = run_of(stop);
-        RunRecord rest = {0};
-        size_t n = 0;
-        int r = 0;
-
-        /* One that is done while the disk writes waits for the next time. */
-        for (StopSet *s = stop->sets; s; s = s->next)
-                s->planned = s->done;
-        if (!run)
-                return 0;
-        for (const StopSet *s = stop->sets; s && r >= 0; s = s->next)
-                if (s->planned && s->sick)
-                        r = plan_quarantine(m, p, s);
-        if (r < 0 || (r = run_record_copy(&run->record, &rest)) < 0)
-                return r;
-
-        for (size_t i = 0; i < rest.n_devices; i++)
-                if (!is_back(stop, &rest.devices[i]))
-                        rest.devices[n++] = rest.devices[i];
-        rest.n_devices = n;
-        if (n == 0)
-                r = claim_plan_end_run(p, m->claims, run);
-        else if ((r = plan_burials(p, m->claims, run, &rest)) >= 0)
-                r = order_plan_put_run(p, &rest);
-        run_record_clear(&rest);
-        return r;
 }
 
 static void forget_stored(RunStop *stop) {
@@ -403,7 +291,7 @@ static void on_rest_stored(const Failure *failure, void *userdata) {
 
         memcpy(run, stop->run, sizeof run);
         forget_stored(stop);
-        if (!run_of(stop)) {
+        if (!run_stop_run(stop)) {
                 lifelines_drop(m->lifelines, run);
                 run_watch_drop(m, run);
         }
@@ -426,7 +314,8 @@ static void settle(RunStop *stop) {
                 return;
 
         stop->storing = true;
-        if (edit_start(stop->manager, &(EditRequest){.plan = plan_rest}, on_rest_stored, stop, &f) < 0)
+        if (edit_start(stop->manager, &(EditRequest){.plan = run_stop_plan_rest}, on_rest_stored, stop, &f) <
+            0)
                 on_rest_stored(&f, stop);
 }
 
@@ -482,7 +371,7 @@ static void tell_shared(RunStop *stop) {
 }
 
 static void begin_sets(RunStop *stop) {
-        const Run *r = run_of(stop);
+        const Run *r = run_stop_run(stop);
         IommuSet members;
         bool shared = false;
 
@@ -527,7 +416,7 @@ static void mark(const RunStop *stop, RunRecord *record) {
 
 static void on_marked(const Failure *failure, void *userdata) {
         RunStop *stop = userdata;
-        Run *r = run_of(stop);
+        Run *r = run_stop_run(stop);
 
         stop->n_marking--;
         if (failure && r) { /* the way back is more important than its record */
@@ -539,7 +428,7 @@ static void on_marked(const Failure *failure, void *userdata) {
 }
 
 static int plan_marks(Manager *m _unused_, OrderPlan *p, void *userdata, Failure *f _unused_) {
-        const Run *r = run_of(userdata);
+        const Run *r = run_stop_run(userdata);
         RunRecord copy = {0};
         int e;
 
@@ -555,7 +444,7 @@ static int plan_marks(Manager *m _unused_, OrderPlan *p, void *userdata, Failure
 }
 
 static int add_wish(RunStop *stop, const Claim *c, run_stopped_t done, void *userdata, Failure *f) {
-        if (done && stop->n_waiters == WAITERS_MAX)
+        if (done && stop->n_waiters == RUN_STOP_WAITERS_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "Too many calls wait for the end of this VM already; try again later.");
         if (!c)

@@ -5,8 +5,8 @@
  * What is under way for VMs: starts (run-start.c), the queue of those that wait (run-queue.c), ends (run-stop.c), and
  * what tells that a VM has ended (run-watch.c).
  *
- *   start:  run picked and stored, `starting` -> each IOMMU set: Bind, Open -> run stored without `starting` -> answer
- *   end:    each IOMMU set: Close, again and again while somebody has it open; Release -> run stored without it
+ *   start:  run picked and stored, `starting` -> each IOMMU set: Bind, Open -> run stored without `starting` ->
+ * answer   end:    each IOMMU set: Close, again and again while somebody has it open; Release -> run stored without it
  *
  * A start that fails is ended like a run, and so is one that a crash has interrupted: there is no other way back.
  */
@@ -67,8 +67,8 @@ void run_queue_nudge(Manager *m);
 int run_queue_init(Manager *m);
 size_t run_queue_before(const RunStart *s);
 
-/* A start that fails, or is called off, never came to open the IOMMU set of this device: nobody has had it, so nothing is
- * to be closed or reset. */
+/* A start that fails, or is called off, never came to open the IOMMU set of this device: nobody has had it, so
+ * nothing is to be closed or reset. */
 bool run_start_spared(const Manager *m, const char *run, const PciAddress *a);
 
 /* Starts that wait or are under way for this VM (or claim of it) are called off. */
