@@ -234,12 +234,38 @@ static void test_the_daemon_dies_in_stop(void **state _unused_) {
         stop_dies_everywhere(STOP_IT, false);
 }
 
-static void test_the_daemon_dies_in_stop_and_is_kept(void **state _unused_) {
-        stop_dies_everywhere(STOP_IT, true);
-}
-
 static void test_the_daemon_dies_after_the_vm(void **state _unused_) {
         stop_dies_everywhere(CUT_IT, true);
+}
+
+/* It dies in the middle of a start or a stop, and once more while it takes up what is left. */
+static void dies_twice(unsigned first, unsigned second, bool stopping) {
+        Scene s;
+
+        scene_begin(&s, true);
+        if (stopping)
+                s.answer = vm_take_answer(START(s.b, s.user, "web", 0));
+        orders_die_at(s.b, first);
+        assert_true(orders_daemon_died(s.b, stopping ? STOP(s.b, s.user, "web", 0)
+                                                     : START(s.b, s.user, "web", 0)));
+        vm_let_go(&s.answer);
+
+        orders_die_at(s.b, second);
+        bench_launch_daemon(s.b);
+        orders_until_files(s.b, is_gone_or_back, &s);
+        bench_kill_daemon(s.b); /* dead already, or done and about to count on */
+        fake_host_remove(s.b->host, "fake/die");
+        bench_start_daemon(s.b);
+        expect_as_new(&s);
+        scene_end(&s);
+}
+
+static void test_the_daemon_dies_twice(void **state _unused_) {
+        for (unsigned first = 3; first <= 14; first += 4)
+                for (unsigned second = 1; second <= 10; second += 3) {
+                        dies_twice(first, second, false);
+                        dies_twice(first, second, true);
+                }
 }
 
 /* The answer of the helper is lost between the deed and us. */
@@ -338,8 +364,8 @@ int main(void) {
                         cmocka_unit_test(test_the_daemon_dies_in_start),
                         cmocka_unit_test(test_the_daemon_dies_in_start_and_is_kept),
                         cmocka_unit_test(test_the_daemon_dies_in_stop),
-                        cmocka_unit_test(test_the_daemon_dies_in_stop_and_is_kept),
                         cmocka_unit_test(test_the_daemon_dies_after_the_vm),
+                        cmocka_unit_test(test_the_daemon_dies_twice),
                         cmocka_unit_test(test_an_answer_is_lost),
                         cmocka_unit_test(test_the_worker_dies_in_start),
                         cmocka_unit_test(test_the_helper_dies_in_start),
