@@ -115,9 +115,14 @@ static void wait_for(const char *file) {
 
 /* A kernel with VFIO's cdev: a node for each device on vfio-pci, which sysfs names. Numbers are not used again. */
 static void add_device_node(const char *device_dir) {
+        _cleanup_close_ int lock = -1;
         char path[PATH_MAX], text[32];
         uint64_t n = 0;
 
+        /* Devices of two sets come at the same time, and must not get one number. */
+        lock = open(at_root(path, "fake/lock/cdev"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        while (lock >= 0 && flock(lock, LOCK_EX) < 0 && errno == EINTR)
+                ;
         if (sysfs_read_u64(AT_FDCWD, at_root(path, "fake/cdev"), 10, &n) < 0)
                 return;
         (void)snprintf(text, sizeof text, "%u\n", (unsigned)n + 1);
