@@ -390,8 +390,9 @@ static void begin_sets(RunStop *stop) {
 
         /* None is freed before all have begun: settle() waits for that. */
         for (StopSet *s = stop->sets; s; s = s->next)
-                if (!s->begun) {
+                if (!s->begun || s->again) { /* who asks again need not wait for the next try */
                         s->begun = true;
+                        s->again = sd_event_source_disable_unref(s->again);
                         advance(s);
                 }
         end_if_done(stop);

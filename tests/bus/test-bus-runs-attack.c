@@ -219,8 +219,8 @@ static void test_a_claim_is_disabled_while_it_waits(void **state) {
         p = START_LATER(b, user, "web", 1, "wait", "u", 600);
         orders_until_claim(b, &claim, "Status", "waiting");
         bench_expect_success(orders_call_claim(b, user, &claim, "Update", "a{sv}", 1, "enabled", "b", 0));
-        bench_expect_success(STOP(b, user, "web", 0));
-        bench_expect_error(bench_finish(b, p), "Cancelled", "");
+        bench_expect_error(bench_finish(b, p), "NoSuchObject", "no enabled claim");
+        bench_expect_error(STOP(b, user, "web", 0), "NotRunning", "web");
         assert_string_equal(orders_get_claim(b, &claim, "Status"), "idle");
         assert_string_equal(orders_get_claim(b, &claim, "StatusInfo"), "");
         vm_let_go(&a);
