@@ -7,14 +7,18 @@ Run *run_stop_run(const RunStop *stop) {
         return claim_table_find_run(stop->manager->claims, stop->run);
 }
 
-static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s) {
+static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s, const Run *run) {
         QuarantineRecord q = {0};
+        const RunDevice *rd;
         const Device *d;
         int r = 0;
 
-        for (size_t i = 0; i < s->members.n_members && r >= 0; i++) {
-                d = device_table_find(&m->devices, &s->members.members[i]);
-                if (!d)
+        for (size_t i = 0; i < run->record.n_devices && r >= 0; i++) {
+                rd = &run->record.devices[i];
+                d = iommu_set_contains(&s->members, &rd->identity.address)
+                                    ? claim_table_device(m->claims, rd)
+                                    : NULL;
+                if (!d) /* or another one sits there by now */
                         continue;
                 r = quarantine_record_make(m, d, s->sick, &q);
                 if (r >= 0)
@@ -65,7 +69,7 @@ int run_stop_plan_rest(Manager *m, OrderPlan *p, void *userdata, Failure *f _unu
                 return 0;
         for (const StopSet *s = stop->sets; s && r >= 0; s = s->next)
                 if (s->planned && s->sick)
-                        r = plan_quarantine(m, p, s);
+                        r = plan_quarantine(m, p, s, run);
         if (r < 0 || (r = run_record_copy(&run->record, &rest)) < 0)
                 return r;
 

@@ -126,6 +126,23 @@ static int reset_all(Target *t, bool lenient) {
         return first.kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
 
+/* A number is given to another set when the last device has left: looked at again when it is too late for that. */
+static int allow(Target *t, uid_t uid) {
+        Failure cause;
+        int r;
+
+        r = access_allow(t, uid);
+        for (size_t i = 0; i < t->n_members && r >= 0; i++)
+                r = target_prove(t, &t->members[i]);
+        if (r >= 0)
+                return 0;
+
+        cause = t->result->failure;
+        (void)access_deny(t, uid);
+        t->result->failure = cause;
+        return r;
+}
+
 /* The record comes first and stays, whatever ends us: what may have been given is known to Close. */
 static int let_in(Target *t, const Request *q, const Gift *g) {
         const Access a = {.uid = q->uid, .fds = q->fds};
@@ -138,7 +155,7 @@ static int let_in(Target *t, const Request *q, const Gift *g) {
                 return r;
 
         if (!q->fds)
-                r = q->uid == geteuid() ? 0 : access_allow(t, q->uid); /* root needs no entry */
+                r = q->uid == geteuid() ? 0 : allow(t, q->uid); /* root needs no entry */
         else if ((r = worker_give(g->fds, g->n)) < 0)
                 r = failure_set(&t->result->failure, FAILURE_INTERNAL,
                                 "The descriptors of IOMMU set %u cannot be handed over (%s); try again.",
