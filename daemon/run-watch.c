@@ -9,7 +9,12 @@ struct RunWatch {
         RunWatch *next;
         char run[RECORD_ID_SIZE];
         MachineWatch *watch;
+        sd_event_source *again; /* systemd-machined was not there to be asked */
+        unsigned tries;
 };
+
+#define AGAIN_USEC (500ULL * 1000)
+#define DOUBLINGS_MAX 6U /* 32 s */
 
 static RunWatch *run_watch_free(RunWatch *w) {
         if (!w)
@@ -17,6 +22,7 @@ static RunWatch *run_watch_free(RunWatch *w) {
 
         (void)LIST_REMOVE(w->manager->run_watches, w, next);
         machine_watch_free(w->watch);
+        sd_event_source_disable_unref(w->again);
         free(w);
         return NULL;
 }
@@ -57,16 +63,48 @@ static void on_gone(const char *reason, void *userdata) {
         run_ended(m, run, reason);
 }
 
+static int begin(RunWatch *w);
+
+static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        RunWatch *w = userdata;
+
+        if (begin(w) < 0)
+                log_error("Out of memory: the end of a VM is not watched; StopVm brings its devices back.");
+        return 0;
+}
+
+static int wait_for_machined(RunWatch *w) {
+        uint64_t delay = AGAIN_USEC << (w->tries < DOUBLINGS_MAX ? w->tries : DOUBLINGS_MAX);
+
+        if (w->tries++ == 0)
+                log_warning("Whether a VM is still there cannot be asked of systemd-machined now; it is "
+                            "asked "
+                            "again, and StopVm brings the VM's devices back in any case.");
+        w->watch = machine_watch_free(w->watch);
+        w->again = sd_event_source_disable_unref(w->again);
+        return sd_event_add_time_relative(w->manager->event, &w->again, CLOCK_MONOTONIC, delay, 0, on_again,
+                                          w);
+}
+
 static void on_found(int r, bool there, void *userdata) {
         RunWatch *w = userdata;
 
         if (r >= 0 && !there)
                 on_gone("systemd-machined does not know it any more", w);
-        else if (r < 0)
-                log_warning("Whether a VM is still there cannot be asked of systemd-machined (%s); its "
-                            "devices "
-                            "come back by StopVm.",
-                            strerror(-r));
+        else if (r < 0 && wait_for_machined(w) < 0)
+                log_error("Out of memory: the end of a VM is not watched; StopVm brings its devices back.");
+}
+
+static int begin(RunWatch *w) {
+        const Run *r = claim_table_find_run(w->manager->claims, w->run);
+        Machines *m = w->manager->machines;
+
+        if (!r) /* about to be dropped */
+                return 0;
+        return r->record.track == RUN_TRACK_CONNECTION
+                               ? machines_watch_connection(m, r->record.tracked, on_gone, w, &w->watch)
+                               : machines_watch_machine(m, r->record.tracked, on_found, on_gone, w,
+                                                        &w->watch);
 }
 
 int run_watch(Manager *m, const Run *run) {
@@ -87,11 +125,7 @@ int run_watch(Manager *m, const Run *run) {
         m->run_watches = w;
         memcpy(w->run, run->record.id, sizeof w->run);
 
-        r = run->record.track == RUN_TRACK_CONNECTION
-                            ? machines_watch_connection(m->machines, run->record.tracked, on_gone, w,
-                                                        &w->watch)
-                            : machines_watch_machine(m->machines, run->record.tracked, on_found, on_gone, w,
-                                                     &w->watch);
+        r = begin(w);
         if (r < 0)
                 run_watch_free(w);
         return r;

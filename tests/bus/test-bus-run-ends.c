@@ -796,6 +796,18 @@ static void test_a_machine(void **state) {
         bench_start_daemon(b);
         vms_until_home(b, NIC);
         orders_until_claim(b, &claim, "Status", "idle");
+
+        /* And while nobody can say so. */
+        machined.there = true;
+        a = vm_take_answer(START(b, user, "VM 1", 2, "track", "s", "machine", "machine", "s", "web"));
+        bench_kill_daemon(b);
+        bench_disconnect(machined.bus);
+        machined.there = false;
+        bench_start_daemon(b);
+        assert_string_equal(orders_get_claim(b, &claim, "Status"), "online");
+        machined_begin(b, &machined);
+        vms_until_home(b, NIC);
+        orders_until_claim(b, &claim, "Status", "idle");
         vm_let_go(&a);
         bench_disconnect(machined.bus);
         bench_disconnect(user);
