@@ -90,8 +90,7 @@ static const ClaimVerb
                                 plan_create},
                 update_claim = {"UpdateClaim",
                                 MESSAGE("change the claim $(claim) of the virtual machine $(vm) on the "
-                                        "group "
-                                        "$(group) of PCI devices, number of devices: $(count)"),
+                                        "group $(group) of PCI devices, number of devices: $(count)"),
                                 plan_update},
                 delete_claim = {"DeleteClaim",
                                 MESSAGE("delete the claim $(claim) of the virtual machine $(vm) on the "

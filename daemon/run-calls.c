@@ -108,9 +108,8 @@ static void describe_start(const Call *c, CallDetails *ret) {
 
         describe_claims(c->manager, &q, "StartVm", ret);
         call_details_add(ret, "polkit.message",
-                         "Authentication is required to start the virtual machine $(vm) with PCI devices of "
-                         "the "
-                         "group $(group), as many as $(count)");
+                         "Authentication is required to start the virtual machine $(vm) with PCI devices "
+                         "of the group $(group), as many as $(count)");
 }
 
 static void free_start(void *data) {
@@ -277,9 +276,9 @@ static void on_stopped(const Failure *failure, void *userdata) {
         s->n_waiting--;
         if (failure)
                 (void)failure_set(&s->failure, failure->kind,
-                                  "VM \"%.100s\" has ended, and its devices come back by themselves as soon "
-                                  "as "
-                                  "they can; StopVm need not be called again. What they wait for: %.750s",
+                                  "VM \"%.100s\" has ended, and its devices come back by themselves as "
+                                  "soon as they can; StopVm need not be called again. What they wait for: "
+                                  "%.750s",
                                   s->vm, failure->sentence);
         end_stop(s);
 }

@@ -286,8 +286,7 @@ static void on_machine_found(int r, bool there, void *userdata) {
         if (r < 0)
                 (void)failure_set(&f, FAILURE_UNAVAILABLE,
                                   "VM \"%.200s\" cannot be followed by systemd-machined, which does not "
-                                  "answer "
-                                  "(%s); install systemd-container, or take another track.",
+                                  "answer (%s); install systemd-container, or take another track.",
                                   s->vm, strerror(-r));
         else
                 (void)failure_set(&f, FAILURE_NO_SUCH_OBJECT,

@@ -122,8 +122,7 @@ static void try_again(StopSet *s, const Failure *why) {
         if (sd_event_add_time_relative(m->event, &s->again, CLOCK_MONOTONIC, delay, 0, on_again, s) < 0) {
                 /* Out of memory; the start of the service takes it up again. */
                 log_error("Out of memory: devices of a VM that has ended stay where they are until a "
-                          "restart "
-                          "of the service.");
+                          "restart of the service.");
         }
         if (why->kind != FAILURE_BUSY || s->tries > DOUBLINGS_MAX)
                 tell_waiters(stop, why);
@@ -162,8 +161,8 @@ static void on_released(const Failure *failure, void *userdata) {
                 try_again(s, failure);
                 return;
         }
-        if (failure &&
-            failure->kind != FAILURE_NO_SUCH_DEVICE) { /* it is nobody's; the host's is another matter */
+        /* It is nobody's; that the host has not got it is another matter. */
+        if (failure && failure->kind != FAILURE_NO_SUCH_DEVICE) {
                 log_warning("A device that a VM gave back is not at the host: %s", failure->sentence);
                 tell_claims(s, NULL, failure->sentence);
         }
@@ -226,7 +225,6 @@ static bool was_refused(const StopSet *s) {
 static void advance(StopSet *s) {
         Manager *m = s->stop->manager;
         const Device *d = find_device(s);
-
         bool shut = s->closed || run_start_spared(m, s->stop->run, &s->members.members[0]);
 
         /* Vanished: what comes back as it is not the VM's any more. */
@@ -350,8 +348,7 @@ static void add_set(RunStop *stop, const IommuSet *members) {
         s = calloc(1, sizeof *s);
         if (!s) {
                 log_error("Out of memory: devices of a VM that has ended stay where they are until a "
-                          "restart of "
-                          "the service.");
+                          "restart of the service.");
                 return;
         }
         s->stop = stop;
@@ -365,8 +362,7 @@ static void tell_shared(RunStop *stop) {
 
         (void)failure_set(&f, FAILURE_IN_USE,
                           "Devices of the claim share an IOMMU set with those of another claim of the VM; "
-                          "they "
-                          "come back together, when that is stopped too.");
+                          "they come back together, when that is stopped too.");
         tell_waiters(stop, &f);
 }
 

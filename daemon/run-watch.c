@@ -78,8 +78,7 @@ static int wait_for_machined(RunWatch *w) {
 
         if (w->tries++ == 0)
                 log_warning("Whether a VM is still there cannot be asked of systemd-machined now; it is "
-                            "asked "
-                            "again, and StopVm brings the VM's devices back in any case.");
+                            "asked again, and StopVm brings the VM's devices back in any case.");
         w->watch = machine_watch_free(w->watch);
         w->again = sd_event_source_disable_unref(w->again);
         return sd_event_add_time_relative(w->manager->event, &w->again, CLOCK_MONOTONIC, delay, 0, on_again,
