@@ -319,6 +319,7 @@ static void test_a_slow_disk(void **state) {
 static void test_close_what_ids_have_granted(void **state) {
         Bench *b = *state;
 
+        bench_stop_daemon(b); /* it would look after what is under way */
         bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""));
         bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", NIC, 0));
         fake_host_remove(b->host, KEPT(NIC));
