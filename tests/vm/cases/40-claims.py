@@ -173,7 +173,7 @@ def _(vm):
         player.wait_for("dropped lifeline")
         until(claim_is(claim, "offline"), "the VM has ended, but something holds its device", vm)
         until(says(claim, CLAIM, "StatusInfo", "vm-player"), "the holder is named", vm)
-        assert "Running" in refused(vm, "web") and vm.driver(nic) == "vfio-pci"
+        assert "not back yet" in refused(vm, "web") and vm.driver(nic) == "vfio-pci"
         player.write("drop devices\n")
         player.wait_for("dropped devices")
         ended(vm, claim, [nic])
