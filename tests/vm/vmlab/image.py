@@ -66,7 +66,7 @@ def hooks(variant):
     if variant in BACKPORTS:
         steps.append(backports_hook(BACKPORTS[variant]))
     if variant in DISABLED:
-        steps.append(f'systemctl --root="$1" --quiet disable {" ".join(DISABLED[variant])}')
+        steps.append(f'chroot "$1" systemctl --quiet disable {" ".join(DISABLED[variant])}')
     return steps
 
 
