@@ -448,7 +448,7 @@ static bool is_met(void *userdata) {
 }
 
 void orders_until_files(Bench *b, bool (*condition)(void *userdata), void *userdata) {
-        static const char *const watched[] = {GRANTS_DIR, PENDING_GRANTS_DIR, MOVES_DIR, "fake"};
+        static const char *const watched[] = {GRANTS_DIR, PENDING_GRANTS_DIR, MOVES_DIR, ACCESS_DIR, "fake"};
         sd_event_source *sources[ELEMENTSOF(watched)] = {0};
         FileWait w = {b, condition, userdata, 0};
         char path[512];

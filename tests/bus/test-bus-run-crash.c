@@ -101,6 +101,13 @@ static bool is_shut(Scene *s, size_t i) {
                streq(look_at_device(s, i, "State"), i == 2 ? "pool" : "host");
 }
 
+/* Says what it is that is not as it should be; false. */
+static bool wait_for(Scene *s, const char *what, size_t i, const char *state) {
+        (void)snprintf(s->b->waiting_for, sizeof s->b->waiting_for, ", last for %s %zu, which is %s", what,
+                       i, state);
+        return false;
+}
+
 /* Whether or not the last start has failed. */
 static bool is_back(void *userdata) {
         Scene *s = userdata;
@@ -109,20 +116,17 @@ static bool is_back(void *userdata) {
         for (size_t i = 0; i < ELEMENTSOF(s->claims); i++) {
                 status = look_at_claim(s, i, "Status");
                 if (!streq(status, "idle") && !streq(status, "errors"))
-                        return false;
+                        return wait_for(s, "claim", i, status);
                 if (!streq(look_at_claim(s, i, "Devices"), "[]"))
-                        return false;
+                        return wait_for(s, "devices of claim", i, status);
         }
         for (size_t i = 0; i < ELEMENTSOF(all); i++)
                 if (!is_shut(s, i))
-                        return false;
+                        return wait_for(s, "device", i, look_at_device(s, i, "State"));
         return !s->keeps || bench_count_kept(s->b) == 0;
 }
 
 static void until_back(Scene *s) {
-        const char *text = look_at_claim(s, 0, "StatusInfo");
-
-        (void)snprintf(s->b->waiting_for, sizeof s->b->waiting_for, ", first for \"%s\"", text);
         orders_until_files(s->b, is_back, s);
         s->b->waiting_for[0] = '\0';
 }
