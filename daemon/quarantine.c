@@ -92,7 +92,7 @@ void quarantine_load(Manager *m) {
                 on_forgotten(&f, m);
 }
 
-int quarantine_record_make(const Manager *m, const Device *d, const char *reason, QuarantineRecord *ret) {
+int quarantine_plan(const Manager *m, OrderPlan *p, const Device *d, const char *reason) {
         QuarantineRecord q = {.identity = d->facts.identity};
         OrderStamp stamp;
         int r;
@@ -103,10 +103,9 @@ int quarantine_record_make(const Manager *m, const Device *d, const char *reason
         q.created = stamp.now;
         (void)snprintf(q.boot_id, sizeof q.boot_id, "%s", m->boot_id);
         q.reason = strdup(reason);
-        if (!q.reason)
-                return -ENOMEM;
-        *ret = q;
-        return 0;
+        r = q.reason ? order_plan_put_quarantine(p, &q) : -ENOMEM;
+        quarantine_record_clear(&q);
+        return r;
 }
 
 static int check(Call *c, Failure *f) {

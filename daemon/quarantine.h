@@ -17,8 +17,8 @@ void quarantine_clear(Manager *m);
 /* A device has come. */
 void quarantine_apply(Manager *m, Device *d);
 
-/* A record for this device. -errno: no memory, no clock. */
-int quarantine_record_make(const Manager *m, const Device *d, const char *reason, QuarantineRecord *ret);
+/* Adds to the plan that the device goes into quarantine. -errno: no memory, no clock. */
+int quarantine_plan(const Manager *m, OrderPlan *p, const Device *d, const char *reason);
 
 /* Device.EndQuarantine. */
 int quarantine_call_end(Manager *m, sd_bus_message *message, const Device *d);

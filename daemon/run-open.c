@@ -99,18 +99,10 @@ static bool has_all_fds(const StartSet *set) {
 }
 
 static int plan_sick(Manager *m, OrderPlan *p, void *userdata, Failure *f _unused_) {
-        StartSet *set = userdata;
+        const StartSet *set = userdata;
         const Device *d = device_table_find(&m->devices, &set->devices.members[0]);
-        QuarantineRecord q = {0};
-        int r;
 
-        if (!d)
-                return 0;
-        r = quarantine_record_make(m, d, set->start->cause.sentence, &q);
-        if (r >= 0)
-                r = order_plan_put_quarantine(p, &q);
-        quarantine_record_clear(&q);
-        return r;
+        return d ? quarantine_plan(m, p, d, set->start->cause.sentence) : 0;
 }
 
 static void on_sick_stored(const Failure *failure, void *userdata) {

@@ -8,7 +8,6 @@ Run *run_stop_run(const RunStop *stop) {
 }
 
 static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s, const Run *run) {
-        QuarantineRecord q = {0};
         const RunDevice *rd;
         const Device *d;
         int r = 0;
@@ -20,10 +19,7 @@ static int plan_quarantine(const Manager *m, OrderPlan *p, const StopSet *s, con
                                     : NULL;
                 if (!d) /* or another one sits there by now */
                         continue;
-                r = quarantine_record_make(m, d, s->sick, &q);
-                if (r >= 0)
-                        r = order_plan_put_quarantine(p, &q);
-                quarantine_record_clear(&q);
+                r = quarantine_plan(m, p, d, s->sick);
         }
         return r;
 }
