@@ -237,7 +237,7 @@ int grant_format(const Grant *g, char *buf, size_t size) {
         return (size_t)n >= size ? -ENOBUFS : n;
 }
 
-static bool is_boot(const char *s) {
+bool grant_boot_is_valid(const char *s) {
         return strspn(s, "0123456789abcdef") == GRANT_BOOT_SIZE - 1 && s[GRANT_BOOT_SIZE - 1] == '\0';
 }
 
@@ -246,7 +246,7 @@ static void read_mark(int root, uid_t root_uid, Grant *g) {
 
         if (record_read(root, grant_mark_path(&g->identity.address, path), root_uid, boot, sizeof boot) >=
                             0 &&
-            is_boot(boot))
+            grant_boot_is_valid(boot))
                 strcpy(g->persistent, boot);
 }
 
@@ -264,7 +264,7 @@ int grant_read_boot(int root, char ret[static GRANT_BOOT_SIZE]) {
                 if (*c != '-')
                         ret[n++] = *c;
         ret[n] = '\0';
-        return is_boot(ret) ? 0 : -EBADMSG;
+        return grant_boot_is_valid(ret) ? 0 : -EBADMSG;
 }
 
 int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret) {

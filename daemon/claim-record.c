@@ -126,7 +126,7 @@ static int check_user(const char *what, uid_t uid, const char *kind, const char 
 
 /* As grant_read_boot() says it. */
 static int check_boot(const char *id, const char *kind, const char *owner, Failure *f) {
-        if (strspn(id, "0123456789abcdef") == GRANT_BOOT_SIZE - 1 && id[GRANT_BOOT_SIZE - 1] == '\0')
+        if (grant_boot_is_valid(id))
                 return 0;
         return failure_set(f, FAILURE_INVALID_ARGUMENT,
                            "The boot of %s '%.64s' is '%.33s', which is no id of one; give 32 hexadecimal "

@@ -51,6 +51,7 @@ int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid,
 
 /* Which boot this is, as marks say it. -EBADMSG: the kernel's boot_id is no UUID. */
 int grant_read_boot(int root, char ret[static GRANT_BOOT_SIZE]);
+bool grant_boot_is_valid(const char *s) _pure_;
 
 /* Where it lies, below the root directory. Returns buf. */
 #define GRANT_PATH_SIZE                                                                                     \
