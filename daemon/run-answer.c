@@ -44,7 +44,7 @@ static void say_what_is_left_out(const RunStart *s) {
         size_t at = 0;
         Claim *c;
 
-        while ((c = claim_table_next_of_vm(t, q.owner, q.vm, &at)))
+        while ((c = run_request_next(s->manager, &q, &at)))
                 if (!q.claim && c->record.enabled && !c->run)
                         claim_set_progress(
                                         t, c,

@@ -82,8 +82,8 @@ static void describe_claims(const Manager *m, const RunRequest *q, const char *v
         const Group *g, *last = NULL;
 
         groups[0] = '\0';
-        while ((c = claim_table_next_of_vm(m->claims, q->owner, q->vm, &at))) {
-                if ((q->claim && !streq(q->claim, c->record.id)) || (!c->record.enabled && !c->run))
+        while ((c = run_request_next(m, q, &at))) {
+                if (!c->record.enabled && !c->run)
                         continue;
                 n += c->record.count;
                 g = registry_find_group(m->registry, c->record.group);

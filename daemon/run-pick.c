@@ -25,18 +25,26 @@ static const char *find_obstacle(const Manager *m, const Device *d) {
         return NULL;
 }
 
-bool run_may_have(const Manager *m, const Device *d, const char **ret_why) {
+/* NULL: a VM may have it, now; else a few words. */
+static const char *find_obstacle_of_set(const Manager *m, const Device *d) {
+        const char *why = NULL;
         const Device *p;
 
-        *ret_why = NULL;
-        for (size_t i = 0; i < d->facts.set.n_members && !*ret_why; i++) {
+        for (size_t i = 0; i < d->facts.set.n_members && !why; i++) {
                 p = device_table_find(&m->devices, &d->facts.set.members[i]);
                 if (p && !device_is_bridge(p))
-                        *ret_why = find_obstacle(m, p);
+                        why = find_obstacle(m, p);
         }
-        if (!*ret_why && d->facts.set.number == DEVICE_NO_IOMMU_SET)
-                *ret_why = "without an IOMMU";
-        return !*ret_why;
+        return why || d->facts.set.number != DEVICE_NO_IOMMU_SET ? why : "without an IOMMU";
+}
+
+Claim *run_request_next(const Manager *m, const RunRequest *q, size_t *at) {
+        Claim *c;
+
+        while ((c = claim_table_next_of_vm(m->claims, q->owner, q->vm, at)) && q->claim &&
+               !streq(q->claim, c->record.id))
+                ;
+        return c;
 }
 
 /* The picker's view: groups and demands by number. */
@@ -46,7 +54,8 @@ typedef struct View {
         const Group *groups[PICK_CLAIMS_MAX];
         uint32_t n_groups, wanted[PICK_CLAIMS_MAX]; /* of each group, so far */
         PickDemand demands[PICK_CLAIMS_MAX];
-        size_t n_demands, claim_of[PICK_CLAIMS_MAX]; /* index in RunPick.claims */
+        const Claim *claims[PICK_CLAIMS_MAX]; /* of the demands */
+        size_t n_demands, n_claims;           /* those that are left out count, too */
         PickDevice *table;
         Device **devices;
         size_t n_devices;
@@ -92,13 +101,12 @@ static int add_claim(View *v, RunPick *pick, Claim *c, Failure *f) {
                 return failure_set(f, FAILURE_INTERNAL,
                                    "The group of the claim \"%.200s\" is not known; restart the service.",
                                    c->record.name);
-        if (v->n_demands == PICK_CLAIMS_MAX || pick->n_claims == ELEMENTSOF(pick->claims))
+        if (v->n_claims == PICK_CLAIMS_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "VM \"%.200s\" has more than %u enabled claims; disable some.", v->q->vm,
                                    PICK_CLAIMS_MAX);
 
-        pick->served[pick->n_claims] = false;
-        pick->claims[pick->n_claims++] = c;
+        v->n_claims++;
         number = number_of(v, g);
         if (exceeds_quota(v, c, g, number)) {
                 if (c->record.optional)
@@ -108,7 +116,7 @@ static int add_claim(View *v, RunPick *pick, Claim *c, Failure *f) {
         }
 
         v->wanted[number] += c->record.count;
-        v->claim_of[v->n_demands] = pick->n_claims - 1;
+        v->claims[v->n_demands] = c;
         v->demands[v->n_demands++] = (PickDemand){number, c->record.count, c->record.optional};
         return 0;
 }
@@ -118,13 +126,10 @@ static int collect_claims(View *v, RunPick *pick, Failure *f) {
         size_t at = 0;
         Claim *c;
 
-        while ((c = claim_table_next_of_vm(v->m->claims, q->owner, q->vm, &at))) {
-                if (q->claim && !streq(q->claim, c->record.id))
-                        continue;
+        while ((c = run_request_next(v->m, q, &at)))
                 if (!c->run && c->record.enabled && !c->record.doomed && add_claim(v, pick, c, f) < 0)
                         return -EREMOTEIO;
-        }
-        if (pick->n_claims > 0)
+        if (v->n_claims > 0)
                 return 0;
         return failure_set(f, FAILURE_NO_SUCH_OBJECT,
                            "VM \"%.200s\" has no enabled claim that could be started; make one with "
@@ -134,7 +139,6 @@ static int collect_claims(View *v, RunPick *pick, Failure *f) {
 
 static int collect_devices(View *v) {
         const DeviceTable *t = &v->m->devices;
-        const char *why;
         const Group *g;
         Device *d;
 
@@ -156,7 +160,7 @@ static int collect_devices(View *v) {
                                                       .free = !find_obstacle(v->m, d)};
                 g = registry_group_of(d);
                 for (uint32_t k = 0; k < v->n_groups && g; k++)
-                        if (v->groups[k] == g && g->record.enabled && run_may_have(v->m, d, &why))
+                        if (v->groups[k] == g && g->record.enabled)
                                 v->table[v->n_devices].group = k;
                 v->n_devices++;
         }
@@ -174,8 +178,7 @@ static const char *list_obstacles(const Manager *m, const Group *g, char *buf, s
         if (g->n_devices == 0)
                 return "the group has none";
         for (size_t i = 0; i < g->n_devices; i++) {
-                if (run_may_have(m, g->devices[i], &why))
-                        why = "free";
+                why = find_obstacle_of_set(m, g->devices[i]) ?: "free";
                 for (k = 0; k < n && !streq(words[k], why); k++)
                         ;
                 if (k == ELEMENTSOF(words))
@@ -202,7 +205,7 @@ static uint32_t must_have(const View *v, uint32_t group) {
 }
 
 static int refuse(const View *v, RunPick *pick, const PickResult *result, Failure *f) {
-        const Claim *c = pick->claims[v->claim_of[result->short_of]];
+        const Claim *c = v->claims[result->short_of];
         const Group *g = v->groups[v->demands[result->short_of].group];
         char buf[256];
 
@@ -217,14 +220,11 @@ static int refuse(const View *v, RunPick *pick, const PickResult *result, Failur
 }
 
 static void take(const View *v, const PickResult *result, RunPick *pick) {
-        for (size_t i = 0; i < v->n_demands; i++)
-                pick->served[v->claim_of[i]] = result->served[i];
         for (size_t i = 0; i < result->n; i++) {
                 RunDevice *rd = &pick->devices[pick->n_devices++];
 
                 *rd = (RunDevice){.identity = v->devices[result->picked[i].device]->facts.identity};
-                memcpy(rd->claim, pick->claims[v->claim_of[result->picked[i].demand]]->record.id,
-                       sizeof rd->claim);
+                memcpy(rd->claim, v->claims[result->picked[i].demand]->record.id, sizeof rd->claim);
         }
 }
 

@@ -1,30 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "run-start.h"
 
-static bool wants_group(const RunStart *s, const Group *g) {
+static bool wants_group(const RunStart *s, const char *group) {
         RunRequest q = run_start_request(s);
         size_t at = 0;
         const Claim *c;
 
-        while ((c = claim_table_next_of_vm(s->manager->claims, q.owner, q.vm, &at)))
-                if ((!q.claim || streq(q.claim, c->record.id)) && c->record.enabled &&
-                    streq(c->record.group, g->record.id))
+        while ((c = run_request_next(s->manager, &q, &at)))
+                if (c->record.enabled && streq(c->record.group, group))
                         return true;
         return false;
 }
 
 static bool compete(const RunStart *a, const RunStart *b) {
         RunRequest q = run_start_request(a);
-        const Group *g;
         size_t at = 0;
         const Claim *c;
 
-        while ((c = claim_table_next_of_vm(a->manager->claims, q.owner, q.vm, &at))) {
-                g = registry_find_group(a->manager->registry, c->record.group);
-                if ((!q.claim || streq(q.claim, c->record.id)) && c->record.enabled && g &&
-                    wants_group(b, g))
+        while ((c = run_request_next(a->manager, &q, &at)))
+                if (c->record.enabled && wants_group(b, c->record.group))
                         return true;
-        }
         return false;
 }
 
@@ -43,8 +38,8 @@ static void mark_claims(const RunStart *s, bool waiting, const char *why) {
         size_t at = 0;
         Claim *c;
 
-        while ((c = claim_table_next_of_vm(t, q.owner, q.vm, &at))) {
-                if ((q.claim && !streq(q.claim, c->record.id)) || (waiting && !c->record.enabled))
+        while ((c = run_request_next(s->manager, &q, &at))) {
+                if (waiting && !c->record.enabled)
                         continue;
                 claim_set_waiting(t, c, waiting);
                 if (waiting)

@@ -55,9 +55,8 @@ static void set_problems(const RunStart *s, const char *sentence) {
         size_t at = 0;
         Claim *c;
 
-        while ((c = claim_table_next_of_vm(t, q.owner, q.vm, &at)))
-                if ((!q.claim || streq(q.claim, c->record.id)) && c->record.enabled &&
-                    (!c->run || c->run->record.starting))
+        while ((c = run_request_next(s->manager, &q, &at)))
+                if (c->record.enabled && (!c->run || c->run->record.starting))
                         claim_set_problem(t, c, sentence);
 }
 

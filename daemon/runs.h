@@ -5,8 +5,8 @@
  * What is under way for VMs: starts (run-start.c), the queue of those that wait (run-queue.c), ends (run-stop.c), and
  * what tells that a VM has ended (run-watch.c).
  *
- *   start:  run picked and stored, `starting` -> each IOMMU set: Bind, Open -> run stored without `starting` ->
- * answer   end:    each IOMMU set: Close, again and again while somebody has it open; Release -> run stored without it
+ *   start:  run picked and stored, `starting`; each IOMMU set: Bind, Open; run stored without `starting`; answer
+ *   end:    each IOMMU set: Close, again and again while somebody has it open, Release; run stored without it
  *
  * A start that fails is ended like a run, and so is one that a crash has interrupted: there is no other way back.
  */
@@ -20,19 +20,16 @@ typedef struct RunRequest {
         int32_t numa_node; /* -1: any */
 } RunRequest;
 
+/* A walk over the claims that it is about, enabled or not, in order: *at starts at 0. */
+Claim *run_request_next(const Manager *m, const RunRequest *q, size_t *at);
+
 /* Picks devices as things stand. -EREMOTEIO with *f; Unavailable is what waiting may mend. */
 typedef struct RunPick {
         RunDevice devices[RUN_DEVICES_MAX];
         size_t n_devices;
-        Claim *claims[RUN_DEVICES_MAX]; /* that were to be served, in order */
-        bool served[RUN_DEVICES_MAX];
-        size_t n_claims;
         bool hopeless; /* no end of another VM brings what is missing */
 } RunPick;
 int run_pick(const Manager *m, const RunRequest *q, RunPick *ret, Failure *f);
-
-/* May a VM have it, now? `why`: a few words, when it may not. */
-bool run_may_have(const Manager *m, const Device *d, const char **ret_why);
 
 /* Ends what the run has of this claim (NULL: all of it). done comes once, later: NULL when all is back, or with the
  * first thing that keeps a device from coming back, and then it goes on by itself. done may be NULL. */
