@@ -11,6 +11,7 @@
 
 #include "bench.h"
 #include "fake-kernel.h"
+#include "notify.h"
 
 /* Longer than any step takes on a slow machine under a sanitizer. */
 #define DEADLINE_USEC (30ULL * 1000 * 1000)
@@ -583,30 +584,12 @@ static void take_word(Bench *b, const char *text, int fd) {
                 forget_kept(b, name);
 }
 
-/* All that was said so far is there: a send has returned when it has been taken. */
 static void take_words(Bench *b) {
-        char text[1024], control[CMSG_SPACE(sizeof(int))];
-        struct iovec iov = {text, sizeof text - 1};
-        ssize_t n;
+        char text[1024];
+        int fd;
 
-        for (;;) {
-                struct msghdr m = {.msg_iov = &iov,
-                                   .msg_iovlen = 1,
-                                   .msg_control = control,
-                                   .msg_controllen = sizeof control};
-                struct cmsghdr *c;
-                int fd = -1;
-
-                n = recvmsg(b->notify, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-                if (n < 0)
-                        break;
-                text[n] = '\0';
-                c = CMSG_FIRSTHDR(&m);
-                if (c && c->cmsg_type == SCM_RIGHTS)
-                        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        while (notify_take(b->notify, text, sizeof text, &fd))
                 take_word(b, text, fd);
-        }
-        assert_int_equal(errno, EAGAIN);
 }
 
 size_t bench_count_kept(Bench *b) {

@@ -17,6 +17,7 @@
 
 #include "fake-host.h"
 #include "lifelines.h"
+#include "notify.h"
 
 #define WEB "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 #define MAIL "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
@@ -105,30 +106,12 @@ static void take_message(Bench *b, const char *text, int fd) {
         }
 }
 
-/* Takes all that was sent so far, which is there as soon as sendmsg() has returned. */
 static void manage(Bench *b) {
-        char text[1024], control[CMSG_SPACE(sizeof(int))];
-        struct iovec iov = {text, sizeof text - 1};
-        ssize_t n;
+        char text[1024];
+        int fd;
 
-        for (;;) {
-                struct msghdr m = {.msg_iov = &iov,
-                                   .msg_iovlen = 1,
-                                   .msg_control = control,
-                                   .msg_controllen = sizeof control};
-                struct cmsghdr *c;
-                int fd = -1;
-
-                n = recvmsg(b->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-                if (n < 0)
-                        break;
-                text[n] = '\0';
-                c = CMSG_FIRSTHDR(&m);
-                if (c && c->cmsg_type == SCM_RIGHTS)
-                        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        while (notify_take(b->socket, text, sizeof text, &fd))
                 take_message(b, text, fd);
-        }
-        assert_int_equal(errno, EAGAIN);
 }
 
 static int begin(Bench *b) {
