@@ -5,11 +5,19 @@
 #include "text.h"
 
 static const char *const critical_reason_table[CRITICAL_REASON_MAX] = {
+                [CRITICAL_ROOT_FILESYSTEM] = "root-filesystem",
                 [CRITICAL_MOUNTED] = "mounted",
                 [CRITICAL_SWAP] = "swap",
+                [CRITICAL_BOOT_DISK] = "boot-disk",
+                [CRITICAL_VOLUME_MEMBER] = "volume-member",
                 [CRITICAL_DEFAULT_ROUTE] = "default-route",
                 [CRITICAL_ADDRESS] = "address",
+                [CRITICAL_BRIDGE_OR_BOND_MEMBER] = "bridge-or-bond-member",
+                [CRITICAL_YOUR_CONNECTION] = "your-connection",
+                [CRITICAL_WAKE_PATH] = "wake-path",
                 [CRITICAL_CONSOLE] = "console",
+                [CRITICAL_INPUT] = "input",
+                [CRITICAL_WATCHDOG_OR_BMC] = "watchdog-or-bmc",
                 [CRITICAL_BRIDGE_DEVICE] = "bridge-device",
                 [CRITICAL_PF_WITH_VFS] = "pf-with-vfs",
                 [CRITICAL_NO_IOMMU] = "no-iommu",
@@ -21,11 +29,20 @@ DEFINE_STRING_TABLE(critical_reason, CriticalReason, CRITICAL_REASON_MAX);
 
 /* What the user does about it, where the clause itself does not say. */
 static const char *const remedy_table[CRITICAL_REASON_MAX] = {
+                [CRITICAL_ROOT_FILESYSTEM] = "the host cannot run without it",
                 [CRITICAL_MOUNTED] = "unmount it first",
                 [CRITICAL_SWAP] = "'swapoff' it first",
+                [CRITICAL_BOOT_DISK] = "boot from another disk first",
+                [CRITICAL_VOLUME_MEMBER] = "stop the volume first",
                 [CRITICAL_DEFAULT_ROUTE] = "route through another interface first",
                 [CRITICAL_ADDRESS] = "remove the address first",
+                [CRITICAL_BRIDGE_OR_BOND_MEMBER] = "take it out of there first",
+                [CRITICAL_YOUR_CONNECTION] =
+                                "come in through another interface, or use the console of the host",
+                [CRITICAL_WAKE_PATH] = "'ethtool -s INTERFACE wol d' if nothing wakes the host through it",
                 [CRITICAL_CONSOLE] = "move the console to another device first",
+                [CRITICAL_INPUT] = "plug a keyboard into another controller first",
+                [CRITICAL_WATCHDOG_OR_BMC] = "stop what uses it first",
                 [CRITICAL_BRIDGE_DEVICE] = "pass the devices behind it instead",
                 [CRITICAL_PF_WITH_VFS] = "write 0 to its sriov_numvfs first",
                 [CRITICAL_NO_IOMMU] =
@@ -35,15 +52,17 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
 };
 
 static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *identity, const char *what) {
+        const bool warns = CRITICAL_WARNINGS & 1U << reason;
+        uint32_t *bits = warns ? &c->warnings : &c->reasons;
         char address[PCI_ADDRESS_SIZE];
 
-        if (c->reasons & 1U << reason)
+        if (*bits & 1U << reason)
                 return;
 
-        c->reasons |= 1U << reason;
-        (void)snprintf(c->sentence[reason], sizeof c->sentence[reason],
-                       "Device %s must stay with the host: %.150s; %s.",
-                       pci_address_format(&identity->address, address), what, remedy_table[reason]);
+        *bits |= 1U << reason;
+        (void)snprintf(c->sentence[reason], sizeof c->sentence[reason], "Device %s %s: %.150s; %s.",
+                       pci_address_format(&identity->address, address),
+                       warns ? "would be missed" : "must stay with the host", what, remedy_table[reason]);
         text_make_printable(c->sentence[reason]); /* mount points and sources are anybody's text */
 }
 

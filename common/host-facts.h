@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The inside of HostFacts (critical.h): a flat list of what is used, by the sysfs path that provides it. */
+/* The inside of HostFacts (critical.h): a flat list of what is used, by the sysfs path that provides it. Each loader
+ * knows one kind of use, and fails (negative errno) when it could not tell. */
 
 #include "critical.h"
 
@@ -17,3 +18,11 @@ struct HostFacts {
         bool unwatched;         /* see host_facts_are_unwatched() */
         bool unsafe_interrupts; /* vfio_iommu_type1 or iommufd allows them */
 };
+
+/* A use of what lies at or below this sysfs path ("devices/pci0000:00/0000:00:02.0/net/eth0", relative or not): every
+ * PCI address in it is meant. The first clause for a reason and path is kept. -E2BIG: too many. */
+int host_facts_add(HostFacts *facts, CriticalReason reason, const char *path, const char *what);
+
+int host_blocks_load(int root, HostFacts *facts);   /* mounts, swap, boot, volumes, down to disks */
+int host_links_load(int root, HostFacts *facts);    /* addresses, routes, sessions, bridges, down to cards */
+int host_displays_load(int root, HostFacts *facts); /* screens and console ttys */

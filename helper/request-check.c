@@ -34,6 +34,13 @@ static void add_set(Target *t) {
         add_row(t->result, "iommu-set", "info", true, sentence);
 }
 
+/* Of what is not refused although it holds: a warning, or what an administrator consented to. */
+static const char *severity_of(int reason, uint32_t allowed) {
+        if (CRITICAL_WARNINGS & 1U << reason)
+                return "warning";
+        return allowed & 1U << reason ? "info" : "error";
+}
+
 /* A reason of any member stands in the way of all, unless its grant overrides it by name. */
 static int add_critical(Target *t, const HostFacts *facts, bool granted) {
         Critical c, all = {0};
@@ -44,7 +51,9 @@ static int add_critical(Target *t, const HostFacts *facts, bool granted) {
         for (size_t i = 0; i < t->n_members; i++) {
                 if ((r = target_evaluate(t, &t->members[i], facts, &c)) < 0)
                         return r;
-                refused |= c.reasons & ~(granted ? t->members[i].grant.consent & CRITICAL_OVERRIDABLE : 0);
+                c.reasons |= c.warnings;
+                refused |= c.reasons & ~CRITICAL_WARNINGS &
+                           ~(granted ? t->members[i].grant.consent & CRITICAL_OVERRIDABLE : 0);
                 for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
                         if (c.reasons & 1U << reason && !(all.reasons & 1U << reason)) {
                                 all.reasons |= 1U << reason;
@@ -56,7 +65,7 @@ static int add_critical(Target *t, const HostFacts *facts, bool granted) {
                 const char *word = critical_reason_to_string((CriticalReason)reason);
 
                 (void)snprintf(sentence, sizeof sentence, "The host does not need it (%s).", word);
-                add_row(t->result, word, all.reasons & ~refused & 1U << reason ? "info" : "error",
+                add_row(t->result, word, severity_of(reason, all.reasons & ~refused),
                         !(all.reasons & 1U << reason),
                         all.reasons & 1U << reason ? all.sentence[reason] : sentence);
         }
