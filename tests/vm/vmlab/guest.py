@@ -8,7 +8,7 @@
         guest.plug("edu", port="spare")
 
 Emulated (TCG), one processor: with more, QEMU 7.2 and 10.0 hang now and then under an IOMMU.
-One guest at a time on a machine, by a lock: guests that outnumber processors make each other hang.
+As many guests at a time as the machine has processors, by locks: guests that outnumber them make each other hang.
 """
 
 import fcntl
@@ -38,6 +38,22 @@ MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-M", "q35,kern
            "-device", "intel-iommu,intremap=on"]
 BOOT_DEADLINE = 120
 HISTORY = 12
+
+
+def take_processor():
+    """One lock for each processor; if none is free, waits for one of them."""
+    numbers = range(len(os.sched_getaffinity(0)))
+    for number in numbers:
+        lock = open(cache.cache_dir() / f".guest-{number}.lock", "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            lock.close()
+    lock = open(cache.cache_dir() / f".guest-{os.getpid() % len(numbers)}.lock", "w")
+    with cache.progress("waiting for another guest on this machine to end", every=30):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 class Guest:
@@ -85,12 +101,7 @@ class Guest:
     def _prepare(self):
         runs = cache.cache_dir() / "run"
         runs.mkdir(exist_ok=True)
-        self.lock = open(cache.cache_dir() / ".guest.lock", "w")
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with cache.progress("waiting for another guest on this machine to end", every=30):
-                fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.lock = take_processor()
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.kernel.name}-", dir=runs))
         self.disks = [("layer-0-root", self.root), ("layer-1-modules", self.kernel.modules),
                       ("layer-2-tools", self.tools)]
