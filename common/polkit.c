@@ -9,6 +9,20 @@
 
 #define FLAG_ALLOW_USER_INTERACTION 1U
 
+static const char *const polkit_verdict_table[POLKIT_VERDICT_MAX] = {
+                [POLKIT_VERDICT_NOT_ASKED] = "not-asked",
+                [POLKIT_VERDICT_YES] = "yes",
+                [POLKIT_VERDICT_NO] = "no",
+                [POLKIT_VERDICT_CHALLENGE] = "challenge",
+                [POLKIT_VERDICT_DISMISSED] = "dismissed",
+                [POLKIT_VERDICT_UNANSWERED] = "unanswered",
+                [POLKIT_VERDICT_UNREACHABLE] = "unreachable",
+                [POLKIT_VERDICT_GRANTED] = "granted",
+                [POLKIT_VERDICT_BY_HELPER] = "by-helper",
+};
+
+DEFINE_STRING_TABLE(polkit_verdict, PolkitVerdict, POLKIT_VERDICT_MAX);
+
 struct PolkitQuery {
         Polkit *polkit;
         PolkitQuery *next;
@@ -18,6 +32,7 @@ struct PolkitQuery {
         char cancel_id[32];
         bool interactive, third_party, asked;
         uid_t refuse_uid, uid; /* uid is (uid_t)-1 until known */
+        PolkitVerdict verdict;
 
         sd_bus_slot *watch, *answer;
         BusUidQuery *who;
@@ -84,14 +99,16 @@ static void finish(PolkitQuery *q) {
         polkit_done_t done = q->done;
         void *userdata = q->userdata;
         Failure failure = q->failure;
+        PolkitVerdict verdict = q->verdict;
         uid_t uid = q->uid;
 
         /* Freed first: done() may tear everything down, this registry included. */
         query_free(q);
-        done(failure.kind == FAILURE_NONE ? NULL : &failure, uid, userdata);
+        done(failure.kind == FAILURE_NONE ? NULL : &failure, uid, verdict, userdata);
 }
 
-static void deny(PolkitQuery *q, FailureKind kind, const char *reason) {
+static void deny(PolkitQuery *q, FailureKind kind, PolkitVerdict verdict, const char *reason) {
+        q->verdict = verdict;
         (void)failure_set(&q->failure, kind, "Not authorized for %s: %s.", q->action, reason);
         finish(q);
 }
@@ -104,6 +121,36 @@ static void cancel_prompt(PolkitQuery *q) {
                                                "CancelCheckAuthorization", NULL, NULL, "s", q->cancel_id);
 }
 
+/* Of the details of an answer this one is of use. */
+static bool was_dismissed(sd_bus_message *m) {
+        const char *key, *value;
+
+        if (sd_bus_message_enter_container(m, 'a', "{ss}") < 0)
+                return false;
+        while (sd_bus_message_read(m, "{ss}", &key, &value) > 0)
+                if (streq(key, "polkit.dismissed") && !isempty(value))
+                        return true;
+        return false;
+}
+
+static void take_no(PolkitQuery *q, bool challenge, sd_bus_message *m) {
+        if (challenge && !q->interactive)
+                deny(q, FAILURE_INTERACTION_REQUIRED, POLKIT_VERDICT_CHALLENGE,
+                     "polkit wants to ask for a password; call again with interactive authorization "
+                     "allowed");
+        else if (challenge)
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_CHALLENGE,
+                     "polkit has no authentication agent to prompt you with; start one, for example "
+                     "'pkttyagent' in "
+                     "a second terminal (see its manual), and call again");
+        else if (was_dismissed(m))
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_DISMISSED,
+                     "the prompt was dismissed; call again to be asked again");
+        else
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_NO,
+                     "polkit said no; an administrator can allow it in a polkit rule");
+}
+
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         PolkitQuery *q = userdata;
         int authorized, challenge;
@@ -112,27 +159,20 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error _unu
         e = sd_bus_message_get_error(m);
         if (e && sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY)) {
                 cancel_prompt(q);
-                deny(q, FAILURE_NOT_AUTHORIZED, "the prompt was not answered in time; try again");
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNANSWERED,
+                     "the prompt was not answered in time; try again");
         } else if (e)
-                deny(q, FAILURE_NOT_AUTHORIZED,
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNREACHABLE,
                      "polkit could not be asked; see 'systemctl status polkit' and try again");
         else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
                  sd_bus_message_read(m, "bb", &authorized, &challenge) < 0)
-                deny(q, FAILURE_NOT_AUTHORIZED, "polkit gave an answer that cannot be read");
-        else if (authorized)
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNREACHABLE,
+                     "polkit gave an answer that cannot be read");
+        else if (authorized) {
+                q->verdict = POLKIT_VERDICT_YES;
                 finish(q);
-        else if (challenge && !q->interactive)
-                deny(q, FAILURE_INTERACTION_REQUIRED,
-                     "polkit wants to ask for a password; call again with interactive authorization "
-                     "allowed");
-        else if (challenge)
-                deny(q, FAILURE_NOT_AUTHORIZED,
-                     "polkit has no authentication agent to prompt you with; start one, for example "
-                     "'pkttyagent' in "
-                     "a second terminal (see its manual), and call again");
-        else
-                deny(q, FAILURE_NOT_AUTHORIZED,
-                     "polkit said no; an administrator can allow it in a polkit rule");
+        } else
+                take_no(q, challenge, m);
         return 1;
 }
 
@@ -148,17 +188,19 @@ static void on_who(int r, uid_t uid, void *userdata) {
         PolkitQuery *q = userdata;
 
         if (r < 0) {
-                deny(q, FAILURE_NOT_AUTHORIZED, "the caller has left the bus");
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_NOT_ASKED, "the caller has left the bus");
                 return;
         }
 
         q->uid = uid;
         if (q->third_party && uid == 0) {
-                deny(q, FAILURE_NOT_AUTHORIZED, "root asks the helper itself, not through the service");
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_NOT_ASKED,
+                     "root asks the helper itself, not through the service");
                 return;
         }
         if (q->third_party && uid == q->refuse_uid) {
-                deny(q, FAILURE_NOT_AUTHORIZED, "the service cannot consent for itself");
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_NOT_ASKED,
+                     "the service cannot consent for itself");
                 return;
         }
         if (uid == 0) {
@@ -166,7 +208,7 @@ static void on_who(int r, uid_t uid, void *userdata) {
                 return;
         }
         if (count_of_uid(q->polkit, uid) > POLKIT_PENDING_PER_UID) {
-                deny(q, FAILURE_LIMITS_EXCEEDED,
+                deny(q, FAILURE_LIMITS_EXCEEDED, POLKIT_VERDICT_NOT_ASKED,
                      "too many of your requests wait for an answer already; answer or cancel those first");
                 return;
         }
@@ -174,7 +216,7 @@ static void on_who(int r, uid_t uid, void *userdata) {
         q->asked = true;
         r = sd_bus_call_async(q->polkit->bus, &q->answer, q->call, on_answer, q, PROMPT_TIMEOUT_USEC);
         if (r < 0)
-                deny(q, FAILURE_NOT_AUTHORIZED, "polkit could not be asked");
+                deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNREACHABLE, "polkit could not be asked");
 }
 
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -186,20 +228,22 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
                 return 0;
 
         cancel_prompt(q);
-        deny(q, FAILURE_NOT_AUTHORIZED, "the caller has left the bus");
+        deny(q, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNANSWERED, "the caller has left the bus");
         return 0;
 }
 
 static int on_watch_installed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         if (sd_bus_message_is_method_error(m, NULL)) {
-                deny(userdata, FAILURE_NOT_AUTHORIZED, "the bus does not let us watch the caller");
+                deny(userdata, FAILURE_NOT_AUTHORIZED, POLKIT_VERDICT_UNREACHABLE,
+                     "the bus does not let us watch the caller");
                 return 1;
         }
         return 0;
 }
 
 static int on_later(sd_event_source *s _unused_, void *userdata) {
-        deny(userdata, FAILURE_INVALID_ARGUMENT, "the subject is not the unique name of a connection");
+        deny(userdata, FAILURE_INVALID_ARGUMENT, POLKIT_VERDICT_NOT_ASKED,
+             "the subject is not the unique name of a connection");
         return 0;
 }
 

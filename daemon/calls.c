@@ -12,6 +12,7 @@ static Call *call_free(Call *c) {
         helper_call_free(c->helper);
         if (c->kind->free)
                 c->kind->free(c->data);
+        call_trail_free(c->trail);
         sd_bus_message_unref(c->message);
         free(c);
         return NULL;
@@ -25,6 +26,7 @@ void calls_free_all(Manager *m) {
 void call_finish(Call *c, const Failure *failure) {
         int r;
 
+        call_trail_end(c, failure);
         r = failure ? bus_reply_failure(c->message, failure) : sd_bus_reply_method_return(c->message, NULL);
         if (r < 0)
                 log_debug("A reply could not be sent: %s.", strerror(-r));
@@ -34,6 +36,7 @@ void call_finish(Call *c, const Failure *failure) {
 void call_finish_with(Call *c, sd_bus_message *reply) {
         int r;
 
+        call_trail_end(c, NULL);
         r = sd_bus_send(NULL, reply, NULL);
         if (r < 0)
                 log_debug("A reply could not be sent: %s.", strerror(-r));
@@ -48,22 +51,28 @@ void call_fail(Call *c, int error) {
         call_finish(c, &f);
 }
 
-static bool passes(Call *c) {
+static bool check(Call *c) {
+        bool passes = true;
         Failure f = {0};
 
-        if (!c->kind->check || c->kind->check(c, &f) >= 0)
-                return true;
-
-        call_finish(c, &f);
-        return false;
+        if (c->kind->check)
+                passes = c->kind->check(c, &f) >= 0;
+        if (passes || f.kind == FAILURE_CRITICAL)
+                call_trail_describe(c);
+        c->passed = c->passed || passes;
+        if (!passes)
+                call_finish(c, &f);
+        return passes;
 }
 
-static void on_authorised(const Failure *failure, uid_t uid _unused_, void *userdata) {
+static void on_authorised(const Failure *failure, uid_t uid _unused_, PolkitVerdict verdict,
+                          void *userdata) {
         Call *c = userdata;
 
+        c->verdict = verdict;
         if (failure)
                 call_finish(c, failure);
-        else if (passes(c))
+        else if (check(c))
                 c->then(c);
 }
 
@@ -80,7 +89,7 @@ void call_ask(Call *c, const char *action, void (*then)(Call *c)) {
         PolkitQuestion q;
         int r;
 
-        if (!passes(c))
+        if (!check(c))
                 return;
         if (c->uid == 0) { /* polkit never says no to root, who could do it all without us */
                 then(c);
@@ -89,6 +98,7 @@ void call_ask(Call *c, const char *action, void (*then)(Call *c)) {
 
         c->kind->describe(c, &details);
         c->then = then;
+        c->action = action;
         q = (PolkitQuestion){
                         .subject = call_sender(c),
                         .action = action,
@@ -163,7 +173,7 @@ static void on_who(int r, uid_t uid, void *userdata) {
         c->by_owner = c->row->kind == AUTHORISATION_OWNER && uid != 0 && c->kind->is_owner(c);
         if (c->row->kind == AUTHORISATION_POLKIT || (c->row->kind == AUTHORISATION_OWNER && !c->by_owner))
                 call_ask(c, c->row->action, c->kind->go);
-        else if (passes(c)) /* open to all, his own, or the helper asks polkit */
+        else if (check(c)) /* open to all, his own, or the helper asks polkit */
                 c->kind->go(c);
 }
 
@@ -193,6 +203,7 @@ static int admit(Manager *m, sd_bus_message *message, const CallKind *kind, Call
         c->row = row;
         c->kind = kind;
         c->uid = (uid_t)-1;
+        c->verdict = row->kind == AUTHORISATION_HELPER ? POLKIT_VERDICT_BY_HELPER : POLKIT_VERDICT_NOT_ASKED;
         c->next = m->calls;
         m->calls = c;
         m->n_calls++;

@@ -22,10 +22,14 @@ typedef struct CallKind {
         /* Where the row says AUTHORISATION_OWNER: may this caller do it unasked? What that follows from may be another
          * when it is done: see Call.by_owner. */
         bool (*is_owner)(const Call *c);
-        void (*describe)(const Call *c, CallDetails *ret); /* for polkit; NULL where it is not asked here */
+        /* For polkit, and for the audit trail: after a check that passed, or failed with Critical. NULL: of what only
+         * reads. */
+        void (*describe)(const Call *c, CallDetails *ret);
         void (*go)(Call *c); /* may it be done: does it, and sees to it that one call_finish*() follows */
         void (*free)(void *data);
 } CallKind;
+
+typedef struct CallTrail CallTrail;
 
 struct Call {
         Manager *manager;
@@ -39,6 +43,10 @@ struct Call {
         BusUidQuery *who;
         HelperCall *helper;    /* one that dies with the call */
         void (*then)(Call *c); /* after polkit's yes */
+        const char *action;    /* that polkit was asked about here */
+        PolkitVerdict verdict;
+        bool passed;      /* its first check */
+        CallTrail *trail; /* call-trail.c */
 };
 
 /* Takes the call in, and takes over the data in any case. Returns what a method handler returns. */
@@ -61,5 +69,13 @@ static inline const char *call_sender(const Call *c) {
 static inline bool call_is_interactive(const Call *c) {
         return sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
 }
+
+/* What it is about, for the audit trail: as describe() says it now, and devices that are known only later. */
+void call_trail_describe(Call *c);
+void call_trail_add_device(Call *c, const PciAddress *a);
+
+/* Writes down how the call has ended, if it was more than to read. */
+void call_trail_end(Call *c, const Failure *failure);
+CallTrail *call_trail_free(CallTrail *t);
 
 void calls_free_all(Manager *m); /* drops them without an answer */

@@ -43,6 +43,22 @@ static int check(Call *c, Failure *f) {
         return r;
 }
 
+/* The helper makes the words of the prompt; these are for the audit trail. */
+static void describe(const Call *c, CallDetails *ret) {
+        const Consent *data = c->data;
+        size_t n = 0;
+
+        call_details_add(ret, "verb", helper_verb_to_string(data->verb));
+        if (data->ids.n == 0)
+                call_details_add(ret, "device",
+                                 iommu_set_format(&data->devices, ret->text, sizeof ret->text));
+        for (size_t i = 0; i < data->ids.n && n < sizeof ret->text; i++)
+                n += (size_t)snprintf(ret->text + n, sizeof ret->text - n, "%s%s", i > 0 ? ", " : "",
+                                      data->ids.ids[i]);
+        if (data->ids.n > 0)
+                call_details_add(ret, "ids", ret->text);
+}
+
 static int reply_granted(Call *c, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const Consent *data = c->data;
@@ -103,7 +119,7 @@ static void go(Call *c) {
 }
 
 static int start(Manager *m, sd_bus_message *message, const Consent *consent) {
-        static const CallKind kind = {.check = check, .go = go, .free = free};
+        static const CallKind kind = {.check = check, .describe = describe, .go = go, .free = free};
         Consent *data;
 
         data = malloc(sizeof *data);

@@ -365,6 +365,8 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
             (r = lifelines_new(event, on_lifeline_cut, m, &m->lifelines)) < 0 ||
             (r = machines_new(bus, &m->machines)) < 0 || (r = order_book_open(m)) < 0 ||
             (r = polkit_new(bus, &m->polkit)) < 0 ||
+            (r = audit_new(&(AuditConfig){event, m->root, DAEMON_IDENTIFIER, AUDIT_WINDOW_USEC},
+                           &m->audit)) < 0 ||
             (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
             (r = pci_names_new(&m->names)) < 0)
                 return r;
@@ -388,6 +390,7 @@ Manager *manager_free(Manager *m) {
         lifelines_free(m->lifelines);
         operation_free_all(m);
         steward_free_all(m);
+        audit_free(m->audit);
         helper_client_free(m->helper);
         host_watch_free(m->host_watch);
         root_files_free(m->root_files);

@@ -6,6 +6,7 @@
  * it starts. What is seen on the bus is rank 4's business: it hands its senders down as ManagerWire.
  */
 
+#include "audit.h"
 #include "authorisation.h"
 #include "changes.h"
 #include "claim-table.h"
@@ -88,6 +89,7 @@ struct Manager {
         PciNames *names;
         HelperClient *helper;
         Polkit *polkit;
+        Audit *audit;
         Store *store;
 
         Call *calls; /* calls.c */

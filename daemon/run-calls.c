@@ -297,6 +297,8 @@ static void go_stop(Call *c) {
                 next = claim_table_next_run_of_vm(m->claims, q.owner, q.vm, r);
                 if (claim && claim->run != r)
                         continue;
+                for (size_t i = 0; i < r->record.n_devices; i++)
+                        call_trail_add_device(c, &r->record.devices[i].identity.address);
                 s->n_waiting++;
                 if (run_stop(m, r, claim, on_stopped, s, &s->failure) < 0)
                         s->n_waiting--;

@@ -116,6 +116,8 @@ static void answer(RunStart *s) {
                 run_start_undo(s);
                 return;
         }
+        for (size_t i = 0; i < r->record.n_devices; i++)
+                call_trail_add_device(s->call, &r->record.devices[i].identity.address);
         log_info("VM \"%s\" has its devices.", s->vm);
         call_finish_with(s->call, reply);
         steward_run(m);

@@ -7,10 +7,13 @@
 #define UNKNOWN_MAX 512U /* no processes: the bus is about to say whose they are */
 #define BUSY_SENTENCE "The helper has too many operations under way; try again when some have ended."
 
-static void on_polkit(const Failure *f, uid_t uid, void *userdata) {
+static void on_polkit(const Failure *f, uid_t uid, PolkitVerdict verdict, void *userdata) {
         Operation *o = userdata;
 
         o->question = NULL;
+        o->preparing = false;
+        o->caller = uid;
+        o->verdict = verdict;
         if (f) {
                 operation_answer(o, f, NULL);
                 operation_release_if_done(o);
@@ -49,6 +52,7 @@ void admission_ask(Operation *o, const WorkerResult *result) {
 
         /* Whoever sits at these addresses when the answer comes must be whom the prompt named. */
         o->request.prompted = result->prompted;
+        o->action = question.action;
 
         r = polkit_ask(o->all->polkit, &question, on_polkit, o, &o->question);
         if (r < 0)
@@ -131,11 +135,12 @@ static void identify(Operation *o) {
         operation_release_if_done(o);
 }
 
-static void on_authorised(CallerKind kind, void *userdata) {
+static void on_authorised(CallerKind kind, uid_t uid, void *userdata) {
         Operation *o = userdata;
 
         o->authorisation = authorisation_free(o->authorisation);
         o->for_daemon = kind == CALLER_DAEMON;
+        o->caller = uid;
 
         if (kind == CALLER_STRANGER)
                 operation_answer_failure(o, FAILURE_NOT_AUTHORIZED,
@@ -187,6 +192,7 @@ int operation_start(Operations *all, sd_bus_message *call) {
         o->verb = verb;
         o->request = request;
         o->request.confine = all->confine;
+        o->caller = (uid_t)-1;
         o->next = all->list;
         all->list = o;
         all->n++;
@@ -200,6 +206,6 @@ int operation_start(Operations *all, sd_bus_message *call) {
 
         o->call = sd_bus_message_ref(call);
         if (r > 0)
-                on_authorised(CALLER_DAEMON, o);
+                on_authorised(CALLER_DAEMON, all->authoriser.daemon_uid, o);
         return 1;
 }

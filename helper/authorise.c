@@ -46,7 +46,7 @@ static void on_uid(int r, uid_t uid, void *userdata) {
                 free(a->authoriser->daemon);
                 a->authoriser->daemon = strdup(a->sender);
         }
-        a->done(kind, a->userdata);
+        a->done(kind, r < 0 ? (uid_t)-1 : uid, a->userdata);
 }
 
 void authoriser_owner_changed(Authoriser *a, const char *name) {

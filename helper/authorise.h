@@ -27,8 +27,9 @@ void authoriser_owner_changed(Authoriser *a, const char *name);
 
 typedef struct Authorisation Authorisation;
 
-/* Calls done exactly once, later, never from inside authorise(). The authorisation may be freed in it. */
-typedef void (*authorise_done_t)(CallerKind kind, void *userdata);
+/* Calls done exactly once, later, never from inside authorise(). The authorisation may be freed in it. uid: the
+ * caller's, or (uid_t)-1 if he has left. */
+typedef void (*authorise_done_t)(CallerKind kind, uid_t uid, void *userdata);
 
 /* 1: it is the daemon, done is not called; 0: done will be called. */
 int authorise(Authoriser *authoriser, sd_bus_message *call, authorise_done_t done, void *userdata,

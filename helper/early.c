@@ -13,6 +13,7 @@
 #include "log.h"
 #include "steps.h"
 #include "sysfs-write.h"
+#include "trail.h"
 #include "vfio.h"
 
 #define PATIENCE_SECONDS 10 /* udev waits for us, and with it what depends on this one device */
@@ -133,6 +134,7 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         result.deadline = ((uint64_t)now.tv_sec + patience) * 1000000;
         r = take(root, &a, &result);
+        trail_early(root, &a, &result, r);
         if (r < 0)
                 *f = result.failure;
         /* What stays with the host, the host may use: the next boot must not take it. Bind orders that anew. */

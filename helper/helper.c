@@ -109,7 +109,7 @@ static unsigned read_deadline(int root) {
 static bool is_busy(void *userdata) {
         const Operations *all = userdata;
 
-        return all->n > 0;
+        return all->n > 0 || audit_is_waiting(all->audit);
 }
 
 static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -158,7 +158,9 @@ static int set_up(Operations *all) {
 
         if ((r = sd_event_new(&all->event)) < 0 || (r = sd_bus_open_system(&all->bus)) < 0 ||
             (r = sd_bus_attach_event(all->bus, all->event, 0)) < 0 ||
-            (r = polkit_new(all->bus, &all->polkit)) < 0)
+            (r = polkit_new(all->bus, &all->polkit)) < 0 ||
+            (r = audit_new(&(AuditConfig){all->event, all->root_fd, HELPER_IDENTIFIER, AUDIT_WINDOW_USEC},
+                           &all->audit)) < 0)
                 return r;
 
         if ((r = sd_bus_match_signal_async(all->bus, NULL, "org.freedesktop.DBus.Local",
@@ -197,6 +199,7 @@ int helper_run(const HelperConfig *config) {
                 r = bus_run(all.bus, all.event, HELPER_NAME, config->idle_usec, is_busy, &all);
 
         operations_free_all(&all);
+        audit_free(all.audit);
         free(all.authoriser.daemon);
         polkit_free(all.polkit);
         sd_bus_flush_close_unref(all.bus);

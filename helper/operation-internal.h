@@ -20,6 +20,9 @@ struct Operation {
         Authorisation *authorisation;
         BusUidQuery *who; /* is to be let in */
         PolkitQuery *question;
+        uid_t caller;       /* (uid_t)-1 while nobody knows: of a verb that prompts, whose consent it is */
+        const char *action; /* that polkit was asked about; NULL: it was not */
+        PolkitVerdict verdict;
         Worker *worker, *marker;
 };
 

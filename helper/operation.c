@@ -3,7 +3,7 @@
 #include "log.h"
 #include "operation-internal.h"
 #include "sysfs.h"
-#include "text.h"
+#include "trail.h"
 
 #define MARK_STUCK_USEC (2ULL * 1000 * 1000)
 
@@ -40,26 +40,6 @@ const char *operation_first_named(const Operation *o, char buf[static ID_SELECTO
                                : pci_address_format(&o->request.devices[0], buf);
 }
 
-/* What was done, for whom, with whose consent: the trail that an administrator follows later. */
-static void log_success(const Operation *o) {
-        char named[512] = "", word[ID_SELECTOR_SIZE];
-        const Request *q = &o->request;
-
-        for (size_t i = 0; i < q->n_devices; i++)
-                text_append_item(named, sizeof named, pci_address_format(&q->devices[i], word));
-        for (size_t i = 0; i < q->n_ids; i++)
-                text_append_item(named, sizeof named, id_selector_format(&q->ids[i], word));
-
-        if (o->verb->prepare)
-                log_notice("%s of %s, with the consent of uid %u.", o->verb->name, named, (unsigned)q->uid);
-        else if (o->verb->lets_in)
-                log_info("%s of %s for uid %u%s.", o->verb->name, named, (unsigned)q->uid,
-                         q->fds ? ", by descriptors" : "");
-        else if (o->verb->work != request_check)
-                log_info("%s of %s%s.", o->verb->name, named,
-                         o->verb->move >= 0 ? " and its IOMMU set" : "");
-}
-
 static int reply(Operation *o, const WorkerResult *result) {
         int fds[WORKER_GIFTS_MAX] = {0}, r;
         size_t n;
@@ -74,6 +54,7 @@ static int reply(Operation *o, const WorkerResult *result) {
 void operation_answer(Operation *o, const Failure *f, const WorkerResult *result) {
         int r;
 
+        trail_operation(o, f, result);
         if (!o->call)
                 return;
 
@@ -209,14 +190,12 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
                                 "The worker for %s of %s was killed; Release brings the device home.",
                                 o->verb->name, operation_first_named(o, address));
         else if (result->failure.kind != FAILURE_NONE)
-                operation_answer(o, &result->failure, NULL);
+                operation_answer(o, &result->failure, result);
         else if (o->preparing) {
                 if (o->call)
                         admission_ask(o, result);
-        } else {
-                log_success(o);
+        } else
                 operation_answer(o, NULL, result);
-        }
 
         o->worker = worker_free(w);
         operation_release_if_done(o);

@@ -6,6 +6,7 @@
  * ended, which can be long after the answer when the kernel does not come back.
  */
 
+#include "audit.h"
 #include "authorise.h"
 #include "polkit.h"
 #include "verb.h"
@@ -17,6 +18,7 @@ typedef struct Operations {
         sd_bus *bus;
         sd_event *event;
         Polkit *polkit;
+        Audit *audit;
         int root_fd;
         Authoriser authoriser;
         uint64_t deadline_usec;

@@ -38,11 +38,12 @@ int target_refresh_driver(Target *t, Member *m) {
         int r;
 
         r = sysfs_read_link_name(m->fd, "driver", m->driver, sizeof m->driver);
-        if (r == -ENOENT) {
+        if (r < 0 && r != -ENOENT)
+                return fail_reading(t, &m->identity.address, r);
+        if (r < 0)
                 m->driver[0] = '\0';
-                return 0;
-        }
-        return r < 0 ? fail_reading(t, &m->identity.address, r) : 0;
+        worker_note_driver(t->result, m->address, m->driver);
+        return 0;
 }
 
 /* Opens one function of the set; bridges are left out. */

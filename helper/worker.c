@@ -60,6 +60,21 @@ void worker_doing(WorkerResult *result, const char *format, ...) {
         va_end(ap);
 }
 
+void worker_note_driver(WorkerResult *result, const char *address, const char *driver) {
+        AuditDriver *d = result->drivers;
+
+        while (d < result->drivers + result->n_drivers && !streq(d->device, address))
+                d++;
+        if (d == result->drivers + ELEMENTSOF(result->drivers))
+                return;
+        if (d == result->drivers + result->n_drivers) {
+                (void)snprintf(d->device, sizeof d->device, "%s", address);
+                (void)snprintf(d->from, sizeof d->from, "%s", driver);
+                result->n_drivers++;
+        }
+        (void)snprintf(d->to, sizeof d->to, "%s", driver);
+}
+
 static int on_exit_of_child(sd_event_source *s _unused_, const siginfo_t *si, void *userdata) {
         Worker *w = userdata;
 

@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "audit.h"
 #include "bus-error.h"
 #include "grant-ids.h"
 
@@ -50,7 +51,10 @@ typedef struct WorkerResult {
                 char consent[256];
         } prompt;
         Prompted prompted;
-        uint32_t critical; /* reasons that hold for the devices of Grant, all consented to */
+        uint32_t critical; /* reasons that hold for the devices, of Grant and Bind all consented to when it succeeds */
+
+        size_t n_drivers; /* of all devices that were opened: for the audit trail */
+        AuditDriver drivers[DEVICES_PER_CALL_MAX];
 } WorkerResult;
 
 typedef enum WorkerEnd {
@@ -80,4 +84,6 @@ size_t worker_take(Worker *w, int ret[static WORKER_GIFTS_MAX]);
 bool worker_past_deadline(const WorkerResult *result);
 unsigned worker_seconds_left(const WorkerResult *result); /* rounded up */
 int worker_give(const int *fds, size_t n);                /* once; the main loop gets copies */
+void worker_note_driver(WorkerResult *result, const char *address,
+                        const char *driver); /* "": it has none now */
 void worker_doing(WorkerResult *result, const char *format, ...) _printf_(2, 3);

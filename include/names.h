@@ -21,6 +21,10 @@
 
 #define DAEMON_USER "verge-passthrough"
 
+/* In the journal. */
+#define DAEMON_IDENTIFIER "verge-passthroughd"
+#define HELPER_IDENTIFIER "verge-passthrough-helper"
+
 #define POLKIT_ACTION_MANAGE "org.verge.Passthrough.manage"
 #define POLKIT_ACTION_CLAIM "org.verge.Passthrough.claim"
 #define POLKIT_ACTION_GRANT "org.verge.Passthrough.grant"

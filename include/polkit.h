@@ -11,6 +11,24 @@
  */
 
 #include "bus-util.h"
+#include "string-table.h"
+
+/* What has become of the question whether somebody may: for the audit trail. */
+typedef enum PolkitVerdict {
+        POLKIT_VERDICT_NOT_ASKED,   /* of root, of an owner; or refused before polkit was reached */
+        POLKIT_VERDICT_YES,         /* also one that polkit has kept */
+        POLKIT_VERDICT_NO,          /* by a rule, or the password was wrong */
+        POLKIT_VERDICT_CHALLENGE,   /* polkit would have to prompt, and may not or cannot */
+        POLKIT_VERDICT_DISMISSED,   /* the prompt was closed */
+        POLKIT_VERDICT_UNANSWERED,  /* the prompt was left alone, or the caller left */
+        POLKIT_VERDICT_UNREACHABLE, /* no polkit, or an error */
+        POLKIT_VERDICT_GRANTED,     /* there is no question: a grant is the consent */
+        POLKIT_VERDICT_BY_HELPER,   /* the helper asks, and writes down what the answer was */
+        POLKIT_VERDICT_MAX,
+        POLKIT_VERDICT_INVALID = -EINVAL,
+} PolkitVerdict;
+
+DECLARE_STRING_TABLE(polkit_verdict, PolkitVerdict); /* "not-asked", "yes", ... */
 
 typedef struct Polkit Polkit;
 typedef struct PolkitQuery PolkitQuery;
@@ -25,8 +43,9 @@ typedef struct PolkitQuestion {
         uid_t refuse_uid;
 } PolkitQuestion;
 
-/* failure: NULL is yes. uid: of the subject, valid with yes. The query is freed by the callee's return. */
-typedef void (*polkit_done_t)(const Failure *failure, uid_t uid, void *userdata);
+/* failure: NULL is yes. uid: of the subject, known with yes, else perhaps (uid_t)-1. The query is freed by the callee's
+ * return. */
+typedef void (*polkit_done_t)(const Failure *failure, uid_t uid, PolkitVerdict verdict, void *userdata);
 
 int polkit_new(sd_bus *bus, Polkit **ret);
 Polkit *polkit_free(Polkit *p); /* drops pending questions without calling back */
