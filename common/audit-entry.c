@@ -178,7 +178,7 @@ static void add_named(char *text, size_t size, const char *before, const char *n
 
 static const char *describe_object(const AuditEntry *e, char *buf, size_t size) {
         (void)snprintf(buf, size, "%.1024s", strempty(e->devices));
-        if (e->ids)
+        if (!isempty(e->ids))
                 add(buf, size, "%s%.512s", buf[0] ? ", " : "", e->ids);
         add_named(buf, size, "VM ", e->vm);
         add_named(buf, size, "claim ", e->claim);

@@ -277,6 +277,8 @@ static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (b->polkit_mode == POLKIT_ERROR)
                 return sd_bus_error_set(error, "org.freedesktop.PolicyKit1.Error.Failed",
                                         "scripted to fail");
+        if (b->polkit_mode == POLKIT_DISMISSED)
+                return sd_bus_reply_method_return(m, "(bba{ss})", 0, 0, 1, "polkit.dismissed", "true");
         return answer_polkit(m, b->polkit_mode == POLKIT_YES, b->polkit_mode == POLKIT_CHALLENGE);
 }
 

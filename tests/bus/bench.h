@@ -25,6 +25,7 @@ typedef enum PolkitMode {
         POLKIT_YES,
         POLKIT_NO,
         POLKIT_CHALLENGE, /* would have to prompt */
+        POLKIT_DISMISSED, /* somebody closes the prompt */
         POLKIT_HANG,      /* the prompt stands until polkit_settle() */
         POLKIT_ERROR,
         POLKIT_GONE, /* nobody owns polkit's name */
