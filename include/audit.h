@@ -18,13 +18,14 @@
 #include "pci-identity.h"
 #include "polkit.h"
 
-/* For MESSAGE_ID=: one for each kind of entry; the same in the manual page and in data/verge-passthrough.catalog. */
+/* For MESSAGE_ID=: one for each kind of entry; the same in the manual page and in data/verge-passthrough.catalog. An
+ * override is a change that was possible only because a critical reason was overridden by name; "left out" says how many
+ * entries are not there. */
 #define AUDIT_ID_CHANGE "3d5212694a124cc0b20c6dbd5f1f6d97"
 #define AUDIT_ID_REFUSAL "20206f3609744be98f93872354fdf55d"
 #define AUDIT_ID_FAILURE "ef26379779dd4ad89e38af4b40178762"
-#define AUDIT_ID_OVERRIDE                                                                                   \
-        "91268cc12daf4abe91a1fe0ff128a3f7" /* a change that needed a critical reason overridden */
-#define AUDIT_ID_LEFT_OUT "527c648e03a04919ac48f563e810b9e6" /* entries that are not there */
+#define AUDIT_ID_OVERRIDE "91268cc12daf4abe91a1fe0ff128a3f7"
+#define AUDIT_ID_LEFT_OUT "527c648e03a04919ac48f563e810b9e6"
 
 /* Refusals can be had at will: of one user, or of all whom nobody knows, this many are written in a window. */
 #define AUDIT_REFUSALS_MAX 20U

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Words that callers see (error names, critical reasons, states) are documented where callers look, all of them and
-no others."""
+"""Words that callers see (error names, critical reasons, states), and what the journal has of us (message ids, fields,
+answers of polkit), are documented where people look, all of them and no others."""
 
 import re
 
@@ -8,6 +8,7 @@ import lint
 
 MANAGER, DEVICE = "dbus/org.verge.Passthrough.Manager.xml", "dbus/org.verge.Passthrough.Device.xml"
 MAN = "docs/man/org.verge.Passthrough.7"
+JOURNAL_MAN, CATALOG = "docs/man/verge-passthroughd.8", "data/verge-passthrough.catalog"
 
 
 def table(text, name):
@@ -30,8 +31,32 @@ def compare(what, code, where, documented, problems):
         problems.append(f"{where}: documents the {what} {word}, which the code does not know")
 
 
+def check_journal(tree, problems):
+    """Message ids, fields, and what has become of questions to polkit."""
+    section = between(tree[JOURNAL_MAN], r"\.SH JOURNAL\n", r"\.SH ")
+    words = set(re.findall(r"^\.B (\S+)$", section, re.M))
+    ids = set(re.findall(r'^#define AUDIT_ID_\w+ "([0-9a-f]{32})"', tree["include/audit.h"], re.M))
+    compare("message id", ids, JOURNAL_MAN, {word for word in words if re.fullmatch(r"[0-9a-f]{32}", word)}, problems)
+    compare("message id", ids, CATALOG, set(re.findall(r"^-- ([0-9a-f]{32})$", tree[CATALOG], re.M)), problems)
+    for used in re.findall(r"MESSAGE_ID=([0-9a-f]+)", section):
+        if used not in ids:
+            problems.append(f"{JOURNAL_MAN}: an example looks for {used}, which is no message id")
+
+    code = tree["common/audit-entry.c"]
+    fields = set(re.findall(r'"(VERGE_[A-Z_]+)"', code))
+    compare("field", fields, JOURNAL_MAN, {word for word in words if word.startswith("VERGE_")}, problems)
+    for used in set(re.findall(r"VERGE_[A-Z_]+", section + tree[CATALOG])) - fields:
+        problems.append(f"{JOURNAL_MAN} or {CATALOG}: speaks of {used}, which no entry has")
+
+    answers = table(tree["common/polkit.c"], "polkit_verdict")
+    listed = between(section, r"\.B VERGE_POLKIT_RESULT\n\.RS\n", r"\.RE\n")
+    compare("answer of polkit", answers, JOURNAL_MAN,
+            {word.replace("\\-", "-") for word in re.findall(r"^\.B (\S+)$", listed, re.M)}, problems)
+
+
 def check(tree):
     problems = []
+    check_journal(tree, problems)
     # This one goes out under a name of freedesktop.org.
     errors = table(tree["common/bus-error.c"], "failure_kind") - {"InteractionRequired"}
     listed = between(tree[MANAGER], r"Errors are named", r"Where polkit")
@@ -53,8 +78,17 @@ def check(tree):
 
 def sample(**changes):
     parts = {"error": '"Busy"', "error_xml": "Busy", "error_man": "Busy", "reason": '"swap"', "reason_xml": '"swap"',
-             "reason_man": "swap", "state": '"host"', "state_xml": ""} | changes
+             "reason_man": "swap", "state": '"host"', "state_xml": "", "id": "0" * 32, "id_man": "0" * 32,
+             "id_catalog": "0" * 32, "id_example": "0" * 32, "field": "VERGE_VERB", "field_man": "VERGE_VERB",
+             "answer": '"not-asked"', "answer_man": "not\\-asked"} | changes
     return {
+        "include/audit.h": f'#define AUDIT_ID_X "{parts["id"]}"\n',
+        "common/audit-entry.c": f'append(d, "VERGE_POLKIT_RESULT", x);\nappend(d, "{parts["field"]}", x);\n',
+        "common/polkit.c": f"polkit_verdict_table[A] = {{\n [B] = {parts['answer']},\n}};",
+        CATALOG: f"-- {parts['id_catalog']}\n",
+        JOURNAL_MAN: f".SH JOURNAL\njournalctl MESSAGE_ID={parts['id_example']}\n.B {parts['id_man']}\n"
+                     f".B {parts['field_man']}\n"
+                     f".B VERGE_POLKIT_RESULT\n.RS\n.TP\n.B {parts['answer_man']}\n.RE\n.SH END\n",
         "common/bus-error.c": f"failure_kind_table[A] = {{\n [B] = {parts['error']},\n}};",
         "common/critical.c": f"critical_reason_table[A] = {{\n [B] = {parts['reason']},\n}};",
         "daemon/device.c": f"device_state_table[A] = {{\n [B] = {parts['state']},\n}};",
@@ -75,4 +109,12 @@ if __name__ == "__main__":
         "a reason that does not exist": sample(reason_xml='"swap", "moon"'),
         "a state that is not documented": sample(state='"host",\n [C] = "limbo"'),
         "tables that moved away": sample(error=""),
-    }, "document the word in the XML and in docs/man, or remove it there")
+        "a message id that is not documented": sample(id_man="x"),
+        "a message id of which the manual knows more": sample(id_man="0" * 32 + "\n.B " + "1" * 32),
+        "a message id that the catalog lacks": sample(id_catalog="1" * 32),
+        "an example that finds nothing": sample(id_example="0" * 31 + "1"),
+        "a field that is not documented": sample(field="VERGE_NEW"),
+        "a field that does not exist": sample(field_man="VERGE_VERB\n.B VERGE_OLD"),
+        "an answer that is not documented": sample(answer='"not-asked",\n [C] = "yes"'),
+        "an answer that does not exist": sample(answer_man="not\\-asked\n.B maybe"),
+    }, "document the word in the XML, in docs/man and in the catalog, or remove it there")

@@ -4,7 +4,9 @@
 
 #include <sched.h>
 
+#include "audit.h"
 #include "early.h"
+#include "journal.h"
 #include "request-fixture.h"
 #include "lock.h"
 
@@ -457,6 +459,38 @@ static void test_what_vfio_does_not_take_goes_back(void **state) {
         assert_at(h, NIC, "", "(null)");
 }
 
+static void expect_told(int journal, const char *result, const char *message) {
+        char text[4096];
+
+        assert_true(journal_take(journal, text, sizeof text) > 0);
+        if (!strstr(text, result) || !strstr(text, message) || !strstr(text, "\nVERGE_VERB=EarlyBind\n") ||
+            !strstr(text, "\nVERGE_DEVICE=" NIC "\n") ||
+            !strstr(text, "\nSYSLOG_IDENTIFIER=" HELPER_IDENTIFIER "\n"))
+                fail_msg("no '%s' and '%s' in:\n%s", result, message, text);
+}
+
+/* What was done and what was not, once; that there was nothing to do is nothing to tell. */
+static void test_what_the_audit_trail_has(void **state) {
+        FakeHost *h = *state;
+        char text[4096];
+        int journal;
+
+        reboot(h, true);
+        journal = journal_listen(h);
+        expect_early(h, NIC, 1, "");
+        expect_told(journal, AUDIT_ID_CHANGE, "done. " NIC ": none to vfio-pci.\n");
+        expect_early(h, NIC, 1, ""); /* the replay of the event */
+        expect_early(h, BRIDGE, 0, "");
+        assert_int_equal(journal_take(journal, text, sizeof text), -1);
+
+        reboot(h, true);
+        fake_host_fail(h, "probe " NIC " nothing 1");
+        expect_early(h, NIC, -1, "not taken by vfio-pci");
+        expect_told(journal, AUDIT_ID_FAILURE, "not taken by vfio-pci");
+        assert_int_equal(journal_take(journal, text, sizeof text), -1);
+        (void)close(journal);
+}
+
 static void test_where_the_helper_is_at_work(void **state) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         _cleanup_close_ int fd = -1;
@@ -545,6 +579,7 @@ int main(void) {
                         CASE(test_left_to_the_host),
                         CASE(test_a_driver_that_was_faster_keeps_it),
                         CASE(test_what_vfio_does_not_take_goes_back),
+                        CASE(test_what_the_audit_trail_has),
                         CASE(test_where_the_helper_is_at_work),
                         CASE(test_siblings_at_the_same_time),
                         CASE(test_a_serial_that_cannot_be_read_yet),
