@@ -132,9 +132,11 @@ void operation_start_work(Operation *o) {
 static void on_marker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
         Operation *o = userdata;
 
-        operation_answer(o,
-                         end == WORKER_FINISHED && result->failure.kind ? &result->failure : &o->mark.stuck,
-                         NULL);
+        if (o->call) /* else the late worker has ended meanwhile, and that was the answer */
+                operation_answer(o,
+                                 end == WORKER_FINISHED && result->failure.kind ? &result->failure
+                                                                                : &o->mark.stuck,
+                                 NULL);
         if (end != WORKER_LATE) {
                 o->marker = worker_free(w);
                 operation_release_if_done(o);

@@ -18,6 +18,13 @@ static bool is_worth_it(const Operation *o, const Failure *f) {
         return !f || !o->preparing || f->kind == FAILURE_CRITICAL;
 }
 
+/* To move a device, and to open it to somebody, takes a grant and no question. */
+static PolkitVerdict verdict_of(const Operation *o, const Failure *f) {
+        bool without = f && (f->kind == FAILURE_NOT_AUTHORIZED || f->kind == FAILURE_NOT_GRANTED);
+
+        return o->verb->move >= 0 && !without ? POLKIT_VERDICT_GRANTED : o->verdict;
+}
+
 /* All that were named, and all that moved along. The drivers lie in memory that a worker has written. */
 static void take_result(AuditEntry *e, const WorkerResult *result, char *devices, size_t size) {
         char address[PCI_ADDRESS_SIZE];
@@ -45,8 +52,7 @@ void trail_operation(const Operation *o, const Failure *f, const WorkerResult *r
                         .has_user = o->verb->lets_in && q->uid != o->all->authoriser.root_uid,
                         .user = q->uid,
                         .action = o->action,
-                        /* To move a device, and to open it to somebody, needs a grant, and no question. */
-                        .verdict = o->verb->move >= 0 ? POLKIT_VERDICT_GRANTED : o->verdict,
+                        .verdict = verdict_of(o, f),
                         .devices = devices,
                         .ids = ids,
         };

@@ -18,9 +18,9 @@
 #include "pci-identity.h"
 #include "polkit.h"
 
-/* For MESSAGE_ID=: one for each kind of entry; the same in the manual page and in data/verge-passthrough.catalog. An
- * override is a change that was possible only because a critical reason was overridden by name; "left out" says how many
- * entries are not there. */
+/* For MESSAGE_ID=: one for each kind of entry; the same in the manual page and in data/verge-passthrough.catalog.
+ * An override is a change that was possible only because a critical reason was overridden by name; "left out" says
+ * how many entries are not there. */
 #define AUDIT_ID_CHANGE "3d5212694a124cc0b20c6dbd5f1f6d97"
 #define AUDIT_ID_REFUSAL "20206f3609744be98f93872354fdf55d"
 #define AUDIT_ID_FAILURE "ef26379779dd4ad89e38af4b40178762"

@@ -420,7 +420,7 @@ static void test_root_at_the_helper(void **state) {
         bench_expect_error(bench_call_helper(j->bench, j->bench->root, "Bind", "sb", NIC, 0), "NotGranted",
                            NIC);
         expect(j, REFUSED, BY_HELPER, VERB("Bind"), FIELD("VERGE_CALLER_UID", "0"),
-               FIELD("VERGE_ERROR", "NotGranted"), DEVICE(NIC));
+               FIELD("VERGE_ERROR", "NotGranted"), POLKIT("not-asked"), DEVICE(NIC));
         expect_count(j, 1);
 }
 
