@@ -32,6 +32,9 @@ static void say_waiting(const Manager *m, const Device *d, const Group *g, char 
                                d->address, d->facts.driver[0] ? d->facts.driver : "none");
         else if (m->platform.disabled)
                 (void)snprintf(buf, size, DEVICE_DISABLED_SENTENCE, d->address);
+        else if (m->boot_guard.on)
+                (void)snprintf(buf, size, "Device %s stays with the host. %s", d->address,
+                               m->boot_guard.reason);
         else if (d->refusal)
                 (void)snprintf(buf, size, "%s", d->refusal);
         else if (d->state == DEVICE_HOST && !device_is_spared(d) && d->critical_known)
@@ -107,6 +110,9 @@ static const char *find_restart_reason(const Manager *m, char *buf, size_t size)
                                "because " KERNEL_OPTION_OFF
                                " stands on the kernel command line; remove it there and reboot.",
                                waiting->address);
+        else if (waiting && m->boot_guard.on)
+                (void)snprintf(buf, size, "The persistent groups bind nothing (device %s, for one). %s",
+                               waiting->address, m->boot_guard.reason);
         else if (waiting && !m->platform.iommu_enabled)
                 (void)snprintf(buf, size,
                                "The persistent groups bind nothing (device %s, for one), because no IOMMU "
@@ -120,7 +126,7 @@ static const char *find_restart_reason(const Manager *m, char *buf, size_t size)
 }
 
 static void refresh_restart(Manager *m) {
-        char reason[512];
+        char reason[1024];
 
         (void)find_restart_reason(m, reason, sizeof reason);
         if (!device_set_text(&m->restart_reason, reason))

@@ -12,6 +12,8 @@ static const char *const manager_property_table[MANAGER_PROPERTY_MAX] = {
                 [MANAGER_PROPERTY_READ_ONLY_REASON] = "ReadOnlyReason",
                 [MANAGER_PROPERTY_RESTART_NEEDED] = "RestartNeeded",
                 [MANAGER_PROPERTY_RESTART_REASON] = "RestartReason",
+                [MANAGER_PROPERTY_BOOT_GUARD] = "BootGuard",
+                [MANAGER_PROPERTY_BOOT_GUARD_REASON] = "BootGuardReason",
 };
 
 DEFINE_STRING_TABLE(manager_property, ManagerProperty, MANAGER_PROPERTY_MAX);

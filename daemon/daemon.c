@@ -111,7 +111,8 @@ int daemon_run(const DaemonConfig *config) {
         if (r < 0)
                 return r;
 
-        manager_config = (ManagerConfig){config->root_fd, config->root_uid, config->node_name};
+        manager_config = (ManagerConfig){config->root_fd, config->root_uid, config->node_name,
+                                         config->healthy_usec};
         if ((r = manager_new(bus, event, &manager_config, &wire, &m)) < 0 ||
             (r = manager_bus_attach(m)) < 0 || (r = device_bus_attach(m)) < 0 ||
             (r = group_bus_attach(m)) < 0 || (r = rule_bus_attach(m)) < 0 || (r = claim_bus_attach(m)) < 0) {

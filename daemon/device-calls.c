@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot-guard.h"
 #include "calls.h"
 #include "device-calls.h"
 #include "operation.h"
@@ -26,7 +27,7 @@ static bool may_have_a_standing(HelperVerb verb, const Device *d) {
 static int refuse_ordered(const Manager *m, const Device *d, Failure *f) {
         const Group *g = wanted_by(&m->devices, d);
 
-        if (!g || m->platform.disabled)
+        if (!g || boot_guard_rests(m))
                 return 0;
         return failure_set(f, FAILURE_ORDERED,
                            "Device %s must stay on vfio-pci: the group \"%.200s\" binds its devices "

@@ -23,6 +23,7 @@ static const char *const helper_verb_table[HELPER_VERB_MAX] = {
                 [HELPER_REVOKE_IDS] = "RevokeIds",
                 [HELPER_OPEN] = "Open",
                 [HELPER_CLOSE] = "Close",
+                [HELPER_HEALTHY] = "Healthy",
 };
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
@@ -177,6 +178,8 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         case HELPER_REVOKE_IDS:
                 r = append_ids(m, q);
                 return r < 0 ? r : sd_bus_message_append(m, "s", q->subject);
+        case HELPER_HEALTHY:
+                return 0;
         default:
                 r = sd_bus_message_append(m, "s", pci_address_format(q->device, address));
                 return r < 0 || q->verb != HELPER_BIND ? r

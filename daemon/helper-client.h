@@ -21,6 +21,7 @@ typedef enum HelperVerb {
         HELPER_REVOKE_IDS,
         HELPER_OPEN,
         HELPER_CLOSE,
+        HELPER_HEALTHY,
         HELPER_VERB_MAX,
         HELPER_VERB_INVALID = -EINVAL,
 } HelperVerb;

@@ -66,6 +66,9 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
-        r = daemon_run(&(DaemonConfig){.root_fd = root, .uevent_fd = -1, .node_name = names.nodename});
+        r = daemon_run(&(DaemonConfig){.root_fd = root,
+                                       .uevent_fd = -1,
+                                       .node_name = names.nodename,
+                                       .healthy_usec = DAEMON_HEALTHY_USEC});
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

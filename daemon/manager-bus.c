@@ -30,6 +30,12 @@ static int get_restart_reason(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', strempty(m->restart_reason));
 }
 
+static int get_boot_guard_reason(GETTER_ARGUMENTS) {
+        const Manager *m = userdata;
+
+        return sd_bus_message_append_basic(reply, 's', strempty(m->boot_guard.reason));
+}
+
 static int get_read_only_reason(GETTER_ARGUMENTS) {
         const Manager *m = userdata;
 
@@ -298,6 +304,8 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_PROPERTY("ReadOnlyReason", "s", get_read_only_reason, 0, CHANGES),
                 SD_BUS_PROPERTY("RestartNeeded", "b", NULL, AT(restart_needed), CHANGES),
                 SD_BUS_PROPERTY("RestartReason", "s", get_restart_reason, 0, CHANGES),
+                SD_BUS_PROPERTY("BootGuard", "b", NULL, AT(boot_guard.on), CHANGES),
+                SD_BUS_PROPERTY("BootGuardReason", "s", get_boot_guard_reason, 0, CHANGES),
                 SD_BUS_PROPERTY("Disabled", "b", NULL, AT(platform.disabled), CONST),
                 SD_BUS_VTABLE_END,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "attention.h"
+#include "boot-guard.h"
 #include "calls.h"
 #include "edits.h"
 #include "grants.h"
@@ -236,8 +237,10 @@ static void on_files_changed(RootDirectory which, void *userdata) {
 
         if (which == ROOT_MOVES)
                 manager_read_moves(m);
-        else
+        else {
                 grants_read(m);
+                boot_guard_read(m);
+        }
         steward_run(m);
 }
 
@@ -361,7 +364,8 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
                 return -ENOMEM;
         m->devices.node = m->node_name;
         if ((r = grant_read_boot(m->root, m->boot_id)) < 0 || (r = add_sources(m)) < 0 ||
-            (r = edits_init(m)) < 0 || (r = run_queue_init(m)) < 0 ||
+            (r = boot_guard_init(m, config->healthy_usec)) < 0 || (r = edits_init(m)) < 0 ||
+            (r = run_queue_init(m)) < 0 ||
             (r = lifelines_new(event, on_lifeline_cut, m, &m->lifelines)) < 0 ||
             (r = machines_new(bus, &m->machines)) < 0 || (r = order_book_open(m)) < 0 ||
             (r = polkit_new(bus, &m->polkit)) < 0 ||
@@ -391,6 +395,7 @@ Manager *manager_free(Manager *m) {
         operation_free_all(m);
         steward_free_all(m);
         audit_free(m->audit);
+        boot_guard_clear(m);
         helper_client_free(m->helper);
         host_watch_free(m->host_watch);
         root_files_free(m->root_files);
@@ -451,6 +456,7 @@ int manager_start(Manager *m, int uevent_fd) {
                 return r;
         }
         grants_read(m);
+        boot_guard_read(m);
         manager_read_moves(m);
         m->scanned = true;
         if ((r = registry_rebuild(m->registry)) < 0 || /* the rules were there first */

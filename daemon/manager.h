@@ -35,6 +35,17 @@ typedef struct RunStop RunStop;
 typedef struct RunWatch RunWatch;
 typedef struct Transaction Transaction;
 
+/* boot-guard.c */
+typedef struct BootGuard {
+        int on;       /* this boot binds nothing by itself; int: sd-bus reads it as a D-Bus boolean */
+        char *reason; /* NULL: none */
+        bool listed;  /* the helper's list of boots is there */
+        sd_event_source *timer;
+        uint64_t idle_usec; /* how long nothing has to be done; UINT64_MAX: the boot is never called healthy */
+        unsigned failures;
+        HelperCall *call;
+} BootGuard;
+
 typedef struct ManagerWire {
         void (*device_added)(Manager *m, Device *d);
         void (*device_removed)(Manager *m, Device *d); /* while it can still be found */
@@ -66,6 +77,7 @@ struct Manager {
         char boot_id[GRANT_BOOT_SIZE];
 
         Platform platform;
+        BootGuard boot_guard;
         DeviceTable devices;
         GrantFiles grants;
         MoveTable moves;
@@ -117,6 +129,7 @@ typedef struct ManagerConfig {
         int root;
         uid_t root_uid;
         const char *node_name;
+        uint64_t healthy_usec; /* idle for so long, this boot has gone well */
 } ManagerConfig;
 
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,

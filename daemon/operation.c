@@ -8,6 +8,7 @@ struct Operation {
         Manager *manager;
         Operation *next;
         HelperVerb verb;
+        bool persistent;
         PciAddress device;
         IommuSet set;
         HelperCall *call;
@@ -46,6 +47,13 @@ void operation_free_all(Manager *m) {
 bool operation_covers(const Manager *m, const PciAddress *a) {
         for (const Operation *o = m->operations; o; o = o->next)
                 if (iommu_set_contains(&o->set, a))
+                        return true;
+        return false;
+}
+
+bool operation_binds_to_stay(const Manager *m) {
+        for (const Operation *o = m->operations; o; o = o->next)
+                if (o->persistent)
                         return true;
         return false;
 }
@@ -156,6 +164,7 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
         *o = (Operation){.manager = m,
                          .next = m->operations,
                          .verb = request->verb,
+                         .persistent = request->persistent,
                          .device = *device,
                          .set = d->facts.set,
                          .done = done,

@@ -29,4 +29,6 @@ int operation_start(Manager *m, const OperationRequest *q, operation_done_t done
 
 bool operation_covers(const Manager *m, const PciAddress *a); /* is one under way for this device? */
 
+bool operation_binds_to_stay(const Manager *m);
+
 void operation_free_all(Manager *m); /* drops the answers */

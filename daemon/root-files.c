@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -6,8 +7,10 @@
 
 #include "array.h"
 #include "log.h"
+#include "record-file.h"
 #include "root-files.h"
 #include "sysfs.h"
+#include "text.h"
 
 #define MOVES_MAX 4096U
 
@@ -203,4 +206,16 @@ int root_files_read_moves(int root, Move **ret, size_t *ret_n) {
         *ret = m.moves;
         *ret_n = m.n;
         return 0;
+}
+
+bool root_files_has_boots(int root) {
+        return faccessat(root, BOOTS_FILE, F_OK, AT_SYMLINK_NOFOLLOW) >= 0;
+}
+
+void root_files_read_guard(int root, uid_t root_uid, char *ret, size_t size) {
+        assert(ret);
+
+        if (record_read(root, BOOT_GUARD_FILE, root_uid, ret, size) <= 0)
+                ret[0] = '\0';
+        text_make_printable(ret);
 }

@@ -30,3 +30,8 @@ RootFiles *root_files_free(RootFiles *f);
 /* Reads all journal entries; *ret is the caller's to free. Entries that are damaged or half-written are left
  * out: their writing ends with another event. A directory that is not there holds none. */
 int root_files_read_moves(int root, Move **ret, size_t *ret_n);
+
+/* The boot guard's (helper/boots.h): is its list of boots there? Why does this boot bind nothing by itself: "" for no
+ * reason; a file that is not root's alone is none. */
+bool root_files_has_boots(int root);
+void root_files_read_guard(int root, uid_t root_uid, char *ret, size_t size);

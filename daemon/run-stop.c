@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot-guard.h"
 #include "edits.h"
 #include "log.h"
 #include "operation.h"
@@ -142,7 +143,7 @@ static bool needs_release(const Manager *m, const Device *d) {
                 p = device_table_find(&m->devices, &d->facts.set.members[i]);
                 bound = bound || (p && streq(p->facts.driver, VFIO_DRIVER));
         }
-        return bound && (!wanted_by(&m->devices, d) || m->platform.disabled);
+        return bound && (!wanted_by(&m->devices, d) || boot_guard_rests(m));
 }
 
 /* Half-way, as a killed worker leaves it; one that is stuck is known to be, and waits for its device. */

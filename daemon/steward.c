@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot-guard.h"
 #include "grants.h"
 #include "log.h"
 #include "operation.h"
@@ -117,7 +118,7 @@ static uint64_t carry_out_orders(Manager *m) {
         OrderState state = {.devices = &m->devices,
                             .boot_id = m->boot_id,
                             .now = manager_now(m),
-                            .disabled = m->platform.disabled,
+                            .disabled = boot_guard_rests(m),
                             .covered = is_covered,
                             .userdata = m};
         uint64_t again_at = UINT64_MAX;
@@ -152,6 +153,7 @@ void steward_run(Manager *m) {
         (void)sd_event_source_set_time(m->again, again_at);
         (void)sd_event_source_set_enabled(m->again,
                                           again_at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+        boot_guard_run(m);
 }
 
 /* A mark that is left tells of a bind that nobody of ours has ended: each Release clears it. */

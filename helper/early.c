@@ -8,6 +8,7 @@
 
 #include <systemd/sd-journal.h>
 
+#include "boots.h"
 #include "early.h"
 #include "grant-store.h"
 #include "log.h"
@@ -82,6 +83,18 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
         return r >= 0 && ret->persistent[0] && grant_ids_stand(root, ret, geteuid());
 }
 
+/* Written down before the first write to sysfs, where that can be by now: a root file system that is still read-only
+ * leaves it to --boot-begin. */
+static int check_boots(Target *t, const Member *m) {
+        char why[BOOTS_SENTENCE_SIZE];
+
+        if (boots_guard(t->root, why))
+                return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
+                                   "Device %s stays with the host. %s", m->address, why);
+        (void)boots_record(t->root);
+        return 0;
+}
+
 static int take(int root, const PciAddress *a, WorkerResult *result) {
         _cleanup_(target_closep) Target *t = NULL;
         Member *m;
@@ -106,7 +119,9 @@ static int take(int root, const PciAddress *a, WorkerResult *result) {
                                 "Device %s has the driver %s already, so it stays with the host until it is "
                                 "bound.",
                                 m->address, m->driver);
-        return (r = steps_check_overrides(t)) < 0 ? r : give(t, m);
+        if ((r = steps_check_overrides(t)) < 0 || (r = check_boots(t, m)) < 0)
+                return r;
+        return give(t, m);
 }
 
 static void on_alarm(int sig _unused_) {

@@ -51,6 +51,7 @@ static const sd_bus_vtable helper_vtable[] = {
                                          SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Close", "s", SD_BUS_PARAM(device), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD("Healthy", "", "", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_VTABLE_END,
 };
 

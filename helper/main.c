@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pwd.h>
 
+#include "boots.h"
 #include "early.h"
 #include "helper.h"
 #include "log.h"
@@ -12,7 +13,10 @@ int main(int argc, char *argv[]) {
         const struct passwd *user;
         int r;
 
-        if (argc > 1 && (argc != 3 || !streq(argv[1], "--early-bind"))) {
+        bool early = argc == 3 && streq(argv[1], "--early-bind"),
+             begin = argc == 2 && streq(argv[1], "--boot-begin");
+
+        if (argc > 1 && !early && !begin) {
                 fprintf(stderr, "verge-passthrough-helper takes no arguments: systemd starts it when "
                                 "verge-passthroughd calls it. See verge-passthrough-helper(8).\n");
                 return EXIT_FAILURE;
@@ -24,8 +28,10 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
+        if (begin)
+                return boots_begin(config.root_fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         /* Whatever comes of it, the boot goes on. */
-        if (argc > 1) {
+        if (early) {
                 early_run(config.root_fd, argv[2]);
                 return EXIT_SUCCESS;
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "access.h"
+#include "boots.h"
 #include "confine.h"
 #include "grant-store.h"
 #include "journal.h"
@@ -259,6 +260,18 @@ static void unmark_at_host(Target *t) {
                             t->movers.number, strerror(-r));
 }
 
+/* What binds here is bound at the next boot, too, so this must be known should the host not survive it. A list that
+ * cannot be written keeps nothing from being bound: the mark, which is on the same disk, could not be written either. */
+static void record_boot(const Target *t) {
+        int r;
+
+        r = boots_record(t->root);
+        if (r < 0)
+                log_warning("This boot cannot be written to /" BOOTS_FILE " (%s): the boot guard does not "
+                            "count it.",
+                            strerror(-r));
+}
+
 /* `bound`: nothing is left to do but to write down what was asked. */
 static void move_away(Target *t, const Request *q, bool bound) {
         char boot[GRANT_BOOT_SIZE] = "";
@@ -275,6 +288,8 @@ static void move_away(Target *t, const Request *q, bool bound) {
 
         if (begin_bind(t, bound) < 0)
                 return;
+        if (!bound && q->persistent)
+                record_boot(t);
         if (!bound) {
                 (void)steps_bind(t);
                 move_end(t);

@@ -61,5 +61,8 @@ void request_prepare_revoke_ids(int root, const void *request, WorkerResult *res
 void request_grant_ids(int root, const void *request, WorkerResult *result);
 void request_revoke_ids(int root, const void *request, WorkerResult *result);
 
+/* This boot went well: the boot guard forgets it, and those before (boots.h). */
+void request_healthy(int root, const void *request, WorkerResult *result);
+
 /* Names who holds a set that does not move, in the journal and in result->failure. */
 void request_mark_stuck(int root, const void *request, WorkerResult *result);

@@ -31,6 +31,7 @@ static const Verb verbs[] = {
                 {"Open", "asbs", "a{sh}", request_open, CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET,
                  .lets_in = true},
                 {"Close", "s", "", request_close, CONFINE_OPEN, MOVE_RESET},
+                {"Healthy", "", "", request_healthy, CONFINE_KEPT, MOVE_VERB_INVALID},
 };
 
 const Verb *verb_find(const char *name) {
@@ -169,7 +170,7 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
         for (const char *at = v->signature; *at; at += *at == 'a' ? 2 : 1)
                 if ((r = take_argument(v, at, m, &q, &subject, f)) < 0)
                         return r;
-        if (q.n_devices == 0 && q.n_ids == 0)
+        if (v->signature[0] && q.n_devices == 0 && q.n_ids == 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT, "No device is named; name at least one.");
 
         *ret = q;

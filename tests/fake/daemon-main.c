@@ -10,6 +10,13 @@
 #include "fake-kernel.h"
 #include "sysfs.h"
 
+/* <root>/fake/healthy-ms: how long it has to be idle until its boot has gone well; without the file it never has. */
+static uint64_t read_healthy(int root) {
+        uint64_t ms;
+
+        return sysfs_read_u64(root, "fake/healthy-ms", 10, &ms) < 0 ? UINT64_MAX : ms * 1000;
+}
+
 int main(int argc, char *argv[]) {
         static const struct option options[] = {
                         {"root", required_argument, NULL, 'r'},
@@ -38,6 +45,7 @@ int main(int argc, char *argv[]) {
                         return EXIT_FAILURE;
                 }
 
+        config.healthy_usec = read_healthy(config.root_fd);
         r = config.root_fd <= 0 || config.uevent_fd < 0 ? -EINVAL : daemon_run(&config);
         if (r < 0)
                 fprintf(stderr, "daemon under test: %s\n", strerror(-r));

@@ -17,7 +17,7 @@ DAEMON = {
     2: ["document", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
         "root-files", "store", "store-change", "store-db", "store-devices", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock"],
-    3: ["reconcile", "attention", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
+    3: ["reconcile", "attention", "boot-guard", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
         "transaction-text", "calls", "call-trail", "device-calls", "consent-calls", "import", "orders", "claim-orders", "preview", "make-plan",
         "make-passthrough", "return-to-host", "manager", "runs", "run-start", "run-open", "run-answer", "run-pick", "run-queue", "run-stop", "run-rest", "run-watch", "run-recover", "run-calls",
         "quarantine"],

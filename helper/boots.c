@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "boots.h"
+#include "grant.h"
+#include "log.h"
+#include "record-file.h"
+#include "request.h"
+#include "sysfs.h"
+#include "text.h"
+#include "vfio.h"
+
+#define LIST_TEXT_SIZE 512 /* of a list; one that is longer is none of ours */
+
+typedef struct BootList {
+        bool damaged, has_own;
+        size_t n_others;
+        char others[BOOTS_TRIP][GRANT_BOOT_SIZE]; /* the last of them, in the order in which they were */
+} BootList;
+
+static void take_boot(BootList *l, const char *own, const char *boot) {
+        if (streq(boot, own)) {
+                l->has_own = true;
+                return;
+        }
+        for (size_t i = 0; i < l->n_others; i++)
+                if (streq(l->others[i], boot))
+                        return;
+        if (l->n_others == BOOTS_TRIP)
+                (void)memmove(l->others[0], l->others[1], sizeof l->others - sizeof l->others[0]);
+        else
+                l->n_others++;
+        strcpy(l->others[l->n_others - 1], boot);
+}
+
+static void read_list(int root, const char *own, BootList *ret) {
+        char text[LIST_TEXT_SIZE], line[LIST_TEXT_SIZE];
+        const char *at = text;
+        int r;
+
+        *ret = (BootList){0};
+        r = record_read(root, BOOTS_FILE, geteuid(), text, sizeof text);
+        if (r == -ENOENT || r == -ENOTDIR)
+                return;
+        ret->damaged = r <= 0; /* a list is never empty */
+        while (!ret->damaged && text_next_line(&at, line, sizeof line) > 0)
+                if (grant_boot_is_valid(line))
+                        take_boot(ret, own, line);
+                else
+                        ret->damaged = true;
+}
+
+/* A whole file or none, also where several write the same one at once. */
+static int write_file(int dir, const char *name, const char *text, bool sync) {
+        _cleanup_close_ int fd = -1;
+        size_t length = strlen(text);
+        char new[64];
+        ssize_t n;
+        int r;
+
+        (void)snprintf(new, sizeof new, ".%s.%d", name, (int)getpid());
+        (void)unlinkat(dir, new, 0);
+        fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, text, length);
+        r = n < 0 || fchmod(fd, 0644) < 0 || (sync && fsync(fd) < 0) ? -errno : 0;
+        if (r >= 0 && (size_t)n != length)
+                r = -ENOSPC;
+        if (r >= 0)
+                r = renameat(dir, new, dir, name) < 0 || (sync && fsync(dir) < 0) ? -errno : 0;
+        if (r < 0)
+                (void)unlinkat(dir, new, 0);
+        return r;
+}
+
+static const char *name_of(const char *path) {
+        return strrchr(path, '/') + 1;
+}
+
+/* So early nobody may have made it yet. */
+static int open_run_directory(int root) {
+        static const char path[] = "run/verge-passthrough";
+        bool new;
+        int fd;
+
+        new = mkdirat(root, path, 0755) >= 0;
+        fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        if (new)
+                (void)fchmod(fd, 0755);
+        return fd;
+}
+
+static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
+        if (l->damaged)
+                (void)snprintf(why, BOOTS_SENTENCE_SIZE,
+                               "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so that "
+                                                                "nobody knows how the last boots went: "
+                               "this one leaves all devices to the host. The service removes the list when "
+                               "it "
+                               "has been idle for a while; Bind what you need now, or reboot then.");
+        else
+                (void)snprintf(why, BOOTS_SENTENCE_SIZE,
+                               "The last two boots that bound devices, %s and %s, did not get as far as a "
+                               "passthrough service that is idle for a while: this one leaves all devices "
+                               "to "
+                               "the host. See 'journalctl -b %s' for what went wrong; then call "
+                               "ReturnToHost "
+                               "for what is to blame, Bind what you need now, or reboot to try again.",
+                               l->others[0], l->others[1], l->others[1]);
+}
+
+bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
+        _cleanup_close_ int run = -1;
+        char own[GRANT_BOOT_SIZE];
+        BootList list;
+        int r;
+
+        assert(why);
+
+        if (record_read(root, BOOT_GUARD_FILE, geteuid(), why, BOOTS_SENTENCE_SIZE) > 0)
+                return true;
+        if (grant_read_boot(root, own) < 0)
+                own[0] = '\0';
+        read_list(root, own, &list);
+        if (!list.damaged && list.n_others < BOOTS_TRIP)
+                return false;
+
+        compose(&list, why);
+        r = run = open_run_directory(root);
+        if (r < 0 || (r = write_file(run, name_of(BOOT_GUARD_FILE), why, false)) < 0)
+                log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
+                            strerror(-r));
+        return true;
+}
+
+int boots_record(int root) {
+        char own[GRANT_BOOT_SIZE], text[LIST_TEXT_SIZE] = "";
+        _cleanup_close_ int dir = -1;
+        BootList list;
+        size_t n = 0;
+        int r;
+
+        r = grant_read_boot(root, own);
+        if (r < 0)
+                return r;
+        read_list(root, own, &list);
+        if (list.damaged || list.has_own)
+                return 0;
+
+        for (size_t i = 0; i < list.n_others; i++)
+                n += (size_t)snprintf(text + n, sizeof text - n, "%s\n", list.others[i]);
+        (void)snprintf(text + n, sizeof text - n, "%s\n", own);
+
+        dir = openat(root, GRANTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return dir < 0 ? -errno : write_file(dir, name_of(BOOTS_FILE), text, true);
+}
+
+typedef struct Marks {
+        int root;
+        char own[GRANT_BOOT_SIZE];
+} Marks;
+
+/* One of this boot is of a Bind, which has recorded it. */
+static int is_older_mark(const char *name, void *userdata) {
+        const char *suffix = strrchr(name, '.');
+        const Marks *marks = userdata;
+        char path[512], boot[64];
+
+        if (!suffix || !streq(suffix, GRANT_MARK_SUFFIX))
+                return 0;
+        (void)snprintf(path, sizeof path, GRANTS_DIR "/%s", name);
+        return record_read(marks->root, path, geteuid(), boot, sizeof boot) > 0 &&
+               grant_boot_is_valid(boot) && !streq(boot, marks->own);
+}
+
+int boots_begin(int root) {
+        char why[BOOTS_SENTENCE_SIZE];
+        Marks marks = {.root = root};
+        int r;
+
+        if (vfio_is_switched_off(root))
+                return 0;
+        if (boots_guard(root, why)) {
+                log_warning("%s", why);
+                return 0;
+        }
+
+        r = grant_read_boot(root, marks.own);
+        if (r >= 0)
+                r = sysfs_each(root, GRANTS_DIR, is_older_mark, &marks);
+        if (r > 0)
+                r = boots_record(root);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                log_error("This boot cannot be written to /" BOOTS_FILE
+                          " (%s): the boot guard does not count it. Make room there, or make it writable.",
+                          strerror(-r));
+        return r;
+}
+
+/* Whatever there is: of a list that is damaged the next boot is to know nothing either. Needs no room on the disk. */
+void request_healthy(int root, const void *request _unused_, WorkerResult *result) {
+        _cleanup_close_ int dir = -1;
+        int r = 0;
+
+        dir = openat(root, GRANTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                r = errno == ENOENT ? 0 : -errno;
+        else if (unlinkat(dir, name_of(BOOTS_FILE), 0) < 0)
+                r = errno == ENOENT || faccessat(dir, name_of(BOOTS_FILE), F_OK, AT_SYMLINK_NOFOLLOW) < 0
+                                    ? 0
+                                    : -errno;
+        else if (fsync(dir) < 0)
+                r = -errno;
+        if (r < 0)
+                (void)failure_set(&result->failure, FAILURE_INTERNAL,
+                                  "The list of boots /" BOOTS_FILE " cannot be removed (%s), so boots that "
+                                                                   "go well count as failed; remove it by "
+                                  "hand.",
+                                  strerror(-r));
+}
