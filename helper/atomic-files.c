@@ -58,3 +58,27 @@ void atomic_files_close(AtomicFiles *f) {
                 (void)unlinkat(f->dir, temporary(f, i, new), 0);
         (void)close(f->dir);
 }
+
+int atomic_file_replace(int dir, const char *name, const char *text, bool sync) {
+        _cleanup_close_ int fd = -1;
+        size_t length = strlen(text);
+        char new[64];
+        ssize_t n;
+        int r;
+
+        (void)snprintf(new, sizeof new, ".%s.%d", name, (int)getpid());
+        (void)unlinkat(dir, new, 0);
+        fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, text, length);
+        r = n < 0 || fchmod(fd, 0644) < 0 || (sync && fsync(fd) < 0) ? -errno : 0;
+        if (r >= 0 && (size_t)n != length)
+                r = -ENOSPC;
+        if (r >= 0)
+                r = renameat(dir, new, dir, name) < 0 || (sync && fsync(dir) < 0) ? -errno : 0;
+        if (r < 0)
+                (void)unlinkat(dir, new, 0);
+        return r;
+}

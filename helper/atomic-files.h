@@ -23,3 +23,6 @@ int atomic_files_commit(AtomicFiles *f);
 
 /* Removes what was not committed. Needed after a failed open, too. */
 void atomic_files_close(AtomicFiles *f);
+
+/* One file, with no lock between those who write it: each under a name of its process, and whoever comes last stays. */
+int atomic_file_replace(int dir, const char *name, const char *text, bool sync);

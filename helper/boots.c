@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "atomic-files.h"
 #include "boots.h"
 #include "grant.h"
 #include "log.h"
@@ -51,31 +52,6 @@ static void read_list(int root, const char *own, BootList *ret) {
                         ret->damaged = true;
 }
 
-/* A whole file or none, also where several write the same one at once. */
-static int write_file(int dir, const char *name, const char *text, bool sync) {
-        _cleanup_close_ int fd = -1;
-        size_t length = strlen(text);
-        char new[64];
-        ssize_t n;
-        int r;
-
-        (void)snprintf(new, sizeof new, ".%s.%d", name, (int)getpid());
-        (void)unlinkat(dir, new, 0);
-        fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (fd < 0)
-                return -errno;
-
-        n = write(fd, text, length);
-        r = n < 0 || fchmod(fd, 0644) < 0 || (sync && fsync(fd) < 0) ? -errno : 0;
-        if (r >= 0 && (size_t)n != length)
-                r = -ENOSPC;
-        if (r >= 0)
-                r = renameat(dir, new, dir, name) < 0 || (sync && fsync(dir) < 0) ? -errno : 0;
-        if (r < 0)
-                (void)unlinkat(dir, new, 0);
-        return r;
-}
-
 static const char *name_of(const char *path) {
         return strrchr(path, '/') + 1;
 }
@@ -99,7 +75,7 @@ static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
         if (l->damaged)
                 (void)snprintf(why, BOOTS_SENTENCE_SIZE,
                                "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so that "
-                                                                "nobody knows how the last boots went: "
+                               "nobody knows how the last boots went: "
                                "this one leaves all devices to the host. The service removes the list when "
                                "it "
                                "has been idle for a while; Bind what you need now, or reboot then.");
@@ -132,7 +108,7 @@ bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
 
         compose(&list, why);
         r = run = open_run_directory(root);
-        if (r < 0 || (r = write_file(run, name_of(BOOT_GUARD_FILE), why, false)) < 0)
+        if (r < 0 || (r = atomic_file_replace(run, name_of(BOOT_GUARD_FILE), why, false)) < 0)
                 log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
                             strerror(-r));
         return true;
@@ -157,7 +133,7 @@ int boots_record(int root) {
         (void)snprintf(text + n, sizeof text - n, "%s\n", own);
 
         dir = openat(root, GRANTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir < 0 ? -errno : write_file(dir, name_of(BOOTS_FILE), text, true);
+        return dir < 0 ? -errno : atomic_file_replace(dir, name_of(BOOTS_FILE), text, true);
 }
 
 typedef struct Marks {
@@ -221,7 +197,7 @@ void request_healthy(int root, const void *request _unused_, WorkerResult *resul
         if (r < 0)
                 (void)failure_set(&result->failure, FAILURE_INTERNAL,
                                   "The list of boots /" BOOTS_FILE " cannot be removed (%s), so boots that "
-                                                                   "go well count as failed; remove it by "
+                                  "go well count as failed; remove it by "
                                   "hand.",
                                   strerror(-r));
 }

@@ -260,8 +260,8 @@ static void unmark_at_host(Target *t) {
                             t->movers.number, strerror(-r));
 }
 
-/* What binds here is bound at the next boot, too, so this must be known should the host not survive it. A list that
- * cannot be written keeps nothing from being bound: the mark, which is on the same disk, could not be written either. */
+/* What is bound here is to be bound at the next boot, too, so this must be known should the host not survive it. A list
+ * that cannot be written keeps nothing from being bound: nor can the mark be, which is on the same disk. */
 static void record_boot(const Target *t) {
         int r;
 

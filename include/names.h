@@ -42,8 +42,8 @@
 #define ACCESS_DIR                                                                                          \
         "run/verge-passthrough/access" /* written by the helper, one file an IOMMU set that is open */
 
-/* The boot guard's, written by the helper: boots that bound something and are not known to have gone well; and, in a boot
- * that binds nothing by itself for that, why. */
+/* The boot guard's, written by the helper: boots that bound something and are not known to have gone well; and, in a
+ * boot that binds nothing by itself for that, why. */
 #define BOOTS_FILE GRANTS_DIR "/boots"
 #define BOOT_GUARD_FILE "run/verge-passthrough/boot-guard"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import lint
 
 # Exposure in tenths, as `systemd-analyze security --threshold=` takes it: the goal of each unit.
-EXPOSURE_MAX = {"verge-passthroughd.service": 9, "verge-passthrough-helper.service": 14}
+EXPOSURE_MAX = {"verge-passthroughd.service": 9, "verge-passthrough-helper.service": 14,
+                "verge-passthrough-boot.service": 7}
 SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
 
 # Values that look like a mere matter of hardening, and without which the service is blind, dead or open.
@@ -26,7 +27,15 @@ NEEDED = {
         "AmbientCapabilities": "", "NoNewPrivileges": "yes", "StartLimitIntervalSec": "0", "ProcSubset": "all",
         "DevicePolicy": "closed", "DeviceAllow": "char-vfio rw", "KillMode": "mixed", "Restart": None, "User": None,
     },
+    # Of a special boot phase: what waits for file systems, or is waited for by the udev rule, must not be asked for.
+    "verge-passthrough-boot.service": {
+        "Type": "oneshot", "RemainAfterExit": "yes", "DefaultDependencies": "no", "CapabilityBoundingSet": "",
+        "After": "systemd-remount-fs.service", "ConditionKernelCommandLine": "!verge_passthrough=off",
+        "ProcSubset": "all", "PrivateTmp": None, "Wants": None, "RuntimeDirectoryPreserve": "yes", "User": None,
+        "ReadWritePaths": "/etc/verge-passthrough/grants.d",
+    },
 }
+LOOKS_AT_HOST = ("verge-passthroughd.service", "verge-passthrough-helper.service")
 BLINDING = {
     "PrivateNetwork": "hides the host's interfaces and routes",
     "InaccessiblePaths": "takes what is mounted there out of the service's mount table",
@@ -45,12 +54,14 @@ def check_settings(name, text):
     found = settings(text)
     problems = [f"{name}: {key}={found.get(key)}, it must be {value}" for key, value in NEEDED[name].items()
                 if found.get(key) != value]
+    if "@" in found.get("ExecStart", "@"):
+        problems.append(f"{name}: ExecStart= is not filled in")
+    if name not in LOOKS_AT_HOST:
+        return problems
     problems += [f"{name}: {key}= {reason}" for key, reason in BLINDING.items() if found.get(key, "no") != "no"]
     if found.get("ProtectHome") != "read-only":
         problems.append(f"{name}: ProtectHome= other than read-only unmounts /home from the service's view, and a disk "
                         "mounted there would be given away")
-    if "@" in found.get("ExecStart", "@"):
-        problems.append(f"{name}: ExecStart= is not filled in")
     if name == "verge-passthrough-helper.service" and "landlock_restrict_self" not in text:
         problems.append(f"{name}: the system call filter lets no Landlock through")
     return problems
@@ -98,7 +109,7 @@ def main():
     for name, text in units.items():
         print(f"{name}: exposure {check_with_systemd(name, text)[1]}")
 
-    daemon, helper = (units[name] for name in NEEDED)
+    daemon, helper, boot = (units[name] for name in NEEDED)
     lint.run(check, {
         "a daemon that is root": {"verge-passthroughd.service": daemon.replace("User=verge", "User=root #")},
         "a helper with capabilities": {"verge-passthrough-helper.service": helper.replace(
@@ -111,6 +122,8 @@ def main():
         "a value that it does not know": {"verge-passthrough-helper.service": helper.replace(
             "RestartSec=", "").replace("TimeoutStopSec=3s", "TimeoutStopSec=soon")},
         "a blind helper": {"verge-passthrough-helper.service": helper.replace("ProtectHome=read-only", "ProtectHome=yes")},
+        "a guard that comes late": {"verge-passthrough-boot.service": boot.replace("PrivateDevices=", "PrivateTmp=yes\nX=")},
+        "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("RemainAfterExit=yes\n", "")},
         "a lonely helper": {"verge-passthrough-helper.service": helper.replace("PrivateTmp=", "PrivateNetwork=yes\nX=")},
     }, "see the comments in data/*.service.in, and measure: systemd-analyze security --offline=true UNIT", units)
 
