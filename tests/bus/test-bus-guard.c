@@ -226,6 +226,7 @@ static void test_by_hand_all_works(void **state) {
         boot(b, '3');
         start_guarded(b, '1', '2');
         orders_until_files(b, is_unmarked, b);
+        vms_until_home(b, NIC);
 
         bench_expect_success(bench_call_device(b, admin, NIC, "Bind"));
         vms_until_pooled(b, NIC);
@@ -269,6 +270,7 @@ static void test_a_vm_of_a_persistent_group(void **state) {
         boot(b, '3');
         start_guarded(b, '1', '2');
         orders_until_files(b, is_unmarked, b);
+        vms_until_home(b, NIC);
 
         a = vm_take_answer(START(b, user, "web", 0));
         assert_true(vm_has(&a, NIC));
