@@ -100,6 +100,14 @@ static void power_cut(Bench *b) {
         fake_host_write(b->host, "sys/bus/pci/devices/" NIC "/driver_override", "(null)\n");
 }
 
+/* As a boot that died before it was written; a service that runs would have it written again. */
+static void remove_mark(Bench *b) {
+        if (b->daemon > 0)
+                bench_kill_daemon(b);
+        bench_kill_helper(b);
+        fake_host_remove(b->host, MARK);
+}
+
 /* As far as the daemon, which does not come up. */
 static void boot(Bench *b, char digit) {
         const char *id = id_of(digit);
@@ -193,7 +201,7 @@ static void test_late_binding_counts_too(void **state) {
 
         make_and_be_healthy(b);
         for (char digit = '1'; digit <= '2'; digit++) {
-                fake_host_remove(b->host, MARK);
+                remove_mark(b);
                 boot(b, digit);
                 fake_host_fail(b->host, "override " NIC " crash");
                 bench_start_daemon(b);
@@ -202,7 +210,7 @@ static void test_late_binding_counts_too(void **state) {
         }
         expect_list(b, id_of('1'), id_of('2'));
 
-        fake_host_remove(b->host, MARK);
+        remove_mark(b);
         boot(b, '3');
         expect_said_at_boot(b, id_of('2'));
         fake_host_clear(b->host);
@@ -287,7 +295,7 @@ static void test_healthy_waits_for_the_steward(void **state) {
         _cleanup_free_ char *steps = NULL;
 
         make_and_be_healthy(b);
-        fake_host_remove(b->host, MARK);
+        remove_mark(b);
         boot(b, '1');
         healthy_after(b, "0");
         fake_host_fail(b->host, "probe " NIC " hang 1");
