@@ -15,7 +15,7 @@ import traceback
 from . import cache, cases
 from .guest import SLOW, CommandTimeout, Guest, GuestDied
 
-UNITS = "-u verge-passthroughd -u verge-passthrough-helper -u polkit -u dbus"
+UNITS = "-u verge-passthroughd -u verge-passthrough-helper -u verge-passthrough-boot -u polkit -u dbus"
 
 
 class Deadline(BaseException):
