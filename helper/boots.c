@@ -74,25 +74,23 @@ static int open_run_directory(int root) {
 static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
         if (l->damaged)
                 (void)snprintf(why, BOOTS_SENTENCE_SIZE,
-                               "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so that "
-                               "nobody knows how the last boots went: "
-                               "this one leaves all devices to the host. The service removes the list when "
-                               "it "
-                               "has been idle for a while; Bind what you need now, or reboot then.");
+                               "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so nobody "
+                               "knows how the last boots went: this one leaves all devices to the host. The "
+                               "service removes the list when it has been idle for a while; Bind what you "
+                               "need now, or reboot then.");
         else
                 (void)snprintf(why, BOOTS_SENTENCE_SIZE,
                                "The last two boots that bound devices, %s and %s, did not get as far as a "
                                "passthrough service that is idle for a while: this one leaves all devices "
-                               "to "
-                               "the host. See 'journalctl -b %s' for what went wrong; then call "
-                               "ReturnToHost "
-                               "for what is to blame, Bind what you need now, or reboot to try again.",
+                               "to the host. See 'journalctl -b %s' for what went wrong; then call "
+                               "ReturnToHost for what is to blame, Bind what you need now, or reboot to "
+                               "try again.",
                                l->others[0], l->others[1], l->others[1]);
 }
 
 bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
         _cleanup_close_ int run = -1;
-        char own[GRANT_BOOT_SIZE];
+        char own[GRANT_BOOT_SIZE], line[BOOTS_SENTENCE_SIZE + 1];
         BootList list;
         int r;
 
@@ -107,8 +105,9 @@ bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
                 return false;
 
         compose(&list, why);
+        (void)snprintf(line, sizeof line, "%s\n", why);
         r = run = open_run_directory(root);
-        if (r < 0 || (r = atomic_file_replace(run, name_of(BOOT_GUARD_FILE), why, false)) < 0)
+        if (r < 0 || (r = atomic_file_replace(run, name_of(BOOT_GUARD_FILE), line, false)) < 0)
                 log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
                             strerror(-r));
         return true;

@@ -124,7 +124,7 @@ static void test_the_reason_is_for_all_to_read(void **state) {
         expect_guard(h, ONE);
         (void)umask(old);
         assert_int_equal(fstatat(h->fd, "run/verge-passthrough", &st, 0), 0);
-        assert_int_equal(st.st_mode & 07777, 0755);
+        assert_int_equal(st.st_mode & 07777, 0755); /* as tmpfiles.d makes it */
         assert_int_equal(fstatat(h->fd, BOOT_GUARD_FILE, &st, 0), 0);
         assert_int_equal(st.st_mode & 07777, 0644);
 }
