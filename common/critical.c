@@ -51,7 +51,8 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_UNSAFE_INTERRUPTS] = "set allow_unsafe_interrupts to N",
 };
 
-static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *identity, const char *what) {
+static void add_reason_with_remedy(Critical *c, CriticalReason reason, const PciIdentity *identity,
+                                   const char *what, const char *remedy) {
         const bool warns = CRITICAL_WARNINGS & 1U << reason;
         uint32_t *bits = warns ? &c->warnings : &c->reasons;
         char address[PCI_ADDRESS_SIZE];
@@ -60,10 +61,15 @@ static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *id
                 return;
 
         *bits |= 1U << reason;
-        (void)snprintf(c->sentence[reason], sizeof c->sentence[reason], "Device %s %s: %.150s; %s.",
+        (void)snprintf(c->sentence[reason], sizeof c->sentence[reason], "Device %s %s: %.200s; %.96s.",
                        pci_address_format(&identity->address, address),
-                       warns ? "would be missed" : "must stay with the host", what, remedy_table[reason]);
+                       warns ? "would be missed" : "must stay with the host", what,
+                       remedy ? remedy : remedy_table[reason]);
         text_make_printable(c->sentence[reason]); /* mount points and sources are anybody's text */
+}
+
+static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *identity, const char *what) {
+        add_reason_with_remedy(c, reason, identity, what, NULL);
 }
 
 /* Documentation/ABI/testing/sysfs-kernel-iommu_groups: "0x… 0x… direct" is memory that firmware reaches through
@@ -123,7 +129,8 @@ int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *
 
         for (size_t i = 0; i < facts->n_uses; i++)
                 if (pci_address_in_path(&identity->address, facts->uses[i].path))
-                        add_reason(&c, facts->uses[i].reason, identity, facts->uses[i].what);
+                        add_reason_with_remedy(&c, facts->uses[i].reason, identity, facts->uses[i].what,
+                                               facts->uses[i].remedy);
 
         if (sysfs_read_u64(device_fd, "boot_vga", 10, &vga) >= 0 && vga == 1)
                 add_reason(&c, CRITICAL_CONSOLE, identity, "it is the boot VGA device");

@@ -12,19 +12,27 @@ HostFacts *host_facts_free(HostFacts *facts) {
         for (size_t i = 0; i < facts->n_uses; i++) {
                 free(facts->uses[i].path);
                 free(facts->uses[i].what);
+                free(facts->uses[i].remedy);
         }
         free(facts->uses);
         free(facts);
         return NULL;
 }
 
-int host_facts_add(HostFacts *facts, CriticalReason reason, const char *path, const char *what) {
-        _cleanup_free_ char *p = NULL, *w = NULL;
-
-        /* Bind mounts tell of the same device again and again. */
+bool host_facts_have(const HostFacts *facts, CriticalReason reason, const char *path) {
         for (size_t i = 0; i < facts->n_uses; i++)
                 if (facts->uses[i].reason == reason && streq(facts->uses[i].path, path))
-                        return 0;
+                        return true;
+        return false;
+}
+
+int host_facts_add_with_remedy(HostFacts *facts, CriticalReason reason, const char *path, const char *what,
+                               const char *remedy) {
+        _cleanup_free_ char *p = NULL, *w = NULL, *y = NULL;
+
+        /* Bind mounts tell of the same device again and again. */
+        if (host_facts_have(facts, reason, path))
+                return 0;
         if (facts->n_uses == HOST_USES_MAX)
                 return -E2BIG;
 
@@ -33,11 +41,16 @@ int host_facts_add(HostFacts *facts, CriticalReason reason, const char *path, co
 
         p = strdup(path);
         w = strdup(what);
-        if (!p || !w)
+        y = remedy ? strdup(remedy) : NULL;
+        if (!p || !w || (remedy && !y))
                 return -ENOMEM;
 
-        facts->uses[facts->n_uses++] = (HostUse){reason, STEAL(p), STEAL(w)};
+        facts->uses[facts->n_uses++] = (HostUse){reason, STEAL(p), STEAL(w), STEAL(y)};
         return 0;
+}
+
+int host_facts_add(HostFacts *facts, CriticalReason reason, const char *path, const char *what) {
+        return host_facts_add_with_remedy(facts, reason, path, what, NULL);
 }
 
 /* Documentation/driver-api/vfio.rst: the module parameters that let VFIO do without interrupt remapping. */

@@ -54,7 +54,7 @@ DECLARE_STRING_TABLE(critical_reason, CriticalReason); /* "mounted", "default-ro
 typedef struct Critical {
         uint32_t reasons;  /* bits 1 << CriticalReason, without warnings: it must stay */
         uint32_t warnings; /* those of CRITICAL_WARNINGS that hold */
-        char sentence[CRITICAL_REASON_MAX][256]; /* for each reason that holds: object, reason, what to do */
+        char sentence[CRITICAL_REASON_MAX][384]; /* for each reason that holds: object, reason, what to do */
 } Critical;
 
 typedef struct HostFacts HostFacts;

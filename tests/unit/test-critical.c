@@ -101,58 +101,6 @@ static void test_partition_is_mounted(void **state) {
         assert_non_null(strstr(c.sentence[CRITICAL_MOUNTED], "unmount it first"));
 }
 
-static void test_lvm_on_a_partition(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_add_block(h, "devices/virtual/block/dm-0", "253:0");
-        fake_host_add_slave(h, "dm-0", "sda1");
-        fake_host_mount(h, "253:0", "/", "ext4", "/dev/mapper/vg-root");
-        expect(h, "0000:00:1f.2", BIT(MOUNTED));
-        expect(h, "0000:00:04.0", 0);
-}
-
-static void test_md_on_dm_on_two_disks(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_add_block(h, "devices/virtual/block/dm-0", "253:0");
-        fake_host_add_block(h, "devices/virtual/block/dm-1", "253:1");
-        fake_host_add_block(h, "devices/virtual/block/md0", "9:0");
-        fake_host_add_slave(h, "dm-0", "nvme0n1");
-        fake_host_add_slave(h, "dm-1", "nvme1n1");
-        fake_host_add_slave(h, "md0", "dm-0");
-        fake_host_add_slave(h, "md0", "dm-1");
-        fake_host_mount(h, "9:0", "/data", "xfs", "/dev/md0");
-        expect(h, "0000:00:04.0", BIT(MOUNTED));
-        expect(h, "0000:00:05.0", BIT(MOUNTED));
-        expect(h, "0000:00:1f.2", 0);
-}
-
-/* A partition of an array has no slaves of its own: the array has. */
-static void test_partition_of_an_md_array(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_add_block(h, "devices/virtual/block/md126", "9:126");
-        fake_host_add_block(h, "devices/virtual/block/md126/md126p2", "259:9");
-        fake_host_add_slave(h, "md126", "nvme0n1");
-        fake_host_add_slave(h, "md126", "nvme1n1");
-        fake_host_mount(h, "259:9", "/", "ext4", "/dev/md126p2");
-        expect(h, "0000:00:04.0", BIT(MOUNTED));
-        expect(h, "0000:00:05.0", BIT(MOUNTED));
-}
-
-static void test_swap_on_a_partition_of_an_array_below_lvm(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_add_block(h, "devices/virtual/block/md0", "9:0");
-        fake_host_add_block(h, "devices/virtual/block/md0/md0p1", "259:9");
-        fake_host_add_block(h, "devices/virtual/block/dm-3", "253:3");
-        fake_host_add_slave(h, "md0", "sda1");
-        fake_host_add_slave(h, "dm-3", "md0p1");
-        fake_host_swap(h, "/dev/dm-3");
-        expect(h, "0000:00:1f.2", BIT(SWAP));
-        expect(h, "0000:00:04.0", 0);
-}
-
 static void test_btrfs_over_two_disks(void **state) {
         FakeHost *h = *state;
 
@@ -166,29 +114,6 @@ static void test_btrfs_over_two_disks(void **state) {
         expect(h, "0000:00:04.0", BIT(MOUNTED));
         expect(h, "0000:00:05.0", BIT(MOUNTED));
         expect(h, "0000:00:1f.2", 0);
-}
-
-/* With native multipath the namespace hangs below a virtual subsystem, and each path is a PCI device. */
-static void test_nvme_with_native_multipath(void **state) {
-        FakeHost *h = *state;
-
-        add(h, "0000:00:06.0", 0x010802);
-        add(h, "0000:00:07.0", 0x010802);
-        fake_host_mkdir(h, "sys/devices/pci0000:00/0000:00:06.0/nvme/nvme2");
-        fake_host_mkdir(h, "sys/devices/pci0000:00/0000:00:07.0/nvme/nvme3");
-        fake_host_add_block(h, "devices/virtual/nvme-subsystem/nvme-subsys2/nvme2n1", "259:10");
-        fake_host_add_block(h, "devices/virtual/nvme-subsystem/nvme-subsys2/nvme2n1/nvme2n1p1", "259:11");
-        fake_host_link(h, "sys/devices/virtual/nvme-subsystem/nvme-subsys2/nvme2",
-                       "../../../pci0000:00/0000:00:06.0/nvme/nvme2");
-        fake_host_link(h, "sys/devices/virtual/nvme-subsystem/nvme-subsys2/nvme3",
-                       "../../../pci0000:00/0000:00:07.0/nvme/nvme3");
-        fake_host_write(h, "sys/devices/virtual/nvme-subsystem/nvme-subsys2/model", "x\n");
-
-        expect(h, "0000:00:06.0", 0);
-        fake_host_mount(h, "259:11", "/", "ext4", "/dev/nvme2n1p1");
-        expect(h, "0000:00:06.0", BIT(MOUNTED));
-        expect(h, "0000:00:07.0", BIT(MOUNTED));
-        expect(h, "0000:00:04.0", 0);
 }
 
 static void test_swap(void **state) {
@@ -208,20 +133,6 @@ static void test_a_usb_disk_holds_its_controller(void **state) {
         fake_host_add_block(h, "devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/host6/block/sdb", "8:16");
         fake_host_mount(h, "8:16", "/mnt", "vfat", "/dev/sdb");
         expect(h, "0000:00:14.0", BIT(MOUNTED));
-}
-
-static void test_a_disk_behind_vmd_holds_both(void **state) {
-        FakeHost *h = *state;
-
-        add(h, "0000:00:0e.0", 0x010400);
-        add(h, "10000:e1:00.0", 0x010802);
-        fake_host_add_block(h,
-                            "devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/"
-                            "nvme/nvme5/nvme5n1",
-                            "259:20");
-        fake_host_mount(h, "259:20", "/", "ext4", "/dev/nvme5n1");
-        expect(h, "0000:00:0e.0", BIT(MOUNTED));
-        expect(h, "10000:e1:00.0", BIT(MOUNTED));
 }
 
 static void test_address_and_route(void **state) {
@@ -396,17 +307,6 @@ static void test_knowing_half_is_an_error(void **state) {
         assert_int_equal(load(h), -ENOENT);
 }
 
-static void test_a_loop_of_holders_ends(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_add_block(h, "devices/virtual/block/dm-0", "253:0");
-        fake_host_add_block(h, "devices/virtual/block/dm-1", "253:1");
-        fake_host_add_slave(h, "dm-0", "dm-1");
-        fake_host_add_slave(h, "dm-1", "dm-0");
-        fake_host_mount(h, "253:0", "/", "ext4", "/dev/dm-0");
-        assert_int_equal(load(h), -ELOOP);
-}
-
 static void test_a_device_that_left_has_no_verdict(void **state) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         FakeHost *h = *state;
@@ -440,15 +340,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         CASE(test_wolf_idle_devices_are_free),
                         CASE(test_partition_is_mounted),
-                        CASE(test_lvm_on_a_partition),
-                        CASE(test_md_on_dm_on_two_disks),
-                        CASE(test_partition_of_an_md_array),
-                        CASE(test_swap_on_a_partition_of_an_array_below_lvm),
                         CASE(test_btrfs_over_two_disks),
-                        CASE(test_nvme_with_native_multipath),
                         CASE(test_swap),
                         CASE(test_a_usb_disk_holds_its_controller),
-                        CASE(test_a_disk_behind_vmd_holds_both),
                         CASE(test_address_and_route),
                         CASE(test_bridge_over_bond_over_nics),
                         CASE(test_vlan),
@@ -461,7 +355,6 @@ int main(void) {
                         CASE(test_without_an_iommu),
                         CASE(test_unsafe_interrupts),
                         CASE(test_knowing_half_is_an_error),
-                        CASE(test_a_loop_of_holders_ends),
                         CASE(test_a_device_that_left_has_no_verdict),
                         cmocka_unit_test(test_words),
         };
