@@ -16,7 +16,7 @@ int blocks_path(int root, const char *name, char *ret, size_t size) {
 
         (void)snprintf(path, sizeof path, CLASS_BLOCK "/%.*s", NAME_MAX, name);
         r = sysfs_read_link(root, path, ret, size);
-        return r == -ENOENT || r == -EINVAL ? 0 : r < 0 ? r : 1;
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
 static int read_attribute(int root, const char *name, const char *attribute, char *ret, size_t size) {
@@ -361,7 +361,8 @@ int host_blocks_load(int root, HostFacts *facts) {
 
         assert(facts);
 
-        if ((r = host_mounts_load(root, facts)) < 0 || (r = host_boot_load(root, facts)) < 0)
+        if ((r = host_swaps_load(root, facts)) < 0 || (r = host_mounts_load(root, facts)) < 0 ||
+            (r = host_boot_load(root, facts)) < 0)
                 return r;
         return host_volumes_load(root, facts);
 }

@@ -52,6 +52,7 @@ typedef int (*blocks_record_t)(const char *name, const char *record, void *userd
 int blocks_each_record(int root, blocks_record_t f, void *userdata);
 
 /* What there is to know: */
-int host_mounts_load(int root, HostFacts *facts);  /* file systems and swap */
+int host_swaps_load(int root, HostFacts *facts);
+int host_mounts_load(int root, HostFacts *facts);  /* file systems, in all mount namespaces */
 int host_boot_load(int root, HostFacts *facts);    /* what the next boot needs */
 int host_volumes_load(int root, HostFacts *facts); /* assembled volumes, in use or not */

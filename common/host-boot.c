@@ -7,8 +7,8 @@
 #include "sysfs.h"
 
 /* What the next boot needs though it may not be in use now. What is mounted on /boot is told by host-mounts.c. That a
- * disk has an EFI system partition is no reason: those of guests have one, too. Nor is swap that fstab has: a boot waits
- * for it, and goes on. */
+ * disk has an EFI system partition is no reason: those of guests have one, too. Nor is swap that fstab has: a boot
+ * waits for it, and goes on. */
 
 #define ENTRIES_MAX 4096U
 #define FSTAB_LINE_SIZE 4096
@@ -105,8 +105,8 @@ static int read_fstab(Boot *b) {
         return ferror(f) ? -EIO : 0;
 }
 
-/* Mount units that are not from fstab: the administrator's, and what systemd-gpt-auto-generator(8) has found on the disk
- * that this boot came from and puts below an automount. */
+/* Mount units that are not from fstab: the administrator's, and what systemd-gpt-auto-generator(8) has found on the
+ * disk that this boot came from and puts below an automount. */
 static int read_units(Boot *b) {
         static const char *const units[][2] = {
                         {"etc/systemd/system/boot.mount", "/boot"},

@@ -7,11 +7,12 @@
 #include "storage-text.h"
 #include "sysfs.h"
 
-/* Users may make mount namespaces of their own, and mounts in them. Beyond the first number a namespace is read for each
- * of its processes; beyond the second nobody knows what is mounted. */
+/* Users may make mount namespaces of their own, and mounts in them. Beyond the first number a namespace is read for
+ * each of its processes, beyond the second a device looked at for each of its mounts; beyond the third nobody knows
+ * what is mounted. */
 #define NAMESPACES_MAX 4096U
-#define LINES_MAX 4000000U
 #define SEEN_MAX 4096U
+#define LINES_MAX 4000000U
 
 /* A device with a file system, or a pool of ZFS, of which all has been told that there is to tell. */
 typedef struct Seen {
@@ -140,7 +141,7 @@ static int add_devices(Blocks *b, const MountLine *line) {
 static int add_mount(Mounts *m, CriticalReason reason, const MountLine *line, const char *remark) {
         const bool members = startswith(line->number, "0:") || startswith(line->number, "9:") ||
                              startswith(line->source, "/dev/md");
-        char what[BLOCK_WHAT_SIZE], below[BLOCK_WHAT_SIZE], process[64];
+        char what[BLOCK_WHAT_SIZE], below[BLOCK_WHAT_SIZE], process[64], remedy[64];
 
         (void)snprintf(what, sizeof what, "%.48s is mounted on %.56s%s%s", line->source, line->where, remark,
                        describe_process(m, process, sizeof process));
@@ -148,6 +149,9 @@ static int add_mount(Mounts *m, CriticalReason reason, const MountLine *line, co
         m->blocks.reason = reason;
         m->blocks.what = what;
         m->blocks.what_below = below;
+        (void)snprintf(remedy, sizeof remedy, "unmount it there ('nsenter -m -t %.16s') first",
+                       strempty(m->process));
+        m->blocks.remedy = process[0] ? remedy : NULL;
         return add_devices(&m->blocks, line);
 }
 
@@ -302,7 +306,8 @@ static int take_process(const char *name, void *userdata) {
         return r == -ENOENT || r == -ESRCH || r == -EACCES || r == -EPERM || r == -EINVAL ? 0 : r;
 }
 
-/* The host's own mounts: as this process sees them, where whoever watches has an event, and as the first process does. */
+/* The host's own mounts: as this process sees them, where whoever watches has an event; and what is on / for the first
+ * process. */
 static int take_host(Mounts *m) {
         _cleanup_fclose_ FILE *f = NULL;
         int r;
@@ -327,46 +332,6 @@ static int take_processes(Mounts *m) {
         return r < 0 ? r : sysfs_each(m->blocks.root, "proc", take_process, m);
 }
 
-/* By whatever name of it swapon(8) was given: "/mnt/dev/sda2", too. */
-static int add_swap(Blocks *b, const char *device) {
-        const char *name = strrchr(device, '/');
-        int r;
-
-        r = blocks_add_device(b, device);
-        if (r == 0 && name)
-                r = blocks_add(b, name + 1);
-        return r == 0 ? -ENODEV : r; /* swap on a device that we cannot find: on which one is it? */
-}
-
-static int take_swaps(Blocks *b) {
-        _cleanup_free_ char *line = NULL;
-        _cleanup_fclose_ FILE *f = NULL;
-        _cleanup_close_ int fd = -1;
-        char what[BLOCK_WHAT_SIZE], *device;
-        size_t size = 0;
-        int r;
-
-        fd = openat(b->root, "proc/swaps", O_RDONLY | O_CLOEXEC);
-        f = fd < 0 ? NULL : fdopen(fd, "r");
-        if (!f)
-                return -errno;
-        (void)STEAL_FD(fd);
-
-        b->reason = CRITICAL_SWAP;
-        b->what = what;
-        b->what_below = NULL;
-        for (errno = 0; getline(&line, &size, f) >= 0; errno = 0) {
-                line[strcspn(line, "\n")] = '\0';
-                if (storage_text_swap(line, &device) <= 0)
-                        continue;
-                (void)snprintf(what, sizeof what, "the host swaps to %.100s", device);
-                r = add_swap(b, device);
-                if (r < 0)
-                        return r;
-        }
-        return -errno;
-}
-
 /* Where the kernel itself lists what is mounted, in whatever mount namespace, by the names of block devices: also what
  * no process has, and what was unmounted lazily. */
 static int take_lists(Blocks *b) {
@@ -376,6 +341,7 @@ static int take_lists(Blocks *b) {
         b->reason = CRITICAL_MOUNTED;
         b->what = "a file system on it is mounted";
         b->what_below = NULL;
+        b->remedy = NULL;
         b->spare_root = true;
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
                 r = sysfs_each(b->root, lists[i], add_named, b);
@@ -395,7 +361,8 @@ int host_mounts_load(int root, HostFacts *facts) {
 
         assert(facts);
 
-        if ((r = take_host(&m)) < 0 || (r = take_swaps(&m.blocks)) < 0)
+        r = take_host(&m);
+        if (r < 0)
                 return r;
 
         /* What these tell of already is not added again by what follows. */

@@ -5,9 +5,9 @@
 #include "host-blocks.h"
 #include "sysfs.h"
 
-/* Volumes that are assembled, in use or not: what the kernel holds open to make another device of it. A signature on a
- * disk is none. A partition mapping of kpartx is none either, as little as a partition of the kernel: only what is on it
- * counts. An array that is not running yet holds its members all the same. */
+/* Volumes that are assembled, in use or not: what the kernel holds open to make another device of it. A signature on
+ * a disk is none. A partition mapping of kpartx is none either, as little as a partition of the kernel: only what is
+ * on it counts. An array that is not running yet holds its members all the same. */
 
 #define STACKING_MAX 12
 
@@ -20,7 +20,7 @@ typedef struct Volume {
 
 typedef struct Volumes {
         Blocks blocks;
-        size_t n_watched; /* uses that change with an event */
+        size_t n_watched; /* uses that were known before, and change with an event, those for the next boot excepted */
 } Volumes;
 
 static int read_text(int root, const char *name, const char *attribute, char *ret, size_t size) {
@@ -239,7 +239,7 @@ static bool is_watched(const Volumes *v, const char *path) {
         const HostFacts *facts = v->blocks.facts;
 
         for (size_t i = 0; i < v->n_watched; i++)
-                if (streq(facts->uses[i].path, path))
+                if (facts->uses[i].reason != CRITICAL_BOOT_DISK && streq(facts->uses[i].path, path))
                         return true;
         return strstr(path, "/virtual/");
 }

@@ -5,11 +5,13 @@
 /* Users can make lines of it, in namespaces of their own: each is taken or refused, and nothing grows. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *text = fuzz_text(data, size);
-        size_t length = strlen(text);
         uint64_t device;
+        size_t length;
         MountLine m;
         int r;
 
+        text[strcspn(text, "\n")] = '\0';
+        length = strlen(text);
         r = storage_text_mount(text, &m);
         must(r == 0 || r == -EBADMSG);
         if (r < 0)

@@ -3,9 +3,11 @@
 #include "storage-text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        _cleanup_free_ char *text = fuzz_text(data, size), *copy = strdup(text);
+        _cleanup_free_ char *text = fuzz_text(data, size), *copy = NULL;
         char *device;
 
+        text[strcspn(text, "\n")] = '\0';
+        copy = strdup(text);
         must(copy);
         if (storage_text_swap(text, &device) <= 0)
                 return 0;

@@ -284,7 +284,7 @@ static void test_refused_mounted_only_in_a_container(void **state) {
         expect_all(h, ROOT, 0, BIT(MOUNTED), 0);
         expect_sentence(h, SATA, CRITICAL_MOUNTED,
                         "/dev/sda1 is mounted on /var/lib/postgresql in the mount namespace of process "
-                        "1234 (postgres); unmount it first.");
+                        "1234 (postgres); unmount it there ('nsenter -m -t 1234') first.");
         assert_int_equal(load(h, &unwatched), 0);
         assert_true(unwatched);
 }
@@ -556,8 +556,8 @@ static void test_harmless_zram_swap(void **state) {
 static void test_harmless_fuse_that_lies(void **state) {
         FakeHost *h = *state;
 
-        fake_host_mount(h, "0:70", "/home/user/mnt", "fuse.sshfs", "/dev/nvme0n1p1");
-        fake_host_mount(h, "0:71", "/home/user/mnt2", "fuse", "/dev/sda1");
+        fake_host_mount(h, "0:70", "/tmp/user/mnt", "fuse.sshfs", "/dev/nvme0n1p1");
+        fake_host_mount(h, "0:71", "/tmp/user/mnt2", "fuse", "/dev/sda1");
         add_process(h, 1234, "/dev/sdb",
                     "400 300 0:72 / / rw - fuse.btrfs /dev/sda1 rw\n"
                     "401 400 0:73 / /boot rw - fuse.zfs rpool rw\n"
