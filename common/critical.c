@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/stat.h>
+
 #include "critical.h"
 #include "host-facts.h"
 #include "sysfs.h"
@@ -42,7 +44,7 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_WAKE_PATH] = "'ethtool -s INTERFACE wol d' if nothing wakes the host through it",
                 [CRITICAL_CONSOLE] = "move the console to another device first",
                 [CRITICAL_INPUT] = "plug a keyboard into another controller first",
-                [CRITICAL_WATCHDOG_OR_BMC] = "stop what uses it first",
+                [CRITICAL_WATCHDOG_OR_BMC] = "stop what uses it first, or leave it to the host",
                 [CRITICAL_BRIDGE_DEVICE] = "pass the devices behind it instead",
                 [CRITICAL_PF_WITH_VFS] = "write 0 to its sriov_numvfs first",
                 [CRITICAL_NO_IOMMU] =
@@ -70,6 +72,93 @@ static void add_reason_with_remedy(Critical *c, CriticalReason reason, const Pci
 
 static void add_reason(Critical *c, CriticalReason reason, const PciIdentity *identity, const char *what) {
         add_reason_with_remedy(c, reason, identity, what, NULL);
+}
+
+static int take_child(const char *name, void *userdata) {
+        PciAddress *child = userdata;
+
+        return pci_address_parse(name, child) == 0;
+}
+
+/* drivers/pci/pcie/portdrv.c: the services of a port are devices below it, "0000:00:1c.0:pcie004". The first digit is
+ * the kind of port (0: root port, 2: downstream), the last the service (4: hot-plug). */
+static bool watches_a_slot(int device_fd, const char *address) {
+        static const char *const services[] = {"pcie004", "pcie204"};
+        char path[64], driver[32];
+
+        for (size_t i = 0; i < ELEMENTSOF(services); i++) {
+                (void)snprintf(path, sizeof path, "%s:%s/driver", address, services[i]);
+                if (sysfs_read_link_name(device_fd, path, driver, sizeof driver) >= 0 &&
+                    streq(driver, "pciehp"))
+                        return true;
+        }
+        return false;
+}
+
+static void judge_bridge(int device_fd, const PciIdentity *identity, Critical *c) {
+        char what[128], address[PCI_ADDRESS_SIZE];
+        PciAddress child;
+
+        if (!watches_a_slot(device_fd, pci_address_format(&identity->address, address))) {
+                add_reason(c, CRITICAL_BRIDGE_DEVICE, identity,
+                           "it is a bridge, and the devices behind it hang on it");
+                return;
+        }
+
+        if (sysfs_each(device_fd, ".", take_child, &child) > 0)
+                (void)snprintf(what, sizeof what,
+                               "it is a PCIe port whose hot-plug service watches the slot of %s",
+                               pci_address_format(&child, address));
+        else
+                (void)snprintf(what, sizeof what,
+                               "it is a PCIe port whose hot-plug service watches an empty slot");
+        add_reason(c, CRITICAL_BRIDGE_DEVICE, identity, what);
+}
+
+typedef struct Functions {
+        int device_fd;
+        bool any;
+        char held[PCI_ADDRESS_SIZE]; /* one that is passed through, or "" */
+} Functions;
+
+static int take_function(const char *name, void *userdata) {
+        char path[64], driver[PCI_DRIVER_SIZE];
+        Functions *f = userdata;
+
+        if (!startswith(name, "virtfn"))
+                return 0;
+        f->any = true;
+
+        (void)snprintf(path, sizeof path, "%.32s/driver", name);
+        if (sysfs_read_link_name(f->device_fd, path, driver, sizeof driver) < 0 || !strstr(driver, "vfio"))
+                return 0;
+        (void)snprintf(path, sizeof path, "%.32s", name);
+        return sysfs_read_link_name(f->device_fd, path, f->held, sizeof f->held) >= 0;
+}
+
+/* The links only: sriov_numvfs can block. While a VM has a virtual function, writing 0 to it hangs, and with it every
+ * other hot-plug of the host. */
+static int judge_functions(int device_fd, const PciIdentity *identity, Critical *c) {
+        Functions f = {.device_fd = device_fd};
+        char what[128];
+        struct stat st;
+        int r;
+
+        if (fstatat(device_fd, "sriov_numvfs", &st, 0) < 0) /* it could have none */
+                return 0;
+        r = sysfs_each(device_fd, ".", take_function, &f);
+        if (r < 0 || !f.any)
+                return r == -ENOENT ? 0 : r; /* gone: the caller sees it, too */
+        if (!f.held[0]) {
+                add_reason(c, CRITICAL_PF_WITH_VFS, identity, "it has virtual functions");
+                return 0;
+        }
+
+        (void)snprintf(what, sizeof what, "its virtual function %s is passed through", f.held);
+        add_reason_with_remedy(c, CRITICAL_PF_WITH_VFS, identity, what,
+                              "end the VM that has it and return it to the host, then write 0 to its "
+                              "sriov_numvfs");
+        return 0;
 }
 
 /* Documentation/ABI/testing/sysfs-kernel-iommu_groups: "0x… 0x… direct" is memory that firmware reaches through
@@ -114,7 +203,6 @@ static int evaluate_iommu(int device_fd, const PciIdentity *identity, Critical *
 }
 
 int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *identity, Critical *ret) {
-        char target[512];
         uint64_t vga, vendor;
         Critical c = {0};
         int r;
@@ -124,8 +212,10 @@ int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *
         assert(ret);
 
         if (pci_class_is_bridge(identity->class_code))
-                add_reason(&c, CRITICAL_BRIDGE_DEVICE, identity,
-                           "it is a bridge, and the devices behind it hang on it");
+                judge_bridge(device_fd, identity, &c);
+        if (identity->class_code >> 8 == 0x0c07)
+                add_reason(&c, CRITICAL_WATCHDOG_OR_BMC, identity,
+                           "it is the way to the management controller (IPMI)");
 
         for (size_t i = 0; i < facts->n_uses; i++)
                 if (pci_address_in_path(&identity->address, facts->uses[i].path))
@@ -135,11 +225,8 @@ int critical_evaluate(const HostFacts *facts, int device_fd, const PciIdentity *
         if (sysfs_read_u64(device_fd, "boot_vga", 10, &vga) >= 0 && vga == 1)
                 add_reason(&c, CRITICAL_CONSOLE, identity, "it is the boot VGA device");
 
-        if (sysfs_read_link(device_fd, "virtfn0", target, sizeof target) >= 0)
-                add_reason(&c, CRITICAL_PF_WITH_VFS, identity, "it has virtual functions");
-
-        r = evaluate_iommu(device_fd, identity, &c);
-        if (r < 0)
+        if ((r = judge_functions(device_fd, identity, &c)) < 0 ||
+            (r = evaluate_iommu(device_fd, identity, &c)) < 0)
                 return r;
 
         /* What is missing proves something only while the device is there. */

@@ -76,7 +76,7 @@ int host_facts_load(int root, HostFacts **ret) {
                 return -ENOMEM;
 
         if ((r = host_blocks_load(root, facts)) < 0 || (r = host_links_load(root, facts)) < 0 ||
-            (r = host_displays_load(root, facts)) < 0)
+            (r = host_displays_load(root, facts)) < 0 || (r = host_services_load(root, facts)) < 0)
                 return r;
 
         facts->unsafe_interrupts = allows_unsafe_interrupts(root, "vfio_iommu_type1") ||

@@ -33,3 +33,21 @@ bool host_facts_have(const HostFacts *facts, CriticalReason reason, const char *
 int host_blocks_load(int root, HostFacts *facts);   /* mounts, swap, boot, volumes, down to disks */
 int host_links_load(int root, HostFacts *facts);    /* addresses, routes, sessions, bridges, down to cards */
 int host_displays_load(int root, HostFacts *facts); /* screens and console ttys */
+int host_services_load(int root, HostFacts *facts); /* keyboards, watchdogs, the way to a BMC, TPMs */
+
+/* The next PCI address in a sysfs path; *at moves behind it, or to the end when there is none. */
+bool host_path_next_device(const char **at, PciAddress *ret);
+bool host_path_has_device(const char *path) _pure_;
+
+/* What the host needs one of, wherever it is: a keyboard, a graphics adapter. Collected by sysfs path, and in the end a
+ * use of what would take all of them away if it left together with its IOMMU set. */
+typedef struct HostProviders {
+        char **paths; /* each up to its last PCI address */
+        size_t n;
+        bool elsewhere; /* there is one that hangs on no PCI device */
+} HostProviders;
+
+void host_providers_done(HostProviders *p);
+int host_providers_add(HostProviders *p, const char *path);
+int host_providers_add_use(const HostProviders *p, int root, HostFacts *facts, CriticalReason reason,
+                           const char *what);

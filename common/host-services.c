@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <limits.h>
+
+#include "host-facts.h"
+#include "sysfs.h"
+
+/* KEY_ESC..KEY_D: who has all of these is a keyboard, says udev's input_id too (not a mouse or remote control with a few
+ * keys). In whatever words the kernel prints the bits, these are in the last eight digits. */
+#define KEYBOARD_KEYS 0xfffffffeU
+
+typedef struct Services {
+        int root;
+        HostFacts *facts;
+        HostProviders keyboards;
+        char keyboard[64]; /* name of one */
+        const char *class_name, *what;
+} Services;
+
+/* input.c, input_bits_to_string(): words of hex, the lowest last, "1000000000007 ff9f207ac14057ff ... fffffffffffffffe" */
+static bool has_keys_of_a_keyboard(const char *bits) {
+        const char *word = strrchr(bits, ' ');
+        size_t n;
+
+        word = word ? word + 1 : bits;
+        n = strlen(word);
+        return n >= 8 && (strtoul(word + n - 8, NULL, 16) & KEYBOARD_KEYS) == KEYBOARD_KEYS;
+}
+
+static bool is_entry(const char *name, const char *prefix) {
+        return startswith(name, prefix) && isdigit((unsigned char)name[strlen(prefix)]);
+}
+
+static int take_input(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX], bits[SYSFS_ATTRIBUTE_SIZE];
+        Services *l = userdata;
+        int r;
+
+        (void)snprintf(path, sizeof path, "sys/class/input/%s", name);
+        if (!is_entry(name, "input") || sysfs_read_link(l->root, path, target, sizeof target) < 0 ||
+            strstr(target, "/virtual/")) /* made by a program (uinput): who types on it? */
+                return 0;
+
+        (void)snprintf(path, sizeof path, "sys/class/input/%.64s/capabilities/key", name);
+        r = sysfs_read(l->root, path, bits, sizeof bits);
+        if (r < 0 || !has_keys_of_a_keyboard(bits))
+                return r == -ENOENT || r == -ENODEV ? 0 : r < 0 ? r : 0;
+
+        (void)snprintf(path, sizeof path, "sys/class/input/%.64s/name", name);
+        if (!l->keyboard[0] && sysfs_read(l->root, path, bits, sizeof bits) > 0)
+                (void)snprintf(l->keyboard, sizeof l->keyboard, "%.48s", bits);
+        return host_providers_add(&l->keyboards, target);
+}
+
+static int add_keyboards(Services *l) {
+        char what[128];
+        int r;
+
+        r = sysfs_each(l->root, "sys/class/input", take_input, l);
+        if (r >= 0) {
+                (void)snprintf(what, sizeof what, "every keyboard of the host is on it%s%s%.48s",
+                               l->keyboards.n > 1 ? " or on what would leave with it" : "",
+                               l->keyboard[0] ? ", " : "", l->keyboard);
+                r = host_providers_add_use(&l->keyboards, l->root, l->facts, CRITICAL_INPUT, what);
+        }
+        host_providers_done(&l->keyboards);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Of all attributes `state` alone is answered without the lock of a driver that may hang (watchdog_dev.c). A kernel
+ * without CONFIG_WATCHDOG_SYSFS has none: then it may be armed, and one that nobody feeds any more resets the host. */
+static int take_watchdog(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX], state[32], what[128];
+        Services *l = userdata;
+        int r;
+
+        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s/state", name);
+        r = is_entry(name, "watchdog") ? sysfs_read(l->root, path, state, sizeof state) : 0;
+        if (!is_entry(name, "watchdog") || (r >= 0 && streq(state, "inactive")))
+                return 0;
+
+        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s", name);
+        if (sysfs_read_link(l->root, path, target, sizeof target) < 0 || !host_path_has_device(target))
+                return 0; /* gone since, or none of ours */
+
+        (void)snprintf(what, sizeof what,
+                       r >= 0 ? "%.32s on it is armed"
+                              : "%.32s on it may be armed, this kernel does not tell",
+                       name);
+        l->facts->unwatched = true; /* nothing tells when it is stopped */
+        return host_facts_add(l->facts, CRITICAL_WATCHDOG_OR_BMC, target, what);
+}
+
+static int take_chip(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX], what[128];
+        Services *l = userdata;
+
+        (void)snprintf(path, sizeof path, "sys/class/%s/%s", l->class_name, name);
+        if (!is_entry(name, l->class_name) || sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0;
+
+        (void)snprintf(what, sizeof what, "%s %.32s is on it", l->what, name);
+        return host_facts_add(l->facts, CRITICAL_WATCHDOG_OR_BMC, target, what);
+}
+
+static int add_chips(Services *l, const char *class_name, const char *what) {
+        char path[64];
+        int r;
+
+        l->class_name = class_name;
+        l->what = what;
+        (void)snprintf(path, sizeof path, "sys/class/%s", class_name);
+        r = sysfs_each(l->root, path, take_chip, l);
+        return r == -ENOENT ? 0 : r;
+}
+
+int host_services_load(int root, HostFacts *facts) {
+        Services l = {.root = root, .facts = facts};
+        int r;
+
+        assert(facts);
+
+        r = add_keyboards(&l);
+        if (r < 0)
+                return r;
+        r = sysfs_each(root, "sys/class/watchdog", take_watchdog, &l);
+        if ((r < 0 && r != -ENOENT) ||
+            (r = add_chips(&l, "ipmi", "the way to the management controller,")) < 0)
+                return r;
+        return add_chips(&l, "tpm", "the host's security chip (TPM)");
+}
