@@ -35,6 +35,9 @@ int host_links_load(int root, HostFacts *facts);    /* addresses, routes, sessio
 int host_displays_load(int root, HostFacts *facts); /* screens and console ttys */
 int host_services_load(int root, HostFacts *facts); /* keyboards, watchdogs, the way to a BMC, TPMs */
 
+/* Is it a whole keyboard that has these keys, as in capabilities/key of an input? */
+bool host_keys_are_keyboard(const char *bits) _pure_;
+
 /* The next PCI address in a sysfs path; *at moves behind it, or to the end when there is none. */
 bool host_path_next_device(const char **at, PciAddress *ret);
 bool host_path_has_device(const char *path) _pure_;

@@ -5,8 +5,8 @@
 #include "host-facts.h"
 #include "sysfs.h"
 
-/* KEY_ESC..KEY_D: who has all of these is a keyboard, says udev's input_id too (not a mouse or remote control with a few
- * keys). In whatever words the kernel prints the bits, these are in the last eight digits. */
+/* KEY_ESC..KEY_D: who has all of these is a keyboard, says udev's input_id too, and not a mouse or remote control
+ * with a few keys. In whatever words the kernel prints the bits, these are in the last eight digits. */
 #define KEYBOARD_KEYS 0xfffffffeU
 
 typedef struct Services {
@@ -17,14 +17,15 @@ typedef struct Services {
         const char *class_name, *what;
 } Services;
 
-/* input.c, input_bits_to_string(): words of hex, the lowest last, "1000000000007 ff9f207ac14057ff ... fffffffffffffffe" */
-static bool has_keys_of_a_keyboard(const char *bits) {
+/* input.c, input_bits_to_string(): words of hex, the lowest last, "1000000000007 ff9f207ac14057ff ... fffffffe" */
+bool host_keys_are_keyboard(const char *bits) {
         const char *word = strrchr(bits, ' ');
         size_t n;
 
         word = word ? word + 1 : bits;
         n = strlen(word);
-        return n >= 8 && (strtoul(word + n - 8, NULL, 16) & KEYBOARD_KEYS) == KEYBOARD_KEYS;
+        return n >= 8 && strspn(word, "0123456789abcdef") == n &&
+               (strtoul(word + n - 8, NULL, 16) & KEYBOARD_KEYS) == KEYBOARD_KEYS;
 }
 
 static bool is_entry(const char *name, const char *prefix) {
@@ -43,7 +44,7 @@ static int take_input(const char *name, void *userdata) {
 
         (void)snprintf(path, sizeof path, "sys/class/input/%.64s/capabilities/key", name);
         r = sysfs_read(l->root, path, bits, sizeof bits);
-        if (r < 0 || !has_keys_of_a_keyboard(bits))
+        if (r < 0 || !host_keys_are_keyboard(bits))
                 return r == -ENOENT || r == -ENODEV ? 0 : r < 0 ? r : 0;
 
         (void)snprintf(path, sizeof path, "sys/class/input/%.64s/name", name);
