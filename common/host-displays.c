@@ -51,6 +51,8 @@ static int take_card(const char *name, void *userdata) {
                 return 0;
 
         l->by_firmware |= !host_path_has_device(target);
+        if (!connector && attribute_is(l->root, path, "boot_display", "1")) /* Linux 6.18 */
+                return host_facts_add(l->facts, CRITICAL_CONSOLE, target, "it showed how the host booted");
         if (!connector || !attribute_is(l->root, path, "status", "connected") ||
             !attribute_is(l->root, path, "enabled", "enabled"))
                 return 0;
@@ -123,6 +125,7 @@ static int add_last_adapter(Displays *l) {
         return r == -ENOENT ? 0 : r;
 }
 
+/* This takes the lock of the consoles, as everything does that tells of them: a driver that hangs in one holds it. */
 static int add_console_ttys(Displays *l) {
         char active[SYSFS_ATTRIBUTE_SIZE], path[PATH_MAX], target[PATH_MAX], what[128], *save = NULL;
         int r;

@@ -12,7 +12,8 @@
 typedef struct Services {
         int root;
         HostFacts *facts;
-        HostProviders keyboards;
+        HostProviders keyboards, radios;
+        bool by_radio;     /* there is a keyboard that comes in over Bluetooth */
         char keyboard[64]; /* name of one */
         const char *class_name, *what;
 } Services;
@@ -35,11 +36,16 @@ static bool is_entry(const char *name, const char *prefix) {
 static int take_input(const char *name, void *userdata) {
         char path[PATH_MAX], target[PATH_MAX], bits[SYSFS_ATTRIBUTE_SIZE];
         Services *l = userdata;
+        bool by_radio;
         int r;
 
         (void)snprintf(path, sizeof path, "sys/class/input/%s", name);
-        if (!is_entry(name, "input") || sysfs_read_link(l->root, path, target, sizeof target) < 0 ||
-            strstr(target, "/virtual/")) /* made by a program (uinput): who types on it? */
+        if (!is_entry(name, "input") || sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0;
+
+        /* Made by a program (uinput): who types on it? But Bluetooth's are made by its daemon, "0005:046D:B342.0007" */
+        by_radio = strstr(target, "/virtual/misc/uhid/0005:");
+        if (strstr(target, "/virtual/") && !by_radio)
                 return 0;
 
         (void)snprintf(path, sizeof path, "sys/class/input/%.64s/capabilities/key", name);
@@ -50,7 +56,34 @@ static int take_input(const char *name, void *userdata) {
         (void)snprintf(path, sizeof path, "sys/class/input/%.64s/name", name);
         if (!l->keyboard[0] && sysfs_read(l->root, path, bits, sizeof bits) > 0)
                 (void)snprintf(l->keyboard, sizeof l->keyboard, "%.48s", bits);
-        return host_providers_add(&l->keyboards, target);
+        l->by_radio |= by_radio;
+        return by_radio ? 0 : host_providers_add(&l->keyboards, target);
+}
+
+/* "hci0"; "hci0:256" is one of its connections. */
+static int take_radio(const char *name, void *userdata) {
+        char path[PATH_MAX], target[PATH_MAX];
+        Services *l = userdata;
+
+        (void)snprintf(path, sizeof path, "sys/class/bluetooth/%s", name);
+        if (!is_entry(name, "hci") || strchr(name, ':') ||
+            sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0;
+        return host_providers_add(&l->radios, target);
+}
+
+/* Sysfs does not say over which adapter a keyboard comes in; where there is only one it is clear. */
+static int add_radio(Services *l) {
+        int r;
+
+        r = sysfs_each(l->root, "sys/class/bluetooth", take_radio, l);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (l->radios.n == 0)
+                l->keyboards.elsewhere |= l->radios.elsewhere;
+        else if (l->radios.n == 1 && !l->radios.elsewhere)
+                return host_providers_add(&l->keyboards, l->radios.paths[0]);
+        return 0;
 }
 
 static int add_keyboards(Services *l) {
@@ -58,6 +91,8 @@ static int add_keyboards(Services *l) {
         int r;
 
         r = sysfs_each(l->root, "sys/class/input", take_input, l);
+        if (r >= 0 && l->by_radio)
+                r = add_radio(l);
         if (r >= 0) {
                 (void)snprintf(what, sizeof what, "every keyboard of the host is on it%s%s%.48s",
                                l->keyboards.n > 1 ? " or on what would leave with it" : "",
@@ -65,6 +100,7 @@ static int add_keyboards(Services *l) {
                 r = host_providers_add_use(&l->keyboards, l->root, l->facts, CRITICAL_INPUT, what);
         }
         host_providers_done(&l->keyboards);
+        host_providers_done(&l->radios);
         return r == -ENOENT ? 0 : r;
 }
 

@@ -144,6 +144,19 @@ static void test_refused_screen_that_sleeps(void **state) {
         judge_refused(h, DGPU, CRITICAL_CONSOLE, "a screen is on at DP-1");
 }
 
+static void test_refused_boot_display_of_a_laptop(void **state) {
+        FakeHost *h = *state;
+
+        /* Two GPUs of which neither is VGA, the panel switched off by its lid. */
+        judge_device(h, .address = IGPU, .class_code = 0x038000, .driver = "amdgpu");
+        add_connector(h, IGPU_PATH, "card0", "eDP-1", "connected", "disabled");
+        judge_attribute(h, "drm", "card0", "boot_display", "1");
+        add_card(h, 0x038000, "amdgpu");
+        add_connector(h, DGPU_PATH, "card1", "DP-1", "disconnected", "disabled");
+        judge_refused(h, IGPU, CRITICAL_CONSOLE, "it showed how the host booted");
+        judge_free(h, DGPU);
+}
+
 static void test_refused_guest_with_virtio_gpu(void **state) {
         FakeHost *h = *state;
 
@@ -312,6 +325,7 @@ int main(void) {
                         JUDGE(test_refused_boot_vga_in_text_mode),
                         JUDGE(test_refused_desktop_gpu_with_a_lit_screen),
                         JUDGE(test_refused_screen_that_sleeps),
+                        JUDGE(test_refused_boot_display_of_a_laptop),
                         JUDGE(test_refused_guest_with_virtio_gpu),
                         JUDGE(test_refused_only_gpu),
                         JUDGE(test_refused_last_gpu),

@@ -115,6 +115,37 @@ static void test_refused_where_a_program_makes_the_other_keyboard(void **state) 
         judge_refused(h, XHCI, CRITICAL_INPUT, "every keyboard");
 }
 
+#define UHID "devices/virtual/misc/uhid/0005:046D:B342.0007"
+
+static void test_refused_controller_with_the_bluetooth_of_the_only_keyboard(void **state) {
+        FakeHost *h = *state;
+
+        judge_class(h, "bluetooth", XHCI_PATH "/usb1/1-10/1-10:1.0/bluetooth", "hci0");
+        judge_class(h, "bluetooth", XHCI_PATH "/usb1/1-10/1-10:1.0/bluetooth/hci0", "hci0:256");
+        judge_free(h, XHCI);
+        add_input(h, UHID, "input20", "Keyboard K380", KEYBOARD);
+        judge_refused(h, XHCI, CRITICAL_INPUT, "every keyboard of the host is on it, Keyboard K380");
+        judge_free(h, XHCI2);
+
+        add_input(h, XHCI2_PATH "/usb3/3-2/3-2:1.0/0003:04D9:0024.0004", "input6", "Two", KEYBOARD);
+        judge_free(h, XHCI);
+        judge_free(h, XHCI2);
+}
+
+static void test_harmless_controller_where_bluetooth_is_elsewhere(void **state) {
+        FakeHost *h = *state;
+
+        add_input(h, XHCI_PATH "/usb1/1-2/1-2:1.0/0003:046D:C31C.0001", "input5", "One", KEYBOARD);
+        add_input(h, UHID, "input20", "Keyboard K380", KEYBOARD);
+        judge_refused(h, XHCI, CRITICAL_INPUT, "every keyboard"); /* no adapter: nobody types on that one */
+        judge_class(h, "bluetooth", "devices/platform/serial8250/serial0/serial0-0/bluetooth", "hci0");
+        judge_free(h, XHCI);
+
+        /* Two adapters: it is not known which, so it is no replacement. */
+        judge_class(h, "bluetooth", XHCI2_PATH "/usb3/3-1/3-1:1.0/bluetooth", "hci1");
+        judge_refused(h, XHCI, CRITICAL_INPUT, "every keyboard");
+}
+
 static void test_harmless_controller_where_a_ps2_keyboard_exists(void **state) {
         FakeHost *h = *state;
 
@@ -395,6 +426,8 @@ int main(void) {
                         CASE(test_refused_controllers_behind_vmd),
                         CASE(test_refused_virtio_keyboard),
                         CASE(test_refused_where_a_program_makes_the_other_keyboard),
+                        CASE(test_refused_controller_with_the_bluetooth_of_the_only_keyboard),
+                        CASE(test_harmless_controller_where_bluetooth_is_elsewhere),
                         CASE(test_harmless_controller_where_a_ps2_keyboard_exists),
                         CASE(test_harmless_controller_where_another_has_a_keyboard),
                         CASE(test_harmless_controller_with_no_whole_keyboard),
