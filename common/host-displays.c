@@ -51,7 +51,7 @@ static int take_card(const char *name, void *userdata) {
                 return 0;
 
         l->by_firmware |= !host_path_has_device(target);
-        if (!connector && attribute_is(l->root, path, "boot_display", "1")) /* Linux 6.18 */
+        if (!connector && attribute_is(l->root, path, "boot_display", "1")) /* newer kernels */
                 return host_facts_add(l->facts, CRITICAL_CONSOLE, target, "it showed how the host booted");
         if (!connector || !attribute_is(l->root, path, "status", "connected") ||
             !attribute_is(l->root, path, "enabled", "enabled"))
