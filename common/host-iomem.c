@@ -71,14 +71,10 @@ int host_iomem_each_screen(const char *text, host_iomem_screen_t f, void *userda
                 for (size_t i = level + 1; i < LEVELS_MAX; i++)
                         levels[i].is_device = false;
 
-                if (is_screen(name)) {
-                        owner = find_owner(levels, level);
-                        r = owner ? f(owner, name, userdata) : 0;
-                        if (r != 0)
-                                return r;
-                        if (level >= LEVELS_TRUE) /* what it is inside may look like its neighbour */
-                                continue;
-                }
+                owner = is_screen(name) ? find_owner(levels, level) : NULL;
+                r = owner ? f(owner, name, userdata) : 0;
+                if (r != 0)
+                        return r;
                 levels[level].is_device = pci_address_parse(name, &levels[level].device) == 0;
         }
         return 0;

@@ -60,14 +60,13 @@ static int take_input(const char *name, void *userdata) {
         return by_radio ? 0 : host_providers_add(&l->keyboards, target);
 }
 
-/* "hci0"; "hci0:256" is one of its connections. */
+/* "hci0", and "hci0:256" below it for a connection. */
 static int take_radio(const char *name, void *userdata) {
         char path[PATH_MAX], target[PATH_MAX];
         Services *l = userdata;
 
         (void)snprintf(path, sizeof path, "sys/class/bluetooth/%s", name);
-        if (!is_entry(name, "hci") || strchr(name, ':') ||
-            sysfs_read_link(l->root, path, target, sizeof target) < 0)
+        if (!is_entry(name, "hci") || sysfs_read_link(l->root, path, target, sizeof target) < 0)
                 return 0;
         return host_providers_add(&l->radios, target);
 }

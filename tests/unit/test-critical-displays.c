@@ -91,6 +91,47 @@ static void test_refused_simpledrm(void **state) {
         judge_refused(h, IGPU, CRITICAL_CONSOLE, "only graphics adapter");
 }
 
+static void test_refused_screen_after_a_deep_neighbour(void **state) {
+        FakeHost *h = *state;
+
+        /* What came before at the last level that the kernel shows has nothing to do with it. */
+        add_igpu(h, true);
+        add_card(h, 0x030000, NULL);
+        add_framebuffer(h, "devices/platform/simple-framebuffer.0", "fb0");
+        fake_host_write(h, "proc/iomem",
+                        ZEROS "PCI Bus 0000:00\n"
+                              "  " ZEROS "PCI Bus 0000:01\n"
+                              "    " ZEROS "PCI Bus 0000:02\n"
+                              "      " ZEROS "PCI Bus 0000:03\n"
+                              "        " ZEROS "PCI Bus 0000:04\n"
+                              "          " ZEROS "0000:05:00.0\n"
+                              "  " ZEROS "PCI Bus 0000:06\n"
+                              "    " ZEROS "PCI Bus 0000:07\n"
+                              "      " ZEROS "PCI Bus 0000:08\n"
+                              "        " ZEROS "0000:01:00.0\n"
+                              "          " ZEROS "simplefb\n");
+        judge_refused(h, DGPU, CRITICAL_CONSOLE, "(simplefb) is in its memory");
+}
+
+static void test_refused_whoever_drives_the_firmware_screen(void **state) {
+        static const char *const drivers[] = {"BOOTFB",    "efifb",  "vesafb",  "simplefb",
+                                              "simpledrm", "efidrm", "vesadrm", "ofdrm"};
+        FakeHost *h = *state;
+
+        add_igpu(h, true);
+        add_card(h, 0x030000, NULL);
+        add_framebuffer(h, "devices/platform/simple-framebuffer.0", "fb0");
+        for (size_t i = 0; i < ELEMENTSOF(drivers); i++) {
+                fake_host_write(h, "proc/iomem",
+                                ZEROS "PCI Bus 0000:00\n  " ZEROS "0000:01:00.0\n    " ZEROS "%s\n",
+                                drivers[i]);
+                judge_refused(h, DGPU, CRITICAL_CONSOLE, drivers[i]);
+        }
+        fake_host_write(h, "proc/iomem",
+                        ZEROS "PCI Bus 0000:00\n  " ZEROS "0000:01:00.0\n    " ZEROS "nvidia\n");
+        judge_free(h, DGPU);
+}
+
 static void test_refused_firmware_framebuffer_below_its_gpu(void **state) {
         FakeHost *h = *state;
 
@@ -242,6 +283,7 @@ static void test_harmless_gpu_with_a_screen_that_nobody_uses(void **state) {
         add_igpu(h, true);
         add_card(h, 0x030000, "nvidia");
         add_connector(h, DGPU_PATH, "card1", "DP-1", "connected", "disabled");
+        add_connector(h, DGPU_PATH, "card1", "DP-2", "disconnected", "enabled"); /* was pulled out */
         judge_free(h, DGPU);
 }
 
@@ -259,7 +301,11 @@ static void test_harmless_gpu_on_vfio(void **state) {
         FakeHost *h = *state;
 
         add_card(h, 0x030000, "vfio-pci");
+        judge_device(h, .address = "0000:00:03.0", .class_code = 0x030000, .driver = "pci-stub");
+        judge_device(h, .address = "0000:00:04.0", .class_code = 0x038000, .driver = "xe-vfio-pci");
         judge_free(h, DGPU);
+        judge_free(h, "0000:00:03.0");
+        judge_free(h, "0000:00:04.0");
 }
 
 static void test_harmless_gpu_without_a_driver(void **state) {
@@ -320,6 +366,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         JUDGE(test_refused_laptop_with_efifb),
                         JUDGE(test_refused_simpledrm),
+                        JUDGE(test_refused_screen_after_a_deep_neighbour),
+                        JUDGE(test_refused_whoever_drives_the_firmware_screen),
                         JUDGE(test_refused_firmware_framebuffer_below_its_gpu),
                         JUDGE(test_refused_server_with_bmc_vga),
                         JUDGE(test_refused_boot_vga_in_text_mode),

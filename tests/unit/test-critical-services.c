@@ -176,6 +176,7 @@ static void test_harmless_controller_with_no_whole_keyboard(void **state) {
         add_input(h, XHCI_PATH "/usb1/1-5/1-5:1.0", "input6", "Webcam button", "100000 0 0 0");
         add_input(h, XHCI_PATH "/usb1/1-6/1-6:1.0", "input7", "Remote control", REMOTE_CONTROL);
         add_input(h, XHCI_PATH "/usb1/1-7/1-7:1.0", "input8", "Odd", "");
+        add_input(h, XHCI_PATH "/usb1/1-8/1-8:1.0", "input9", "All but D", "7 7ffffffe");
         judge_free(h, XHCI);
 }
 
@@ -200,12 +201,15 @@ static void add_watchdog(FakeHost *h, const char *path, const char *name, const 
 #define SMBUS_PATH "devices/pci0000:00/0000:00:1f.4"
 
 static void test_refused_armed_watchdog_of_the_chipset(void **state) {
+        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         FakeHost *h = *state;
 
         /* iTCO: a platform device that the SMBus function provides. */
         judge_device(h, .address = SMBUS, .class_code = 0x0c0500, .driver = "i801_smbus");
         add_watchdog(h, SMBUS_PATH "/iTCO_wdt", "watchdog0", "active");
         judge_refused(h, SMBUS, CRITICAL_WATCHDOG_OR_BMC, "watchdog0 on it is armed; stop what uses it");
+        assert_int_equal(host_facts_load(h->fd, &facts), 0);
+        assert_true(host_facts_are_unwatched(facts)); /* no event tells when it is stopped */
 }
 
 static void test_refused_watchdog_whose_state_the_kernel_hides(void **state) {
@@ -229,11 +233,14 @@ static void test_harmless_idle_watchdogs(void **state) {
 }
 
 static void test_harmless_watchdogs_that_are_no_pci_device(void **state) {
+        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         FakeHost *h = *state;
 
         judge_device(h, .address = SMBUS, .class_code = 0x0c0500, .driver = "i801_smbus");
         add_watchdog(h, "devices/virtual", "watchdog0", "active"); /* softdog */
         add_watchdog(h, "devices/platform/sp5100-tco", "watchdog1", "active");
+        assert_int_equal(host_facts_load(h->fd, &facts), 0);
+        assert_false(host_facts_are_unwatched(facts)); /* nothing to look for again */
         judge_free(h, SMBUS);
         judge_free(h, XHCI);
 }
@@ -288,6 +295,7 @@ static void test_refused_bridges(void **state) {
 static void test_refused_port_that_watches_a_slot(void **state) {
         FakeHost *h = *state;
 
+        fake_host_mkdir(h, PORT_PATH "/0000:00:1c.0:pcie004"); /* its driver is not there (yet) */
         fake_host_link(h, PORT_PATH "/0000:00:1c.0:pcie001/driver",
                        "../../../../bus/pci_express/drivers/pcie_pme");
         judge_refused(h, PORT, CRITICAL_BRIDGE_DEVICE, "it is a bridge");
