@@ -103,28 +103,62 @@ static int add_keyboards(Services *l) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* Of all attributes `state` alone is answered without the lock of a driver that may hang (watchdog_dev.c). A kernel
- * without CONFIG_WATCHDOG_SYSFS has none: then it may be armed, and one that nobody feeds any more resets the host. */
+static int take_watchdog_device(const char *name, void *userdata) {
+        Services *l = userdata;
+        PciAddress a;
+
+        if (pci_address_parse(name, &a) < 0) /* the attributes of the driver */
+                return 0;
+        return host_facts_add(l->facts, CRITICAL_WATCHDOG_OR_BMC, name, l->what);
+}
+
+/* Some drivers (i6300esb) do not say which device their watchdog is on, but call it as they call themselves. */
+static int add_watchdog_by_driver(Services *l, const char *watchdog) {
+        char path[PATH_MAX], identity[64];
+        int r;
+
+        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s/identity", watchdog);
+        if (sysfs_read(l->root, path, identity, sizeof identity) <= 0 || identity[0] == '.' ||
+            strchr(identity, '/'))
+                return 0;
+
+        (void)snprintf(path, sizeof path, "sys/bus/pci/drivers/%s", identity);
+        r = sysfs_each(l->root, path, take_watchdog_device, l);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* `state` and `identity` are answered without the lock of a driver that may hang, not so `status` (watchdog_dev.c). A
+ * kernel without CONFIG_WATCHDOG_SYSFS has none of them: then it may be armed, and one that nobody feeds any more
+ * resets the host. */
 static int take_watchdog(const char *name, void *userdata) {
         char path[PATH_MAX], target[PATH_MAX], state[32], what[128];
         Services *l = userdata;
+        size_t known;
         int r;
 
-        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s/state", name);
-        r = is_entry(name, "watchdog") ? sysfs_read(l->root, path, state, sizeof state) : 0;
-        if (!is_entry(name, "watchdog") || (r >= 0 && streq(state, "inactive")))
+        if (!is_entry(name, "watchdog"))
                 return 0;
-
-        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s", name);
-        if (sysfs_read_link(l->root, path, target, sizeof target) < 0 || !host_path_has_device(target))
-                return 0; /* gone since, or none of ours */
+        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s/state", name);
+        r = sysfs_read(l->root, path, state, sizeof state);
+        if (r >= 0 && streq(state, "inactive"))
+                return 0;
 
         (void)snprintf(what, sizeof what,
                        r >= 0 ? "%.32s on it is armed"
                               : "%.32s on it may be armed, this kernel does not tell",
                        name);
-        l->facts->unwatched = true; /* nothing tells when it is stopped */
-        return host_facts_add(l->facts, CRITICAL_WATCHDOG_OR_BMC, target, what);
+        (void)snprintf(path, sizeof path, "sys/class/watchdog/%s", name);
+        if (sysfs_read_link(l->root, path, target, sizeof target) < 0)
+                return 0; /* gone since */
+
+        known = l->facts->n_uses;
+        l->what = what;
+        if (host_path_has_device(target))
+                r = host_facts_add(l->facts, CRITICAL_WATCHDOG_OR_BMC, target, what);
+        else
+                r = add_watchdog_by_driver(l, name);
+        l->facts->unwatched |= l->facts->n_uses > known; /* nothing tells when it is stopped */
+        return r;
 }
 
 static int take_chip(const char *name, void *userdata) {

@@ -212,10 +212,29 @@ static void test_refused_armed_watchdog_of_the_chipset(void **state) {
         assert_true(host_facts_are_unwatched(facts)); /* no event tells when it is stopped */
 }
 
+static void test_refused_armed_watchdog_card(void **state) {
+        FakeHost *h = *state;
+
+        /* i6300esb: its watchdog hangs on no device. */
+        judge_device(h, .address = "0000:00:07.0", .class_code = 0x088000, .driver = "i6300ESB timer");
+        judge_device(h, .address = "0000:00:08.0", .class_code = 0x088000, .driver = "something");
+        fake_host_write(h, "sys/bus/pci/drivers/i6300ESB timer/new_id", "%s", "");
+        add_watchdog(h, "devices/virtual", "watchdog0", "active");
+        judge_attribute(h, "watchdog", "watchdog0", "identity", "i6300ESB timer");
+        judge_refused(h, "0000:00:07.0", CRITICAL_WATCHDOG_OR_BMC, "watchdog0 on it is armed");
+        judge_free(h, "0000:00:08.0");
+
+        judge_attribute(h, "watchdog", "watchdog0", "state", "inactive");
+        judge_free(h, "0000:00:07.0");
+        judge_attribute(h, "watchdog", "watchdog0", "state", "active");
+        judge_attribute(h, "watchdog", "watchdog0", "identity", "../drivers/i6300ESB timer");
+        judge_free(h, "0000:00:07.0"); /* no name of a driver */
+}
+
 static void test_refused_watchdog_whose_state_the_kernel_hides(void **state) {
         FakeHost *h = *state;
 
-        judge_device(h, .address = "0000:00:07.0", .class_code = 0x088000, .driver = "i6300esb timer");
+        judge_device(h, .address = "0000:00:07.0", .class_code = 0x088000, .driver = "hpwdt");
         add_watchdog(h, "devices/pci0000:00/0000:00:07.0", "watchdog0", NULL);
         judge_refused(h, "0000:00:07.0", CRITICAL_WATCHDOG_OR_BMC,
                       "may be armed, this kernel does not tell");
@@ -224,7 +243,7 @@ static void test_refused_watchdog_whose_state_the_kernel_hides(void **state) {
 static void test_harmless_idle_watchdogs(void **state) {
         FakeHost *h = *state;
 
-        judge_device(h, .address = "0000:00:07.0", .class_code = 0x088000, .driver = "i6300esb timer");
+        judge_device(h, .address = "0000:00:07.0", .class_code = 0x088000, .driver = "hpwdt");
         judge_device(h, .address = SMBUS, .class_code = 0x0c0500, .driver = "i801_smbus");
         add_watchdog(h, "devices/pci0000:00/0000:00:07.0", "watchdog0", "inactive");
         add_watchdog(h, SMBUS_PATH "/iTCO_wdt", "watchdog1", "inactive");
@@ -237,7 +256,8 @@ static void test_harmless_watchdogs_that_are_no_pci_device(void **state) {
         FakeHost *h = *state;
 
         judge_device(h, .address = SMBUS, .class_code = 0x0c0500, .driver = "i801_smbus");
-        add_watchdog(h, "devices/virtual", "watchdog0", "active"); /* softdog */
+        add_watchdog(h, "devices/virtual", "watchdog0", "active");
+        judge_attribute(h, "watchdog", "watchdog0", "identity", "Software Watchdog");
         add_watchdog(h, "devices/platform/sp5100-tco", "watchdog1", "active");
         assert_int_equal(host_facts_load(h->fd, &facts), 0);
         assert_false(host_facts_are_unwatched(facts)); /* nothing to look for again */
@@ -441,6 +461,7 @@ int main(void) {
                         CASE(test_harmless_controller_with_no_whole_keyboard),
                         CASE(test_harmless_controllers_of_a_server_without_a_keyboard),
                         CASE(test_refused_armed_watchdog_of_the_chipset),
+                        CASE(test_refused_armed_watchdog_card),
                         CASE(test_refused_watchdog_whose_state_the_kernel_hides),
                         CASE(test_harmless_idle_watchdogs),
                         CASE(test_harmless_watchdogs_that_are_no_pci_device),
