@@ -32,6 +32,7 @@ bool host_facts_have(const HostFacts *facts, CriticalReason reason, const char *
 
 int host_blocks_load(int root, HostFacts *facts);   /* mounts, swap, boot, volumes, down to disks */
 int host_links_load(int root, HostFacts *facts);    /* addresses, routes, sessions, bridges, down to cards */
+int host_cards_load(int root, HostFacts *facts);    /* for host_links_load(): from the cards up */
 int host_displays_load(int root, HostFacts *facts); /* screens and console ttys */
 int host_services_load(int root, HostFacts *facts); /* keyboards, watchdogs, the way to a BMC, TPMs */
 

@@ -1,76 +1,302 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <limits.h>
 
 #include "host-facts.h"
 #include "host-network.h"
+#include "host-sessions.h"
 #include "sysfs.h"
+#include "text.h"
+#include "user-name.h"
 
 #define OVS_DATAPATH "ovs-system"
-#define STACKING_MAX 12 /* VLAN on bridge on bond...: deeper than anybody builds */
+#define STACKING_MAX 12 /* VLAN on bridge on bond...: deeper than the kernel lets anybody build */
+#define CHAIN_SHOWN 3   /* interfaces between the one that is used and the card, in a sentence */
+#define CLAUSE_SIZE 384
+#define PROC_TABLE_MAX (16U * 1024U * 1024U) /* some hosts have ten thousand interfaces */
 
 typedef struct Links {
         int root;
         HostFacts *facts;
         CriticalReason reason;
-        const char *what;
-        int depth;
+        const char *before, *after; /* the clause, around the name of the interface that is used */
+        char chain[STACKING_MAX][IF_NAMESIZE]; /* from that one down */
+        unsigned depth, lowers;
 } Links;
+
+static bool has_entry(const Links *l, const char *interface, const char *entry) {
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof path, "sys/class/net/%s/%s", interface, entry);
+        return faccessat(l->root, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int find_interface(const Links *l, const char *interface, char target[static PATH_MAX]) {
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
+        return sysfs_read_link(l->root, path, target, PATH_MAX);
+}
+
+static bool is_virtual(const char *target) {
+        return strstr(target, "/virtual/");
+}
+
+/* "bridge br0", "bond bond0"; of other kinds sysfs says nothing. */
+static const char *kind_of(const Links *l, const char *interface, const char *otherwise) {
+        return has_entry(l, interface, "bridge")    ? "bridge "
+               : has_entry(l, interface, "bonding") ? "bond "
+                                                    : otherwise;
+}
+
+/* "bridge br0 has the host's address 192.0.2.7 by way of bond bond0 and eth1". */
+static void describe(const Links *l, char buf[static CLAUSE_SIZE]) {
+        unsigned first = l->depth > CHAIN_SHOWN ? l->depth - CHAIN_SHOWN : 1;
+        const char *name = l->chain[0], *link;
+        int n;
+
+        n = snprintf(buf, CLAUSE_SIZE, "%s%s%s%s", l->before, kind_of(l, name, "network interface "), name,
+                     l->after);
+        for (unsigned i = first; i < l->depth && n > 0 && n < CLAUSE_SIZE; i++) {
+                name = l->chain[i];
+                link = i == first ? " by way of " : i + 1 == l->depth ? " and " : ", ";
+                n += snprintf(buf + n, (size_t)(CLAUSE_SIZE - n), "%s%s%s", link, kind_of(l, name, ""),
+                              name);
+        }
+}
+
+static int add_target(const Links *l, const char *target) {
+        char what[CLAUSE_SIZE];
+
+        describe(l, what);
+        return host_facts_add(l->facts, l->reason, target, what);
+}
+
+static bool is_known(const Links *l, const char *target) {
+        for (size_t i = 0; i < l->facts->n_uses; i++)
+                if (l->facts->uses[i].reason == l->reason && streq(l->facts->uses[i].path, target))
+                        return true;
+        return false;
+}
 
 static int add_interface(Links *l, const char *interface);
 
 static int follow_lower(const char *name, void *userdata) {
-        return startswith(name, "lower_") ? add_interface(userdata, name + strlen("lower_")) : 0;
+        Links *l = userdata;
+
+        if (!startswith(name, "lower_"))
+                return 0;
+        l->lowers++;
+        return add_interface(l, name + strlen("lower_"));
 }
 
-/* Adds an interface and what it stands on: lower_* links lead from bridge, bond and VLAN down to the ports. */
+/* An interface of Open vSwitch's own stands on nothing in sysfs: what links to the cards is the switch's datapath. */
+static bool may_be_in_switch(const Links *l, const char *interface) {
+        return !streq(interface, OVS_DATAPATH) && !has_entry(l, interface, "bridge") &&
+               !has_entry(l, interface, "bonding") && !has_entry(l, interface, "tun_flags");
+}
+
+/* lower_* links lead from bridge, bond, team, VRF, VLAN and macvlan down to their ports. */
+static int follow_lowers(Links *l, const char *interface, const char *target) {
+        unsigned lowers = l->lowers;
+        char path[PATH_MAX];
+        int r;
+
+        l->lowers = 0;
+        (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
+        r = sysfs_each(l->root, path, follow_lower, l);
+        if (r >= 0 && l->lowers == 0 && is_virtual(target) && may_be_in_switch(l, interface)) {
+                l->lowers++;
+                r = add_interface(l, OVS_DATAPATH);
+        }
+        /* A mark that all below it was seen; the many ends of virtual machines and containers need none. */
+        if (r >= 0 && l->lowers > 0 && is_virtual(target))
+                r = add_target(l, target);
+        l->lowers = lowers;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Adds an interface and what it stands on. */
 static int add_interface(Links *l, const char *interface) {
-        char path[PATH_MAX], target[PATH_MAX];
+        char target[PATH_MAX];
         int r;
 
         if (l->depth == STACKING_MAX)
                 return -ELOOP;
+        if (strlen(interface) >= IF_NAMESIZE)
+                return -EBADMSG;
 
-        (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
-        r = sysfs_read_link(l->root, path, target, sizeof target);
-        if (r == -ENOENT) /* gone since */
+        r = find_interface(l, interface, target);
+        if (r < 0) /* gone since; it may also be in another network namespace */
+                return r == -ENOENT ? 0 : r;
+        if (is_known(l, target))
                 return 0;
-        if (r < 0)
-                return r;
 
-        r = host_facts_add(l->facts, l->reason, target, l->what);
-        if (r < 0)
-                return r;
-
-        l->depth++;
-        r = sysfs_each(l->root, path, follow_lower, l);
-        /* A port inside Open vSwitch: sysfs links the switch's datapath, not its ports, to the cards. */
-        if (r >= 0 && strstr(target, "/virtual/") && !streq(interface, OVS_DATAPATH))
-                r = add_interface(l, OVS_DATAPATH);
+        (void)snprintf(l->chain[l->depth++], IF_NAMESIZE, "%s", interface);
+        if (!is_virtual(target))
+                r = add_target(l, target);
+        if (r >= 0)
+                r = follow_lowers(l, interface, target);
         l->depth--;
-        return r == -ENOENT ? 0 : r;
+        return r;
 }
 
 static int take_network_use(const char *interface, NetworkUse use, const char *text, void *userdata) {
         Links *l = userdata;
-        char what[384];
+        char after[128];
 
-        if (use == NETWORK_ADDRESS) {
-                l->reason = CRITICAL_ADDRESS;
-                (void)snprintf(what, sizeof what, "network interface %s has the host's address %s",
-                               interface, text);
-        } else {
-                l->reason = CRITICAL_DEFAULT_ROUTE;
-                (void)snprintf(what, sizeof what, "network interface %s carries the %s default route",
-                               interface, text);
-        }
-        l->what = what;
+        l->reason = use == NETWORK_ADDRESS ? CRITICAL_ADDRESS : CRITICAL_DEFAULT_ROUTE;
+        if (use == NETWORK_ADDRESS)
+                (void)snprintf(after, sizeof after, " has the host's address %s", text);
+        else
+                (void)snprintf(after, sizeof after, " carries the %s default route", text);
+        l->before = "";
+        l->after = after;
         return add_interface(l, interface);
+}
+
+static int take_way(const char *interface, void *userdata) {
+        return add_interface(userdata, interface);
+}
+
+/* All that the default routes need, they having been followed before. */
+static int add_defaults(Links *l, const char *what) {
+        size_t n = l->facts->n_uses;
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (l->facts->uses[i].reason == CRITICAL_DEFAULT_ROUTE)
+                        r = host_facts_add(l->facts, CRITICAL_YOUR_CONNECTION, l->facts->uses[i].path, what);
+        return r;
+}
+
+/* Of all users, and not only of who is asking: nobody means to cut off a colleague either. */
+static int take_session(uid_t uid, const char *peer, void *userdata) {
+        char name[USER_NAME_SIZE], before[160], what[192], from[48];
+        Links *l = userdata;
+        int r;
+
+        (void)snprintf(from, sizeof from, "%.46s", isempty(peer) ? "elsewhere" : peer);
+        text_make_printable(from);
+        (void)snprintf(before, sizeof before, "the remote session of %.24s from %s comes in ",
+                       user_name(l->root, uid, name), from);
+        (void)snprintf(what, sizeof what, "%sby the default route", before);
+        (void)snprintf(before + strlen(before), sizeof before - strlen(before), "through ");
+
+        l->reason = CRITICAL_YOUR_CONNECTION;
+        l->before = before;
+        l->after = "";
+        r = host_network_route(peer, take_way, l);
+        return r == -EINVAL || r == -ENETUNREACH ? add_defaults(l, what) : r;
+}
+
+typedef struct Upper {
+        const Links *links;
+        const char *interface;
+        char name[IF_NAMESIZE], what[CLAUSE_SIZE];
+} Upper;
+
+/* What one of them says is enough; being a port says more than an interface on top. */
+static int find_upper(const char *entry, void *userdata) {
+        char path[PATH_MAX];
+        Upper *u = userdata;
+        const char *kind;
+
+        if (streq(entry, "master")) {
+                (void)snprintf(path, sizeof path, "sys/class/net/%s/master", u->interface);
+                if (sysfs_read_link_name(u->links->root, path, u->name, sizeof u->name) < 0)
+                        return 0;
+                kind = kind_of(u->links, u->name, "");
+                (void)snprintf(u->what, sizeof u->what, "network interface %s is a part of %s%s",
+                               u->interface, kind, u->name);
+                return 1;
+        }
+        if (startswith(entry, "upper_"))
+                (void)snprintf(u->what, sizeof u->what, "network interface %.15s is on top of %s",
+                               entry + strlen("upper_"), u->interface);
+        return 0;
+}
+
+static int take_interface(const char *interface, void *userdata) {
+        char target[PATH_MAX], path[PATH_MAX];
+        Links *l = userdata;
+        Upper u = {.links = l, .interface = interface};
+        int r;
+
+        /* Only cards: what is on top of a virtual one is, by its links, on top of the card as well. And
+         * "bonding_masters" is a file. */
+        if (find_interface(l, interface, target) < 0 || is_virtual(target))
+                return 0;
+
+        (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
+        r = sysfs_each(l->root, path, find_upper, &u);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return u.what[0] ? host_facts_add(l->facts, CRITICAL_BRIDGE_OR_BOND_MEMBER, target, u.what) : 0;
+}
+
+typedef int (*take_line_t)(Links *l, const char *line);
+
+/* Each line of a table in /proc/net that may be missing. */
+static int each_line(Links *l, const char *path, take_line_t take) {
+        _cleanup_free_ char *text = NULL;
+        char *save = NULL;
+        int r;
+
+        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        for (char *line = strtok_r(text, "\n", &save); line && r >= 0; line = strtok_r(NULL, "\n", &save))
+                r = take(l, line);
+        return r;
+}
+
+static int add_hidden_use(Links *l, const char *before, const char *interface, const char *after) {
+        char target[PATH_MAX], what[CLAUSE_SIZE];
+
+        if (find_interface(l, interface, target) < 0 || is_virtual(target))
+                return 0;
+        (void)snprintf(what, sizeof what, "%s%s%s", before, interface, after);
+        return host_facts_add(l->facts, CRITICAL_BRIDGE_OR_BOND_MEMBER, target, what);
+}
+
+/* "00000001 52:54:00:12:34:56 eth0": pppN does not stand on it in sysfs. */
+static int take_pppoe(Links *l, const char *line) {
+        char interface[IF_NAMESIZE];
+
+        if (sscanf(line, "%*8[0-9A-Fa-f] %*17[0-9A-Fa-f:] %15s", interface) != 1)
+                return 0;
+        return add_hidden_use(l, "network interface ", interface, " carries a PPPoE connection");
+}
+
+/* "3    eth0            2     0     01005e000001": all that speak IPv4 listen to "all hosts" once. Twice: a macvlan, ipvlan
+ * or VLAN on top of it does, too. Between two network namespaces sysfs has no upper_* links, as for containers. */
+static int take_listener(Links *l, const char *line) {
+        char interface[IF_NAMESIZE], address[16];
+        size_t n = l->facts->n_uses;
+        unsigned users;
+        int r;
+
+        if (sscanf(line, "%*u %15s %u %*u %15s", interface, &users, address) != 3 || users < 2 ||
+            !streq(address, "01005e000001"))
+                return 0;
+        r = add_hidden_use(l, "another network namespace has an interface on top of ", interface, "");
+        l->facts->unwatched |= l->facts->n_uses > n; /* nothing tells us when that one leaves */
+        return r;
 }
 
 int host_links_load(int root, HostFacts *facts) {
         Links l = {.root = root, .facts = facts};
+        int r;
 
         assert(facts);
 
-        return host_network_each(take_network_use, &l);
+        if ((r = host_network_each(take_network_use, &l)) < 0 ||
+            (r = host_sessions_each(take_session, &l)) < 0 ||
+            (r = sysfs_each(root, "sys/class/net", take_interface, &l)) < 0 ||
+            (r = each_line(&l, "proc/net/pppoe", take_pppoe)) < 0 ||
+            (r = each_line(&l, "proc/net/dev_mcast", take_listener)) < 0)
+                return r;
+        return host_cards_load(root, facts);
 }

@@ -5,10 +5,13 @@
 #include "text.h"
 #include "user-name.h"
 
+#define LINE_SIZE 4096 /* of the file; who stands behind a longer one has no name */
+
 const char *user_name(int root, uid_t uid, char buf[static USER_NAME_SIZE]) {
         _cleanup_fclose_ FILE *f = NULL;
-        const struct passwd *entry;
         _cleanup_close_ int fd = -1;
+        struct passwd entry, *found;
+        char line[LINE_SIZE];
 
         (void)snprintf(buf, USER_NAME_SIZE, "uid %u", (unsigned)uid);
 
@@ -18,9 +21,9 @@ const char *user_name(int root, uid_t uid, char buf[static USER_NAME_SIZE]) {
                 return buf;
         (void)STEAL_FD(fd);
 
-        while ((entry = fgetpwent(f)))
-                if (entry->pw_uid == uid && strlen(entry->pw_name) < USER_NAME_SIZE) {
-                        (void)snprintf(buf, USER_NAME_SIZE, "%s", entry->pw_name);
+        while (fgetpwent_r(f, &entry, line, sizeof line, &found) == 0)
+                if (found->pw_uid == uid && strlen(found->pw_name) < USER_NAME_SIZE) {
+                        (void)snprintf(buf, USER_NAME_SIZE, "%s", found->pw_name);
                         text_make_printable(buf);
                         break;
                 }

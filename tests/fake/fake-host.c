@@ -424,6 +424,26 @@ void fake_host_add_lower(FakeHost *h, const char *upper, const char *lower) {
         (void)snprintf(path, sizeof path, "sys/class/net/%s/lower_%s", upper, lower);
         (void)snprintf(target, sizeof target, "../%s", lower);
         fake_host_link(h, path, target);
+        (void)snprintf(path, sizeof path, "sys/class/net/%s/upper_%s", lower, upper);
+        (void)snprintf(target, sizeof target, "../%s", upper);
+        fake_host_link(h, path, target);
+}
+
+void fake_host_add_port(FakeHost *h, const char *upper, const char *lower) {
+        char path[PATH_MAX], target[PATH_MAX];
+
+        fake_host_add_lower(h, upper, lower);
+        (void)snprintf(path, sizeof path, "sys/class/net/%s/master", lower);
+        (void)snprintf(target, sizeof target, "../%s", upper);
+        fake_host_link(h, path, target);
+}
+
+void fake_host_add_session(FakeHost *h, unsigned uid, const char *peer) {
+        fake_host_append(h, "fake/sessions", "%u %s\n", uid, peer);
+}
+
+void fake_host_add_route(FakeHost *h, const char *address, const char *interface) {
+        fake_host_append(h, "fake/routes", "%s %s\n", address, interface);
 }
 
 void fake_host_add_network_address(FakeHost *h, const char *interface, const char *text) {

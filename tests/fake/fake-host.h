@@ -75,6 +75,12 @@ void fake_host_add_net(FakeHost *h, const char *path);
 void fake_host_add_lower(FakeHost *h, const char *upper, const char *lower);
 void fake_host_add_network_address(FakeHost *h, const char *interface, const char *text);
 void fake_host_add_default_route(FakeHost *h, const char *interface, const char *family);
+/* As the kernel does for a bridge or bond and its port: links both ways, and "master". */
+void fake_host_add_port(FakeHost *h, const char *upper, const char *lower);
+
+/* A remote session as logind knows it (peer: "192.0.2.9", a name, ""), and the way to an address. */
+void fake_host_add_session(FakeHost *h, unsigned uid, const char *peer);
+void fake_host_add_route(FakeHost *h, const char *address, const char *interface);
 
 /* As a VM does that has the VFIO group open. Letting go also wakes the unbind that waits for it. */
 void fake_host_hold_vfio(FakeHost *h, unsigned set, bool hold);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 
 #include "fake-kernel.h"
 #include "host-network.h"
+#include "host-sessions.h"
 #include "pci-identity.h"
 #include "sysfs-write.h"
 #include "sysfs.h"
@@ -16,6 +18,8 @@
 
 int __wrap_sysfs_write(int at, const char *path, const char *data);
 int __wrap_host_network_each(network_use_t f, void *userdata);
+int __wrap_host_network_route(const char *address, network_interface_t f, void *userdata);
+int __wrap_host_sessions_each(host_session_t f, void *userdata);
 int __wrap_vfio_in_use(int root, unsigned iommu_set);
 int __wrap_node_check(int fd, int at, const char *number);
 
@@ -528,6 +532,54 @@ int __wrap_host_network_each(network_use_t f, void *userdata) {
                         return -EBADMSG;
                 r = f(interface, streq(use, "address") ? NETWORK_ADDRESS : NETWORK_DEFAULT_ROUTE, what,
                       userdata);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Lines of <root>/fake/routes: "192.0.2.9 eth0", several for a route over several. */
+int __wrap_host_network_route(const char *address, network_interface_t f, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX], *save = NULL, to[64], interface[32];
+        struct in6_addr ignored;
+        bool any = false;
+        int r;
+
+        if (inet_pton(AF_INET, address, &ignored) != 1 && inet_pton(AF_INET6, address, &ignored) != 1)
+                return -EINVAL;
+        if (sysfs_read_full(AT_FDCWD, at_root(path, "fake/routes"), 1U << 16, &text) < 0)
+                return -ENETUNREACH;
+
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (sscanf(line, "%63s %31s", to, interface) != 2)
+                        return -EBADMSG;
+                if (!streq(to, address))
+                        continue;
+                any = true;
+                r = f(interface, userdata);
+                if (r != 0)
+                        return r;
+        }
+        return any ? 0 : -ENETUNREACH;
+}
+
+/* Lines of <root>/fake/sessions: "1000 192.0.2.9"; nobody is logged in when there is no such file. */
+int __wrap_host_sessions_each(host_session_t f, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX], *save = NULL, peer[64];
+        unsigned uid;
+        int r, n;
+
+        r = sysfs_read_full(AT_FDCWD, at_root(path, "fake/sessions"), 1U << 16, &text);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                n = sscanf(line, "%u %63s", &uid, peer);
+                if (n < 1)
+                        return -EBADMSG;
+                r = f(uid, n == 2 ? peer : "", userdata);
                 if (r != 0)
                         return r;
         }

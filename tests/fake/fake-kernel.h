@@ -3,8 +3,8 @@
 
 /*
  * The kernel's part in a fake host: what the writes of the helper do. Linked with
- * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=vfio_in_use,--wrap=node_check it takes the place of
- * those four.
+ * -Wl,--wrap=sysfs_write,--wrap=host_network_each,--wrap=host_network_route,--wrap=host_sessions_each,
+ * --wrap=vfio_in_use,--wrap=node_check it takes the place of those six.
  *
  * It knows the root by fake_kernel_attach(); all else is in files, so that the helper, its workers and the test
  * see the same kernel. Each write is a line of <root>/fake/log: "override A vfio-pci", "clear A", "unbind A",

@@ -162,8 +162,8 @@ static void test_bridge_over_bond_over_nics(void **state) {
         fake_host_add_lower(h, "bond0", "eth1");
         fake_host_add_network_address(h, "br0", "192.0.2.7");
         fake_host_add_default_route(h, "br0", "IPv4");
-        expect(h, "0000:00:02.0", BIT(ADDRESS) | BIT(DEFAULT_ROUTE));
-        expect(h, "0000:00:03.0", BIT(ADDRESS) | BIT(DEFAULT_ROUTE));
+        expect(h, "0000:00:02.0", BIT(ADDRESS) | BIT(DEFAULT_ROUTE) | BIT(BRIDGE_OR_BOND_MEMBER));
+        expect(h, "0000:00:03.0", BIT(ADDRESS) | BIT(DEFAULT_ROUTE) | BIT(BRIDGE_OR_BOND_MEMBER));
 }
 
 static void test_vlan(void **state) {
@@ -172,7 +172,7 @@ static void test_vlan(void **state) {
         fake_host_add_net(h, "devices/virtual/net/eth0.42");
         fake_host_add_lower(h, "eth0.42", "eth0");
         fake_host_add_network_address(h, "eth0.42", "2001:db8::7");
-        expect(h, "0000:00:02.0", BIT(ADDRESS));
+        expect(h, "0000:00:02.0", BIT(ADDRESS) | BIT(BRIDGE_OR_BOND_MEMBER));
         expect(h, "0000:00:03.0", 0);
 }
 
