@@ -105,10 +105,8 @@ static int follow_lowers(Links *l, const char *interface, const char *target) {
         l->lowers = 0;
         (void)snprintf(path, sizeof path, "sys/class/net/%s", interface);
         r = sysfs_each(l->root, path, follow_lower, l);
-        if (r >= 0 && l->lowers == 0 && is_virtual(target) && may_be_in_switch(l, interface)) {
-                l->lowers++;
+        if (r >= 0 && l->lowers == 0 && is_virtual(target) && may_be_in_switch(l, interface))
                 r = add_interface(l, OVS_DATAPATH);
-        }
         /* A mark that all below it was seen; the many ends of virtual machines and containers need none. */
         if (r >= 0 && l->lowers > 0 && is_virtual(target))
                 r = add_target(l, target);
