@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <systemd/sd-login.h>
 
 #include "critical.h"
 #include "host-watch.h"
@@ -26,10 +27,11 @@ typedef struct Job {
 struct HostWatch {
         HostWatchConfig config;
         sd_event *event;
-        sd_event_source *io[3], *done_source;
+        sd_event_source *io[4], *done_source;
         sd_event_source *timer; /* the next look; while one is under way, the end of the patience with it */
         int fds[3], done_fd;    /* mountinfo, swaps, rtnetlink; eventfd */
-        Job *job;               /* NULL: no thread is at work */
+        sd_login_monitor *sessions;
+        Job *job; /* NULL: no thread is at work */
         pthread_t thread;
         bool again;
         uint64_t earliest; /* when the next look may start */
@@ -206,18 +208,46 @@ static int on_netlink(sd_event_source *s _unused_, int fd, uint32_t events _unus
         return 0;
 }
 
+/* Of all that host_links_load() asks the kernel about. */
 static int open_netlink(void) {
-        struct sockaddr_nl address = {
-                        .nl_family = AF_NETLINK,
-                        .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-                                     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
-        };
+        static const int groups[] = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_RULE,
+                                     RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP};
+        const struct sockaddr_nl address = {.nl_family = AF_NETLINK};
         _cleanup_close_ int fd = -1;
 
         fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-        if (fd < 0 || bind(fd, (struct sockaddr *)(void *)&address, sizeof address) < 0)
+        if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address) < 0)
                 return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(groups); i++)
+                if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) < 0 &&
+                    errno != EINVAL) /* a kernel without nexthop objects */
+                        return -errno;
         return STEAL_FD(fd);
+}
+
+static int on_sessions(sd_event_source *s _unused_, int fd _unused_, uint32_t events _unused_,
+                       void *userdata) {
+        HostWatch *w = userdata;
+
+        (void)sd_login_monitor_flush(w->sessions);
+        host_watch_trigger(w);
+        return 0;
+}
+
+static int watch_sessions(HostWatch *w) {
+        int r, events;
+
+        r = sd_login_monitor_new("session", &w->sessions);
+        if (r == -ENOENT) /* no logind, no sessions */
+                return 0;
+        if (r < 0)
+                return r;
+
+        events = sd_login_monitor_get_events(w->sessions);
+        return events < 0 ? events
+                          : sd_event_add_io(w->event, &w->io[3], sd_login_monitor_get_fd(w->sessions),
+                                            (uint32_t)events, on_sessions, w);
 }
 
 static int watch_proc(HostWatch *w, int i, const char *path) {
@@ -249,10 +279,11 @@ HostWatch *host_watch_free(HostWatch *w) {
                 }
         }
 
-        for (size_t i = 0; i < ELEMENTSOF(w->io); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(w->io); i++)
                 sd_event_source_disable_unref(w->io[i]);
+        for (size_t i = 0; i < ELEMENTSOF(w->fds); i++)
                 closep(&w->fds[i]);
-        }
+        (void)sd_login_monitor_unref(w->sessions);
         sd_event_source_disable_unref(w->done_source);
         sd_event_source_disable_unref(w->timer);
         if (!hangs) /* or it would write to whatever takes the number next */
@@ -277,7 +308,7 @@ static int start_watching(HostWatch *w) {
         if (w->fds[2] < 0)
                 return w->fds[2];
         r = sd_event_add_io(w->event, &w->io[2], w->fds[2], EPOLLIN, on_netlink, w);
-        if (r < 0)
+        if (r < 0 || (r = watch_sessions(w)) < 0)
                 return r;
 
         r = sd_event_add_time(w->event, &w->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, w);

@@ -2,12 +2,11 @@
 #pragma once
 
 /*
- * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap,
- * links, addresses or routes change, or when asked to. Looking can wait for locks of the kernel (RTNL) that
- * a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look
- * that the kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is
- * taken; one that failed is repeated, and so is one that found what changes without an event (mounts in other
- * namespaces).
+ * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap, links,
+ * addresses, routes or logind's sessions change, or when asked to. Looking can wait for locks of the kernel (RTNL)
+ * that a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look that the
+ * kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is taken; one that
+ * failed is repeated, and so is one that found what changes without an event (mounts in other namespaces).
  */
 
 #include <systemd/sd-event.h>

@@ -3,6 +3,10 @@
 /* The looks at what the host uses, when the kernel fails or does not answer. Times are short, and each step
  * waits for the report that it is about. */
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 #include "critical.h"
 #include "fake-host.h"
 #include "host-watch.h"
@@ -67,6 +71,16 @@ static int setup(void **state) {
 
 static int setup_impatient(void **state) {
         return setup_with_patience(state, 20 * 1000);
+}
+
+/* libsystemd watches its own /run, whatever the root of the host is: here it is one of this case. */
+static int setup_with_sessions(void **state) {
+        if (geteuid() == 0 &&
+            (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+             mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0 || mkdir("/run/systemd", 0755) < 0 ||
+             mkdir("/run/systemd/sessions", 0755) < 0))
+                return -1;
+        return setup(state);
 }
 
 static int teardown(void **state) {
@@ -137,12 +151,40 @@ static void test_what_ends_without_an_event(void **state) {
                 until_told(t);
 }
 
+static void test_a_session_that_begins_and_ends(void **state) {
+        Told *t = *state;
+
+        if (geteuid() != 0) {
+                print_message("# needs root: mounts a /run of its own\n");
+                return;
+        }
+        fake_host_add_net(t->host, "devices/pci0000:01/0000:01:00.0/net/eth0");
+        fake_host_add_route(t->host, "192.0.2.9", "eth0");
+        host_watch_trigger(t->watch);
+        until_told(t);
+        assert_int_equal(t->critical & 1U << CRITICAL_YOUR_CONNECTION, 0);
+
+        /* As logind does it: under another name first. */
+        fake_host_add_session(t->host, 1000, "192.0.2.9");
+        assert_int_equal(mkdir("/run/systemd/sessions/.#3xyz", 0755), 0);
+        assert_int_equal(rename("/run/systemd/sessions/.#3xyz", "/run/systemd/sessions/3"), 0);
+        while (!(t->critical & 1U << CRITICAL_YOUR_CONNECTION))
+                until_told(t);
+
+        fake_host_remove(t->host, "fake/sessions");
+        assert_int_equal(rmdir("/run/systemd/sessions/3"), 0);
+        while (t->critical & 1U << CRITICAL_YOUR_CONNECTION)
+                until_told(t);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_a_kernel_that_does_not_answer, setup_impatient,
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_a_failure_is_not_for_ever, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_what_ends_without_an_event, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_a_session_that_begins_and_ends,
+                                                        setup_with_sessions, teardown),
         };
 
         return cmocka_run_group_tests_name("host-watch", tests, NULL, NULL);
