@@ -37,7 +37,7 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_BOOT_DISK] = "boot from another disk first",
                 [CRITICAL_VOLUME_MEMBER] = "stop the volume first",
                 [CRITICAL_DEFAULT_ROUTE] = "route through another interface first",
-                [CRITICAL_ADDRESS] = "remove the address first",
+                [CRITICAL_ADDRESS] = "remove the address, or bring the interface back, first",
                 [CRITICAL_BRIDGE_OR_BOND_MEMBER] = "take it out of there first",
                 [CRITICAL_YOUR_CONNECTION] =
                                 "come in through another interface, or use the console of the host",

@@ -210,8 +210,8 @@ static int find_upper(const char *entry, void *userdata) {
                 return 1;
         }
         if (startswith(entry, "upper_"))
-                (void)snprintf(u->what, sizeof u->what, "network interface %.15s is on top of %s",
-                               entry + strlen("upper_"), u->interface);
+                (void)snprintf(u->what, sizeof u->what, "network interface %s is used by %.15s on top of it",
+                               u->interface, entry + strlen("upper_"));
         return 0;
 }
 
@@ -250,12 +250,12 @@ static int each_line(Links *l, const char *path, take_line_t take) {
         return r;
 }
 
-static int add_hidden_use(Links *l, const char *before, const char *interface, const char *after) {
+static int add_hidden_use(Links *l, const char *interface, const char *user) {
         char target[PATH_MAX], what[CLAUSE_SIZE];
 
         if (find_interface(l, interface, target) < 0 || is_virtual(target))
                 return 0;
-        (void)snprintf(what, sizeof what, "%s%s%s", before, interface, after);
+        (void)snprintf(what, sizeof what, "network interface %s is used by %s", interface, user);
         return host_facts_add(l->facts, CRITICAL_BRIDGE_OR_BOND_MEMBER, target, what);
 }
 
@@ -265,7 +265,7 @@ static int take_pppoe(Links *l, const char *line) {
 
         if (sscanf(line, "%*8[0-9A-Fa-f] %*17[0-9A-Fa-f:] %15s", interface) != 1)
                 return 0;
-        return add_hidden_use(l, "network interface ", interface, " carries a PPPoE connection");
+        return add_hidden_use(l, interface, "a PPPoE connection");
 }
 
 /* "3    eth0            2     0     01005e000001": all that speak IPv4 listen to "all hosts" once. Twice: a macvlan, ipvlan
@@ -279,7 +279,7 @@ static int take_listener(Links *l, const char *line) {
         if (sscanf(line, "%*u %15s %u %*u %15s", interface, &users, address) != 3 || users < 2 ||
             !streq(address, "01005e000001"))
                 return 0;
-        r = add_hidden_use(l, "another network namespace has an interface on top of ", interface, "");
+        r = add_hidden_use(l, interface, "one on top of it in another network namespace");
         l->facts->unwatched |= l->facts->n_uses > n; /* nothing tells us when that one leaves */
         return r;
 }

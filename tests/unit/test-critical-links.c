@@ -182,7 +182,7 @@ static void test_refused_vlan_with_an_address(void **state) {
         expect(h, SECOND, 0);
         expect_sentence(h, FIRST, CRITICAL_ADDRESS,
                         "network interface eth0.42 has the host's address 2001:db8::7 by way of eth0;");
-        expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER, "eth0.42 is on top of eth0;");
+        expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER, "eth0 is used by eth0.42 on top of it;");
 }
 
 static void test_refused_macvlan_with_an_address(void **state) {
@@ -324,7 +324,7 @@ static void test_refused_pppoe(void **state) {
         fake_host_add_default_route(h, "ppp0", "IPv4");
         expect(h, FIRST, BIT(BRIDGE_OR_BOND_MEMBER));
         expect(h, SECOND, 0);
-        expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER, "eth0 carries a PPPoE connection;");
+        expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER, "eth0 is used by a PPPoE connection;");
 }
 
 /* As the kernel shows it when a container has a macvlan on eth0: no links, but one who listens more. */
@@ -339,7 +339,7 @@ static void test_refused_macvlan_in_another_namespace(void **state) {
         expect(h, FIRST, BIT(BRIDGE_OR_BOND_MEMBER));
         expect(h, SECOND, 0);
         expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER,
-                        "another network namespace has an interface on top of eth0;");
+                        "eth0 is used by one on top of it in another network namespace;");
         assert_true(is_unwatched(h));
 }
 
