@@ -268,8 +268,9 @@ static int take_pppoe(Links *l, const char *line) {
         return add_hidden_use(l, interface, "a PPPoE connection");
 }
 
-/* "3    eth0            2     0     01005e000001": all that speak IPv4 listen to "all hosts" once. Twice: a macvlan, ipvlan
- * or VLAN on top of it does, too. Between two network namespaces sysfs has no upper_* links, as for containers. */
+/* "3    eth0            2     0     01005e000001": who speaks IPv4 listens to "all hosts" once. Twice: a
+ * macvlan, ipvlan or VLAN on top of it does, too. When that one is in another network namespace, as for containers,
+ * sysfs has no link from one to the other. */
 static int take_listener(Links *l, const char *line) {
         char interface[IF_NAMESIZE], address[16];
         size_t n = l->facts->n_uses;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who is logged in from elsewhere, from systemd-logind's records (sd-login(3)): ssh, Cockpit and whatever else tells PAM
- * where its user comes from. Without logind there are none. */
+/* Who is logged in from elsewhere, from systemd-logind's records (sd-login(3)): ssh, Cockpit and whatever else tells
+ * PAM where its user comes from. Without logind there are none. */
 
 #include <sys/types.h>
 
