@@ -6,12 +6,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "host-connections.h"
 #include "host-network.h"
 #include "host-routes.h"
 
-#define ANSWER_SIZE 32768 /* the kernel fills no more at once */
 #define GROUPING_MAX 3    /* a route names a group, which names nexthops */
 #define TRIES_MAX 5       /* tables that change while they are read */
+#define CONNECTIONS_MAX 8 /* addresses of the host that one peer talks to */
 
 static int each_address(network_use_t f, void *userdata) {
         struct ifaddrs *list, *i;
@@ -47,54 +48,8 @@ static int each_address(network_use_t f, void *userdata) {
         return r == 0 && !any ? -ENONET : r;
 }
 
-typedef struct Request {
-        struct nlmsghdr header;
-        union {
-                struct rtmsg route;
-                struct nhmsg nexthop;
-        };
-        uint8_t attributes[32];
-} Request;
-
-static void request_init(Request *q, uint16_t type, uint16_t flags, size_t body_size) {
-        *q = (Request){.header = {.nlmsg_len = (uint32_t)NLMSG_LENGTH(body_size),
-                                  .nlmsg_type = type,
-                                  .nlmsg_flags = NLM_F_REQUEST | flags}};
-}
-
-static void request_add(Request *q, uint16_t type, const void *data, size_t size) {
-        const struct rtattr a = {.rta_len = (uint16_t)RTA_LENGTH(size), .rta_type = type};
-        uint8_t *end = (uint8_t *)q + q->header.nlmsg_len;
-
-        assert(q->header.nlmsg_len + RTA_SPACE(size) <= sizeof *q);
-
-        memcpy(end, &a, sizeof a);
-        memcpy(end + RTA_LENGTH(0), data, size);
-        q->header.nlmsg_len += (uint32_t)RTA_SPACE(size);
-}
-
-static int ask(const Request *q, route_hop_t f, void *userdata) {
-        const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-        uint8_t buf[ANSWER_SIZE];
-        _cleanup_close_ int fd = -1;
-        ssize_t n;
-        int r;
-
-        /* Connected, so that nobody but the kernel can answer. */
-        fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)&kernel, sizeof kernel) < 0 ||
-            send(fd, q, q->header.nlmsg_len, 0) < 0)
-                return -errno;
-
-        do {
-                n = recv(fd, buf, sizeof buf, MSG_TRUNC);
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                if (n > (ssize_t)sizeof buf)
-                        return -EMSGSIZE;
-                r = n <= 0 ? 0 : routes_read(buf, (size_t)n, f, userdata);
-        } while (r == 0);
-        return r;
+static int ask(const NetlinkRequest *q, route_hop_t f, void *userdata) {
+        return netlink_ask(NETLINK_ROUTE, q, route_read, &(RouteReader){f, userdata});
 }
 
 /* Finds the interfaces that hops lead to, through nexthop objects where the route itself names none. */
@@ -110,14 +65,15 @@ typedef struct Search {
 static int resolve(const RouteHop *hop, void *userdata);
 
 static int resolve_nexthop(Search *s, uint32_t id) {
-        Request q;
+        const struct nhmsg body = {.nh_family = AF_UNSPEC};
+        NetlinkRequest q;
         int r;
 
         if (s->depth == GROUPING_MAX)
                 return -ELOOP;
 
-        request_init(&q, RTM_GETNEXTHOP, 0, sizeof q.nexthop);
-        request_add(&q, NHA_ID, &id, sizeof id);
+        netlink_request_init(&q, RTM_GETNEXTHOP, 0, &body, sizeof body);
+        netlink_request_add(&q, NHA_ID, &id, sizeof id);
         s->depth++;
         r = ask(&q, resolve, s);
         s->depth--;
@@ -149,7 +105,7 @@ static int resolve(const RouteHop *hop, void *userdata) {
 }
 
 /* What was reported before a change does no harm. Returns what f returned, if that was not 0. */
-static int search(const Request *q, Search *s) {
+static int search(const NetlinkRequest *q, Search *s) {
         int r;
 
         for (int tries = 0; tries < TRIES_MAX; tries++) {
@@ -177,9 +133,10 @@ static int report_default(unsigned interface, const RouteHop *route, void *userd
 /* A dump of all tables, so that policy routing is seen too; libc has no call for it. */
 static int each_default_route(network_use_t f, void *userdata) {
         Search s = {.f = report_default, .userdata = &(Defaults){f, userdata}, .defaults_only = true};
-        Request q;
+        const struct rtmsg body = {.rtm_family = AF_UNSPEC};
+        NetlinkRequest q;
 
-        request_init(&q, RTM_GETROUTE, NLM_F_DUMP, sizeof q.route);
+        netlink_request_init(&q, RTM_GETROUTE, NLM_F_DUMP, &body, sizeof body);
         return search(&q, &s);
 }
 
@@ -191,12 +148,6 @@ int host_network_each(network_use_t f, void *userdata) {
         r = each_address(f, userdata);
         return r != 0 ? r : each_default_route(f, userdata);
 }
-
-typedef struct Peer {
-        unsigned char family;
-        uint8_t bytes[sizeof(struct in6_addr)];
-        unsigned interface; /* that its scope names, or 0 */
-} Peer;
 
 static int parse_scope(const char *scope, unsigned *ret) {
         unsigned long index;
@@ -212,51 +163,58 @@ static int parse_scope(const char *scope, unsigned *ret) {
         return *ret > 0 ? 0 : -EINVAL;
 }
 
-static int parse_peer(const char *text, Peer *ret) {
+/* *ret_interface: the one that its scope names, or 0. */
+static int parse_peer(const char *text, InternetAddress *ret, unsigned *ret_interface) {
         size_t length = strcspn(text, "%");
         char address[INET6_ADDRSTRLEN];
+        InternetAddress a = {0};
         struct in6_addr a6;
-        Peer p = {0};
+        unsigned scope = 0;
 
         if (length >= sizeof address)
                 return -EINVAL;
         (void)snprintf(address, sizeof address, "%.*s", (int)length, text);
 
         if (inet_pton(AF_INET6, address, &a6) == 1) {
-                p.family = IN6_IS_ADDR_V4MAPPED(&a6) ? AF_INET : AF_INET6;
-                memcpy(p.bytes, (uint8_t *)&a6 + (p.family == AF_INET ? 12 : 0),
-                       p.family == AF_INET ? 4 : 16);
-        } else if (inet_pton(AF_INET, address, p.bytes) == 1)
-                p.family = AF_INET;
+                a.family = IN6_IS_ADDR_V4MAPPED(&a6) ? AF_INET : AF_INET6;
+                memcpy(a.bytes, (uint8_t *)&a6 + (a.family == AF_INET ? 12 : 0), internet_address_size(&a));
+        } else if (inet_pton(AF_INET, address, a.bytes) == 1)
+                a.family = AF_INET;
         else
                 return -EINVAL;
 
         /* "Any address" is nobody's; and a link-local one is nothing without its link. */
-        if (memcmp(p.bytes, &in6addr_any, sizeof p.bytes) == 0)
+        if (memcmp(a.bytes, &in6addr_any, sizeof a.bytes) == 0)
                 return -EINVAL;
-        if (text[length] == '%' && parse_scope(text + length + 1, &p.interface) < 0)
+        if (text[length] == '%' && parse_scope(text + length + 1, &scope) < 0)
                 return -EINVAL;
-        if (p.family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a6) && p.interface == 0)
+        if (a.family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a6) && scope == 0)
                 return -EINVAL;
 
-        *ret = p;
+        *ret = a;
+        *ret_interface = a.family == AF_INET6 ? scope : 0;
         return 0;
 }
 
 typedef struct Ways {
-        network_interface_t f;
+        InternetAddress peer;
+        network_interface_t f; /* NULL: the question is only whether there are any */
         void *userdata;
-        bool any; /* the kernel knows a way, or it is at home */
+        bool any, at_home; /* the kernel knows a way; the peer is the host itself */
+        struct {
+                InternetAddress local;
+                unsigned interface;
+        } connections[CONNECTIONS_MAX];
+        size_t n_connections;
 } Ways;
 
 static int report_way(unsigned interface, const RouteHop *route, void *userdata) {
         char name[IF_NAMESIZE];
         Ways *w = userdata;
 
-        if (route->type != RTN_UNICAST && route->type != RTN_LOCAL)
-                return 0;
-        w->any = true;
-        if (route->type == RTN_LOCAL)
+        w->at_home |= route->type == RTN_LOCAL;
+        w->any |= route->type == RTN_UNICAST;
+        if (!w->f || route->type != RTN_UNICAST)
                 return 0;
         if (!if_indextoname(interface, name))
                 return errno == ENXIO ? 0 : -errno; /* gone since */
@@ -269,30 +227,98 @@ static bool means_unreachable(int error) {
                error == -EAFNOSUPPORT || error == -EOPNOTSUPP || error == -ENETDOWN;
 }
 
+/* local: by whose rules (policy routing), or NULL; interface: in whose VRF, or 0. */
+static int find_ways(Ways *w, const InternetAddress *local, unsigned interface) {
+        const size_t size = internet_address_size(&w->peer);
+        const struct rtmsg body = {
+                        .rtm_family = w->peer.family,
+                        .rtm_dst_len = (uint8_t)(8 * size),
+                        .rtm_src_len = local ? (uint8_t)(8 * size) : 0,
+                        /* The route itself, and not the one of its ways that this question would take:
+                         * connections take others. */
+                        .rtm_flags = RTM_F_FIB_MATCH,
+        };
+        Search s = {.f = report_way, .userdata = w};
+        NetlinkRequest q;
+        int r;
+
+        netlink_request_init(&q, RTM_GETROUTE, 0, &body, sizeof body);
+        netlink_request_add(&q, RTA_DST, w->peer.bytes, size);
+        if (local)
+                netlink_request_add(&q, RTA_SRC, local->bytes, size);
+        if (interface > 0)
+                netlink_request_add(&q, RTA_OIF, &interface, sizeof interface);
+        r = search(&q, &s);
+        return r < 0 && !s.stopped && means_unreachable(r) ? 0 : r;
+}
+
+static int note_connection(const InternetAddress *local, unsigned interface, void *userdata) {
+        Ways *w = userdata;
+
+        if (local->family != w->peer.family)
+                return 0;
+        for (size_t i = 0; i < w->n_connections; i++)
+                if (memcmp(&w->connections[i].local, local, sizeof *local) == 0 &&
+                    w->connections[i].interface == interface)
+                        return 0;
+        if (w->n_connections == CONNECTIONS_MAX)
+                return 1; /* enough: these are all addresses of the host that one peer talks to */
+
+        w->connections[w->n_connections].local = *local;
+        w->connections[w->n_connections++].interface = interface;
+        return 0;
+}
+
+/* What comes in comes, as a rule, through the interface that has the address; what goes out follows the routes. */
+static int report_owner(const char *interface, NetworkUse use _unused_, const char *text, void *userdata) {
+        InternetAddress a = {0};
+        Ways *w = userdata;
+
+        a.family = strchr(text, ':') ? AF_INET6 : AF_INET;
+        if (inet_pton(a.family, text, a.bytes) != 1)
+                return 0;
+        for (size_t i = 0; i < w->n_connections; i++)
+                if (memcmp(&w->connections[i].local, &a, sizeof a) == 0) {
+                        w->any = true;
+                        return w->f(interface, w->userdata);
+                }
+        return 0;
+}
+
+static int report_connections(Ways *w) {
+        int r;
+
+        r = each_address(report_owner, w);
+        for (size_t i = 0; i < w->n_connections && r == 0; i++)
+                r = find_ways(w, &w->connections[i].local, w->connections[i].interface);
+        return r;
+}
+
 int host_network_route(const char *address, network_interface_t f, void *userdata) {
-        Ways w = {f, userdata, false};
-        Search s = {.f = report_way, .userdata = &w};
-        Request q;
-        Peer p;
+        Ways w = {.userdata = userdata};
+        unsigned scope;
         int r;
 
         assert(address);
         assert(f);
 
-        r = parse_peer(address, &p);
+        r = parse_peer(address, &w.peer, &scope);
         if (r < 0)
                 return r;
-        if (p.interface > 0 && p.family == AF_INET6)
-                return report_way(p.interface, &(RouteHop){.type = RTN_UNICAST}, &w);
+        if (scope > 0) {
+                w.f = f;
+                return report_way(scope, &(RouteHop){.type = RTN_UNICAST}, &w);
+        }
 
-        /* The route itself, and not the one of its ways that this question would take: connections take others. */
-        request_init(&q, RTM_GETROUTE, 0, sizeof q.route);
-        q.route.rtm_family = p.family;
-        q.route.rtm_dst_len = p.family == AF_INET ? 32 : 128;
-        q.route.rtm_flags = RTM_F_FIB_MATCH;
-        request_add(&q, RTA_DST, p.bytes, p.family == AF_INET ? 4 : 16);
-        r = search(&q, &s);
-        if (s.stopped)
+        r = find_ways(&w, NULL, 0);
+        if (r < 0 || w.at_home)
                 return r;
-        return r < 0 && !means_unreachable(r) ? r : w.any ? 0 : -ENETUNREACH;
+        w.any = false;
+        w.f = f;
+        (void)host_connections_each(&w.peer, note_connection, &w);
+        if (w.n_connections > 0)
+                r = report_connections(&w);
+        if (r == 0 && !w.any)
+                r = find_ways(&w, NULL, 0);
+        return r != 0 ? r : w.any ? 0 : -ENETUNREACH;
 }

@@ -8,31 +8,12 @@
 #define DEFAULT_PREFIX_MAX_IPV4 1
 #define DEFAULT_PREFIX_MAX_IPV6 3
 
-/* Copied out before they are looked at: nothing here asks the buffer to be aligned. */
-typedef struct Bytes {
-        const uint8_t *data;
-        size_t size;
-} Bytes;
-
 typedef struct Reader {
         RouteHop hop;
         bool told; /* an interface of it */
         route_hop_t f;
         void *userdata;
 } Reader;
-
-/* Takes what says itself how long it is (with its header) off the front; what follows is aligned to 4 bytes. */
-static int cut(Bytes *from, size_t length, size_t header, Bytes *ret_payload) {
-        size_t step = (length + 3) & ~(size_t)3;
-
-        if (length < header || length > from->size)
-                return -EBADMSG;
-
-        *ret_payload = (Bytes){from->data + header, length - header};
-        from->data += step < from->size ? step : from->size;
-        from->size -= step < from->size ? step : from->size;
-        return 0;
-}
 
 static int get_u32(Bytes b, uint32_t *ret) {
         if (b.size < sizeof *ret)
@@ -66,7 +47,7 @@ static int read_multipath(Reader *reader, Bytes hops) {
                 if (hops.size < sizeof hop)
                         return -EBADMSG;
                 memcpy(&hop, hops.data, sizeof hop);
-                r = cut(&hops, hop.rtnh_len, sizeof hop, &ignored);
+                r = netlink_cut(&hops, hop.rtnh_len, sizeof hop, &ignored);
                 if (r < 0 || (r = tell(reader, (uint32_t)hop.rtnh_ifindex, 0)) != 0)
                         return r;
         }
@@ -99,7 +80,7 @@ static int each_attribute(Reader *reader, Bytes attributes, take_attribute_t tak
                 if (attributes.size < sizeof a)
                         return -EBADMSG;
                 memcpy(&a, attributes.data, sizeof a);
-                r = cut(&attributes, a.rta_len, sizeof a, &value);
+                r = netlink_cut(&attributes, a.rta_len, sizeof a, &value);
                 if (r < 0 || (r = take(reader, a.rta_type & NLA_TYPE_MASK, value)) != 0)
                         return r;
         }
@@ -165,48 +146,13 @@ static int read_nexthop(Reader *reader, Bytes body) {
         return r != 0 || reader->told ? r : tell(reader, 0, 0);
 }
 
-/* Both an error and the end of a dump carry a number: 0 for "all is well". */
-static int read_result(Bytes body) {
-        uint32_t error;
+int route_read(unsigned type, Bytes body, void *userdata) {
+        const RouteReader *reader = userdata;
+        Reader r = {.f = reader->f, .userdata = reader->userdata};
 
-        if (get_u32(body, &error) < 0)
-                return -EBADMSG;
-        return (int32_t)error < 0 && (int32_t)error > -4096 ? (int32_t)error : 1;
-}
-
-static int read_message(Reader *reader, const struct nlmsghdr *m, Bytes body) {
-        int r = 0;
-
-        if (m->nlmsg_flags & NLM_F_DUMP_INTR)
-                return -EAGAIN;
-        if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_type == NLMSG_DONE)
-                return read_result(body);
-
-        if (m->nlmsg_type == RTM_NEWROUTE)
-                r = read_route(reader, body);
-        else if (m->nlmsg_type == RTM_NEWNEXTHOP)
-                r = read_nexthop(reader, body);
-        return r != 0 ? r : !(m->nlmsg_flags & NLM_F_MULTI);
-}
-
-int routes_read(const void *data, size_t size, route_hop_t f, void *userdata) {
-        Reader reader = {.f = f, .userdata = userdata};
-        Bytes left = {data, size}, body;
-        struct nlmsghdr m;
-        int r;
-
-        assert(data);
-        assert(f);
-
-        while (left.size > 0) {
-                if (left.size < sizeof m)
-                        return -EBADMSG;
-                memcpy(&m, left.data, sizeof m);
-                r = cut(&left, m.nlmsg_len, sizeof m, &body);
-                if (r < 0 || (r = read_message(&reader, &m, body)) != 0)
-                        return r;
-        }
-        return 0;
+        return type == RTM_NEWROUTE     ? read_route(&r, body)
+               : type == RTM_NEWNEXTHOP ? read_nexthop(&r, body)
+                                        : 0;
 }
 
 bool route_is_default(const RouteHop *hop) {

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reads what rtnetlink(7) answers about routes and nexthop objects: from a buffer, without a socket. */
+/* Reads what rtnetlink(7) answers about routes and nexthop objects. */
 
-#include <stddef.h>
-
-#include "macro.h"
+#include "host-netlink.h"
 
 /* One way that a route, or a nexthop object, leads. */
 typedef struct RouteHop {
@@ -19,9 +17,13 @@ typedef struct RouteHop {
 /* Called for each way of each route: once for each link of a route over several. Non-zero stops. */
 typedef int (*route_hop_t)(const RouteHop *hop, void *userdata);
 
-/* One datagram. 0: there is more to come; 1: the answer ends here. -EAGAIN: the kernel's tables changed while it told
- * of them; other negative errno: what the kernel answered, or f; -EBADMSG: this is no such message. */
-int routes_read(const void *data, size_t size, route_hop_t f, void *userdata);
+typedef struct RouteReader {
+        route_hop_t f;
+        void *userdata;
+} RouteReader;
+
+/* netlink_message_t, with a RouteReader. */
+int route_read(unsigned type, Bytes body, void *userdata);
 
 /* Half of all addresses, as VPNs do that leave the true default route where it is (0.0.0.0/1 and 128.0.0.0/1, ::/1 and
  * 8000::/1), or all of IPv6 that is given out (2000::/3), is a way out of the host like 0.0.0.0/0. */

@@ -20,8 +20,9 @@ typedef int (*network_use_t)(const char *interface, NetworkUse use, const char *
  * visible, so this is not the host's network and silence would prove nothing. */
 int host_network_each(network_use_t f, void *userdata);
 
-/* Called with each interface through which the kernel would send to this address ("192.0.2.9", "fe80::9%eth0",
- * "::ffff:192.0.2.9"); several for a route over several. None: it is the host's own address.
+/* Called with each interface through which somebody's packets come and go ("192.0.2.9", "fe80::9%eth0",
+ * "::ffff:192.0.2.9"): where he has TCP connections, those that have the host's addresses of these and to which the
+ * routes from there lead; else those to which the routes lead. None: it is the host's own address.
  * -EINVAL: this is no address of somebody; -ENETUNREACH: the kernel knows no way there. */
 typedef int (*network_interface_t)(const char *interface, void *userdata);
 int host_network_route(const char *address, network_interface_t f, void *userdata);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -306,21 +308,35 @@ static unsigned listeners(void) {
         return 0;
 }
 
-/* A process with a network namespace of its own, in which it sets m0 up when it is told to. */
-static pid_t start_container(int socket) {
+/* A process with a network namespace of its own, in which it runs these when it is told to, and then perhaps connects to
+ * the host. */
+static pid_t start_container(int control, const char *const *commands, uint16_t port) {
+        struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(port)};
+        int fd = -1;
         pid_t pid;
         char c;
 
         pid = fork();
         if (pid != 0)
                 return pid;
-        if (unshare(CLONE_NEWNET) < 0 || write(socket, "", 1) != 1 || read(socket, &c, 1) != 1 ||
-            !try_ip("link set m0 up") || write(socket, "", 1) != 1 || read(socket, &c, 1) != 1)
+        if (unshare(CLONE_NEWNET) < 0 || write(control, "", 1) != 1 || read(control, &c, 1) != 1)
+                _exit(1);
+        for (; *commands; commands++)
+                if (!try_ip(*commands))
+                        _exit(1);
+        if (port > 0) {
+                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                if (inet_pton(AF_INET, "192.0.2.7", &host.sin_addr) != 1 ||
+                    connect(fd, (struct sockaddr *)&host, sizeof host) < 0)
+                        _exit(1);
+        }
+        if (write(control, "", 1) != 1 || read(control, &c, 1) != 1)
                 _exit(1);
         _exit(0);
 }
 
 static void test_listener_in_another_namespace(void **state _unused_) {
+        static const char *const commands[] = {"link set m0 up", NULL};
         int sockets[2], status;
         char command[64], c;
         pid_t pid;
@@ -329,8 +345,9 @@ static void test_listener_in_another_namespace(void **state _unused_) {
                 return;
         assert_int_equal(listeners(), 1);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
-        pid = start_container(sockets[1]);
+        pid = start_container(sockets[1], commands, 0);
         assert_true(pid > 0);
+        close(sockets[1]);
         assert_int_equal(read(sockets[0], &c, 1), 1);
         (void)snprintf(command, sizeof command, "link set m0 netns %d", (int)pid);
         ip(command);
@@ -343,7 +360,6 @@ static void test_listener_in_another_namespace(void **state _unused_) {
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         close(sockets[0]);
-        close(sockets[1]);
 }
 
 static void test_the_way_to_a_peer(void **state _unused_) {
@@ -368,6 +384,70 @@ static void test_the_way_to_a_link_local_peer(void **state _unused_) {
         expect_no_way("fe80::9", -EINVAL);
         expect_no_way("fe80::9%nowhere", -EINVAL);
         expect_no_way("fe80::9%4294967295", -EINVAL);
+}
+
+/* A server of IPv4 alone, or of both, whose peer is then ::ffff:192.0.2.9. */
+static int listen_on(int family, uint16_t *ret_port) {
+        struct sockaddr_storage any = {.ss_family = (sa_family_t)family};
+        struct sockaddr_in6 a;
+        socklen_t size = sizeof a;
+        int fd;
+
+        fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&any,
+                              family == AF_INET ? sizeof(struct sockaddr_in) : sizeof a),
+                         0);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+        *ret_port = ntohs(a.sin6_port); /* where IPv4 has it, too */
+        return fd;
+}
+
+/* By a rule for what comes from 192.0.2.7, as of hosts with two providers, the answers leave through w0. */
+static void check_connection(int family) {
+        static const char *const commands[] = {"link set v1 up", "addr add 192.0.2.9/24 dev v1", NULL};
+        int sockets[2], status, server, connection;
+        char command[64], c;
+        uint16_t port;
+        pid_t pid;
+
+        ip("addr add 192.0.2.7/24 dev v0");
+        server = listen_on(family, &port);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+        pid = start_container(sockets[1], commands, port);
+        assert_true(pid > 0);
+        close(sockets[1]);
+        assert_int_equal(read(sockets[0], &c, 1), 1);
+        (void)snprintf(command, sizeof command, "link set v1 netns %d", (int)pid);
+        ip(command);
+        assert_int_equal(write(sockets[0], "", 1), 1);
+        assert_int_equal(read(sockets[0], &c, 1), 1);
+        connection = accept(server, NULL, NULL);
+        assert_true(connection >= 0);
+
+        expect_way("192.0.2.9", "v0 v0 ");
+        ip("link add w0 type veth peer name w1");
+        ip("link set w0 up");
+        ip("route add 192.0.2.0/24 dev w0 table 42");
+        ip("rule add from 192.0.2.7 table 42");
+        expect_way("192.0.2.9", "v0 w0 ");
+        expect_way("192.0.2.10", "v0 "); /* who has no connection */
+
+        assert_int_equal(write(sockets[0], "", 1), 1);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        close(connection);
+        close(server);
+        close(sockets[0]);
+}
+
+static void test_the_way_of_a_connection(void **state _unused_) {
+        check_connection(AF_INET);
+}
+
+static void test_the_way_of_a_connection_to_a_server_of_both(void **state _unused_) {
+        check_connection(AF_INET6);
 }
 
 /* All of them: which one a connection takes is decided by its ports. */
@@ -458,6 +538,8 @@ int main(void) {
                         CASE(test_listener_in_another_namespace),
                         CASE(test_the_way_to_a_peer),
                         CASE(test_the_way_to_a_link_local_peer),
+                        CASE(test_the_way_of_a_connection),
+                        CASE(test_the_way_of_a_connection_to_a_server_of_both),
                         CASE(test_the_way_over_two_links),
                         CASE(test_the_way_over_a_nexthop_object),
                         CASE(test_the_way_by_a_rule),
