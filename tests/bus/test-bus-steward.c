@@ -221,7 +221,8 @@ static void test_spared_device_is_bound(void **state) {
                 bench_until_signal(b, "PropertiesChanged " NIC);
         persistent_rule(b, admin, "address eq '" NIC "'");
         assert_string_equal(fake_host_driver(b->host, NIC), "e1000e");
-        (void)snprintf(path, sizeof path, "sys/%s", net);
+        /* As the kernel does, with the directory of interfaces: an empty one says that another namespace has it. */
+        (void)snprintf(path, sizeof path, "sys/%s/net", fake_host_device_path(b->host, NIC));
         fake_host_remove(b->host, path);
         fake_host_remove(b->host, "sys/class/net/eth9");
         fake_kernel_uevent("change", NIC);
