@@ -33,6 +33,7 @@ static const char *const failure_kind_table[FAILURE_KIND_MAX] = {
                 [FAILURE_RUNNING] = "Running",
                 [FAILURE_NOT_RUNNING] = "NotRunning",
                 [FAILURE_CANCELLED] = "Cancelled",
+                [FAILURE_CONFIRMATION_PENDING] = "ConfirmationPending",
                 [FAILURE_LIMITS_EXCEEDED] = "LimitsExceeded",
                 [FAILURE_HELPER] = "HelperFailed",
                 [FAILURE_INTERNAL] = "Internal",

@@ -140,7 +140,7 @@ static int mind_idleness(Loop *l) {
         uint64_t now;
         int r;
 
-        if (l->busy(l->userdata)) {
+        if (l->busy(false, l->userdata)) {
                 l->idle_since = UINT64_MAX;
                 return 0;
         }
@@ -170,7 +170,7 @@ static int run(Loop *l) {
         int r;
 
         while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
-                if (l->released && !l->busy(l->userdata))
+                if (l->released && !l->busy(true, l->userdata))
                         return sd_bus_flush(l->bus);
                 if (!l->leaving && (r = mind_idleness(l)) < 0)
                         return r;

@@ -37,7 +37,7 @@ static int check(Call *c, Failure *f) {
                             &data->siblings, f);
         if (r >= 0 && c->uid == 0)
                 r = grant_set_refuse_root(data->verb == HELPER_GRANT, &data->devices, data->consent, false,
-                                          f);
+                                          0, f);
         if (r >= 0 && data->verb == HELPER_REVOKE)
                 r = check_unclaimed(c->manager, &data->devices, f);
         return r;

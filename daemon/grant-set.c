@@ -145,9 +145,10 @@ static int refuse_root(const char *command, int length, const char *verb, Failur
         return failure_set(f, FAILURE_NOT_AUTHORIZED, ROOT_INTRODUCTION "%s", command);
 }
 
-int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release, Failure *f) {
+int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release,
+                          uint32_t confirm, Failure *f) {
         char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
-        char reasons[256] = "", command[COMMAND_SIZE];
+        char reasons[256] = "", command[COMMAND_SIZE], tail[32];
         size_t used = 0;
         int n;
 
@@ -165,10 +166,15 @@ int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent,
                         used += (size_t)snprintf(reasons + used, sizeof reasons - used, " %s",
                                                  critical_reason_to_string((CriticalReason)i));
 
+        if (grant)
+                (void)snprintf(tail, sizeof tail, "%s %u", confirm > 0 ? "true" : "false", confirm);
+        else
+                (void)snprintf(tail, sizeof tail, "%s", release ? "true" : "false");
+
         n = snprintf(command, sizeof command,
-                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s %zu%s%s%s \"\"",
-                     grant ? "Grant asasbs" : "Revoke asbs", devices->n_members, members,
-                     grant ? reasons : "", grant || !release ? " false" : " true");
+                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE " %s %zu%s%s %s \"\"",
+                     grant ? "Grant asasbus" : "Revoke asbs", devices->n_members, members,
+                     grant ? reasons : "", tail);
         return refuse_root(command, n, grant ? "Grant" : "Revoke", f);
 }
 

@@ -17,5 +17,6 @@ int grant_set_close(const DeviceTable *t, IommuSet *devices, Failure *f);
 
 /* The answer to root, who has to go to the helper: with the command to type, if it fits. Always
  * -EREMOTEIO. */
-int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release, Failure *f);
+int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release,
+                          uint32_t confirm, Failure *f);
 int grant_set_refuse_root_ids(bool grant, const char *const *ids, size_t n, Failure *f);

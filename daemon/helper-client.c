@@ -164,7 +164,7 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         case HELPER_GRANT:
                 if ((r = append_addresses(m, q->devices)) < 0 || (r = append_reasons(m, q->consent)) < 0)
                         return r;
-                return sd_bus_message_append(m, "bs", (int)q->pending, q->subject);
+                return sd_bus_message_append(m, "bus", (int)q->pending, q->confirm, q->subject);
         case HELPER_REVOKE:
                 r = append_addresses(m, q->devices);
                 return r < 0 ? r : sd_bus_message_append(m, "bs", (int)q->release, q->subject);

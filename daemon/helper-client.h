@@ -45,6 +45,7 @@ typedef struct HelperRequest {
         size_t n_ids;
         uint32_t consent; /* Grant: bits of CriticalReason */
         bool pending;     /* Grant: until Keep, or a reboot */
+        uint32_t confirm; /* Grant: and if Keep has not come by then (seconds), all goes back; 0: any time */
         bool release;     /* Revoke: bring them home first */
         bool persistent;  /* Bind: at every boot from now on, until Release */
         bool fds;         /* Open: descriptors instead of an ACL */

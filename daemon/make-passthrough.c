@@ -33,7 +33,7 @@ static int check(Call *c, Failure *f) {
 
         make_find_fresh(m, &data->movers, &data->fresh);
         if (data->fresh.n_members > 0 && c->uid == 0)
-                return grant_set_refuse_root(true, &data->fresh, q->consent, false, f);
+                return grant_set_refuse_root(true, &data->fresh, q->consent, false, q->confirm, f);
         return 0;
 }
 

@@ -9,6 +9,8 @@
 typedef struct MakeRequest {
         IommuSet devices, siblings;
         uint32_t consent; /* bits of CriticalReason */
+        uint32_t confirm; /* seconds until which somebody has to confirm it; 0: nobody need */
+        bool has_confirm;
         const char *group_name;
         OrderPatch group; /* class, description, binding of a new one */
 } MakeRequest;

@@ -53,7 +53,7 @@ static int check(Call *c, Failure *f) {
         }
 
         if (data->revokes && c->uid == 0)
-                return grant_set_refuse_root(false, &data->movers, 0, true, f);
+                return grant_set_refuse_root(false, &data->movers, 0, true, 0, f);
         return 0;
 }
 

@@ -185,18 +185,9 @@ int operation_start(Operations *all, sd_bus_message *call) {
         if (f.kind || verb_parse(verb, call, &request, &subject, &f) < 0)
                 return bus_reply_failure(call, &f);
 
-        o = calloc(1, sizeof *o);
+        o = operation_new(all, verb, &request);
         if (!o)
                 return -ENOMEM;
-        o->all = all;
-        o->verb = verb;
-        o->request = request;
-        o->request.confine = all->confine;
-        o->caller = (uid_t)-1;
-        o->next = all->list;
-        all->list = o;
-        all->n++;
-
         o->subject = strdup(subject);
         r = o->subject ? authorise(&all->authoriser, call, on_authorised, o, &o->authorisation) : -ENOMEM;
         if (r < 0) {

@@ -23,20 +23,63 @@ static int remove_file(int root, char *path) {
         return fsync(dir) < 0 ? -errno : 1;
 }
 
-int grant_store_write(int root, bool pending, const Grant *const *grants, size_t n) {
-        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+/* Beside their places. */
+static int prepare(AtomicFiles *f, int root, bool pending, const Grant *const *grants, size_t n) {
         char text[GRANT_TEXT_SIZE], path[GRANT_PATH_SIZE];
         int r;
 
-        if (n == 0)
-                return 0;
-        r = atomic_files_open(&f, root, pending ? PENDING_GRANTS_DIR : GRANTS_DIR, true);
+        r = atomic_files_open(f, root, pending ? PENDING_GRANTS_DIR : GRANTS_DIR, true);
         for (size_t i = 0; i < n && r >= 0; i++) {
                 (void)grant_path(pending, &grants[i]->identity.address, path);
                 r = grant_format(grants[i], text, sizeof text);
                 if (r >= 0)
+                        r = atomic_files_add(f, split(path), text);
+        }
+        return r;
+}
+
+int grant_store_write(int root, bool pending, const Grant *const *grants, size_t n) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+        int r;
+
+        if (n == 0)
+                return 0;
+        r = prepare(&f, root, pending, grants, n);
+        return r < 0 ? r : atomic_files_commit(&f);
+}
+
+int grant_store_write_confirms(int root, const Grant *const *grants, const GrantConfirm *confirms,
+                               size_t n) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+        char text[GRANT_CONFIRM_TEXT_SIZE], path[GRANT_CONFIRM_PATH_SIZE];
+        int r;
+
+        r = atomic_files_open(&f, root, PENDING_GRANTS_DIR, true);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                (void)grant_confirm_path(&grants[i]->identity.address, path);
+                r = grant_confirm_format(&confirms[i], text, sizeof text);
+                if (r >= 0)
                         r = atomic_files_add(&f, split(path), text);
         }
+        return r < 0 ? r : atomic_files_commit(&f);
+}
+
+int grant_store_remove_confirm(int root, const PciAddress *a) {
+        char path[GRANT_CONFIRM_PATH_SIZE];
+
+        (void)grant_confirm_path(a, path);
+        return remove_file(root, path);
+}
+
+int grant_store_keep(int root, const Grant *const *grants, size_t n) {
+        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
+        int r;
+
+        if (n == 0)
+                return 0;
+        r = prepare(&f, root, false, grants, n);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = grant_store_remove_confirm(root, &grants[i]->identity.address);
         return r < 0 ? r : atomic_files_commit(&f);
 }
 

@@ -8,11 +8,21 @@
  * Grants and selectors are written and removed under lock_grants(); marks under the lock of the IOMMU set.
  */
 
+#include "grant-confirm.h"
 #include "grant-ids.h"
 #include "grant.h"
 
 int grant_store_write(int root, bool pending, const Grant *const *grants, size_t n);
 int grant_store_remove(int root, bool pending, const PciAddress *a); /* 1: it was there */
+
+/* Deadlines, confirms[i] of grants[i]: to be written before the pending grants, and to be removed behind them. */
+int grant_store_write_confirms(int root, const Grant *const *grants, const GrantConfirm *confirms, size_t n);
+int grant_store_remove_confirm(int root, const PciAddress *a);
+
+/* What was pending is kept, and no deadline holds for it any more. When there is room for all of it the deadlines go, and
+ * only then are the grants in their places: so nothing that is kept is brought home, and nothing is left without its
+ * deadline because a disk is full. */
+int grant_store_keep(int root, const Grant *const *grants, size_t n);
 
 int grant_store_write_ids(int root, const GrantIds *grants, size_t n);
 int grant_store_remove_ids(int root, const IdSelector *ids); /* 1: it was there */

@@ -8,6 +8,7 @@
 #include "helper.h"
 #include "log.h"
 #include "operation.h"
+#include "revert.h"
 #include "sysfs.h"
 
 #define DEADLINE_DEFAULT 30U
@@ -22,9 +23,9 @@ static const sd_bus_vtable helper_vtable[] = {
                 SD_BUS_VTABLE_START(0),
                 SD_BUS_METHOD_WITH_NAMES("Check", "s", SD_BUS_PARAM(device), "a(ssbs)", SD_BUS_PARAM(checks),
                                          on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Grant", "asasbs",
+                SD_BUS_METHOD_WITH_NAMES("Grant", "asasbus",
                                          SD_BUS_PARAM(devices) SD_BUS_PARAM(consent) SD_BUS_PARAM(pending)
-                                                         SD_BUS_PARAM(subject),
+                                                         SD_BUS_PARAM(confirm) SD_BUS_PARAM(subject),
                                          "", , on_call, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Keep", "as", SD_BUS_PARAM(devices), "", , on_call,
                                          SD_BUS_VTABLE_UNPRIVILEGED),
@@ -107,10 +108,12 @@ static unsigned read_deadline(int root) {
         return deadline;
 }
 
-static bool is_busy(void *userdata) {
+/* What waits for its deadline keeps us, but not against systemd's will: it starts us again for that. */
+static bool is_busy(bool leaving, void *userdata) {
         const Operations *all = userdata;
 
-        return all->n > 0 || audit_is_waiting(all->audit);
+        return all->n > 0 || audit_is_waiting(all->audit) ||
+               (!leaving && all->reverts && reverts_any(all->reverts));
 }
 
 static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -197,9 +200,12 @@ int helper_run(const HelperConfig *config) {
 
         r = set_up(&all);
         if (r >= 0)
+                r = reverts_new(&all, &all.reverts);
+        if (r >= 0)
                 r = bus_run(all.bus, all.event, HELPER_NAME, config->idle_usec, is_busy, &all);
 
         operations_free_all(&all);
+        reverts_free(all.reverts);
         audit_free(all.audit);
         free(all.authoriser.daemon);
         polkit_free(all.polkit);

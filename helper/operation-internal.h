@@ -24,7 +24,12 @@ struct Operation {
         const char *action; /* that polkit was asked about; NULL: it was not */
         PolkitVerdict verdict;
         Worker *worker, *marker;
+        operation_ended_t ended; /* of our own, without a call */
+        void *userdata;
 };
+
+/* One that stands in the list, and has done nothing yet. NULL: out of memory. */
+Operation *operation_new(Operations *all, const Verb *verb, const Request *q);
 
 Operation *operation_free(Operation *o);
 

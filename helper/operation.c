@@ -2,6 +2,7 @@
 #include "confine.h"
 #include "log.h"
 #include "operation-internal.h"
+#include "revert.h"
 #include "sysfs.h"
 #include "trail.h"
 
@@ -174,8 +175,17 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
                 operation_answer(o, &o->mark.stuck, NULL);
 }
 
+static void end_own(Operation *o, WorkerEnd end, const WorkerResult *result) {
+        static const Failure died = {FAILURE_INTERNAL, "Its worker was killed."};
+        const Failure *f = end == WORKER_DIED ? &died : &result->failure;
+
+        if (o->ended)
+                o->ended(&o->request.devices[0], f->kind ? f : NULL, o->userdata);
+}
+
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
         Operation *o = userdata;
+        Operations *all = o->all;
         char address[ID_SELECTOR_SIZE];
 
         if (end == WORKER_LATE) {
@@ -201,6 +211,44 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
         } else
                 operation_answer(o, NULL, result);
 
+        end_own(o, end, result);
         o->worker = worker_free(w);
         operation_release_if_done(o);
+        if (all->reverts)
+                reverts_look(all->reverts);
+}
+
+Operation *operation_new(Operations *all, const Verb *verb, const Request *q) {
+        Operation *o;
+
+        o = calloc(1, sizeof *o);
+        if (!o)
+                return NULL;
+        o->all = all;
+        o->verb = verb;
+        o->request = *q;
+        o->request.confine = all->confine;
+        o->caller = (uid_t)-1;
+        o->next = all->list;
+        all->list = o;
+        all->n++;
+        return o;
+}
+
+int operation_start_own(Operations *all, const Verb *verb, const PciAddress *device, operation_ended_t ended,
+                        void *userdata) {
+        const Request q = {.n_devices = 1, .devices = {*device}, .verb = verb->move};
+        Operation *o;
+        int r;
+
+        o = operation_new(all, verb, &q);
+        if (!o)
+                return -ENOMEM;
+        o->ended = ended;
+        o->userdata = userdata;
+
+        r = set_is_taken(o) ? -EBUSY : operation_start_worker(o, verb->work, verb->writes);
+        if (r < 0)
+                operation_free(o);
+        return r;
 }

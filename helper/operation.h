@@ -12,6 +12,7 @@
 #include "verb.h"
 
 typedef struct Operation Operation;
+typedef struct Reverts Reverts;
 
 /* What operations share. Owned by the helper. */
 typedef struct Operations {
@@ -25,10 +26,17 @@ typedef struct Operations {
         bool confine;
         Operation *list;
         size_t n;
+        Reverts *reverts; /* or NULL: looks at what each worker has left behind */
 } Operations;
 
 /* Takes a method call; answers it now or later, whatever happens. Returns what a sd-bus handler returns. */
 int operation_start(Operations *all, sd_bus_message *call);
+
+/* One that nobody has called for, and nobody waits for. -EBUSY: another is at this set, and reverts_look() follows its
+ * end. Calls ended once, later; failure: NULL is success. */
+typedef void (*operation_ended_t)(const PciAddress *device, const Failure *failure, void *userdata);
+int operation_start_own(Operations *all, const Verb *verb, const PciAddress *device, operation_ended_t ended,
+                        void *userdata);
 
 /* A connection is gone: its prompts go away. */
 void operations_caller_left(Operations *all, const char *name);

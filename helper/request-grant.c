@@ -27,6 +27,20 @@ static int check_complete(const Request *q, Target *t) {
                            iommu_set_format(&missing, text, sizeof text));
 }
 
+/* Whoever is locked out waits for this deadline: no other consent may move it. */
+static int check_unconfirmed(Target *t) {
+        GrantConfirm c;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c))
+                        return failure_set(&t->result->failure, FAILURE_CONFIRMATION_PENDING,
+                                           "Device %s was given away by a change that nobody has confirmed "
+                                           "yet; "
+                                           "Confirm or Revert that first, or wait until it has gone back.",
+                                           t->members[i].address);
+        return 0;
+}
+
 static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
@@ -38,6 +52,7 @@ static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess acc
 
         for (size_t i = 0; i < s->n_targets; i++)
                 if ((r = check_complete(q, s->targets[i])) < 0 ||
+                    (r = check_unconfirmed(s->targets[i])) < 0 ||
                     (r = target_check_critical(s->targets[i], facts, q->consent)) < 0)
                         return r;
         return 0;
@@ -76,13 +91,35 @@ static int unmark_at_host(int root, const Scope *s, const Request *q) {
         return r < 0 ? r : grant_store_unmark(root, &missing);
 }
 
+/* The deadline comes first, and goes last: of what has no pending grant nothing is done at its end. */
+static int write_pending(int root, const Scope *s, const Request *q, const Grant *const *grants, size_t n) {
+        const uint64_t until = grant_confirm_now() + q->confirm * 1000000ULL;
+        GrantConfirm confirms[DEVICES_PER_CALL_MAX];
+        size_t k = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < s->n_targets; i++)
+                for (size_t j = 0; j < s->targets[i]->n_members; j++)
+                        confirms[k++] = (GrantConfirm){until, !member_on_vfio(&s->targets[i]->members[j])};
+        assert(k == n);
+
+        if (q->confirm > 0)
+                r = grant_store_write_confirms(root, grants, confirms, n);
+        if (r >= 0)
+                r = grant_store_write(root, true, grants, n);
+        for (size_t i = 0; i < n && r < 0 && q->confirm > 0; i++)
+                (void)grant_store_remove_confirm(root, &grants[i]->identity.address);
+        return r;
+}
+
 /* Of each device the last word counts: so no pending grant stays in front of those that are kept now. */
 static void write_grants(int root, const Scope *s, const Request *q, const Grant *const *grants, size_t n,
                          bool pending, WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE];
         int r;
 
-        if ((r = unmark_at_host(root, s, q)) < 0 || (r = grant_store_write(root, pending, grants, n)) < 0)
+        if ((r = unmark_at_host(root, s, q)) < 0 ||
+            (r = pending ? write_pending(root, s, q, grants, n) : grant_store_keep(root, grants, n)) < 0)
                 (void)failure_set(&result->failure, FAILURE_INTERNAL,
                                   "Grants cannot be written below /%s (%s); nothing was granted.",
                                   pending ? PENDING_GRANTS_DIR : GRANTS_DIR, strerror(-r));
@@ -137,6 +174,21 @@ static int read_pending(int root, const Request *q, Grant *ret, size_t *ret_n, W
         return 0;
 }
 
+/* Under the locks, which whoever brings them home takes, too: so one of the two comes first, and knows it. */
+static int check_in_time(int root, const Request *q, WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE];
+        GrantConfirm c;
+
+        for (size_t i = 0; i < q->n_devices; i++)
+                if (grant_confirm_find(root, &q->devices[i], geteuid(), &c) &&
+                    c.until <= grant_confirm_now())
+                        return failure_set(&result->failure, FAILURE_NOT_GRANTED,
+                                           "The time to confirm that device %s leaves the host is up: it "
+                                           "goes back, and nothing was kept. Make it passthrough again.",
+                                           pci_address_format(&q->devices[i], address));
+        return 0;
+}
+
 /* The grants are looked at before anything is locked: nobody without consent holds a lock. And once more then, since
  * they may have been revoked meanwhile. */
 void request_keep(int root, const void *request, WorkerResult *result) {
@@ -149,7 +201,8 @@ void request_keep(int root, const void *request, WorkerResult *result) {
 
         if (read_pending(root, q, pending, &n, result) < 0 ||
             scope_open(&s, root, q, TARGET_CHANGE, true, result) < 0 ||
-            (lock = lock_grants(root, result)) < 0 || read_pending(root, q, pending, &n, result) < 0)
+            (lock = lock_grants(root, result)) < 0 || read_pending(root, q, pending, &n, result) < 0 ||
+            check_in_time(root, q, result) < 0)
                 return;
 
         for (size_t i = 0; i < n; i++)

@@ -48,6 +48,7 @@ static int release_all(Scope *s, WorkerResult *result) {
 
 typedef struct Removal {
         int root;
+        const Scope *scope;
         bool kept; /* these too, not the pending alone */
         bool any;
         WorkerResult *result;
@@ -58,12 +59,15 @@ static int remove_grant(const PciAddress *a, void *userdata) {
         const IommuSet one = {.n_members = 1, .members = {*a}};
         char address[PCI_ADDRESS_SIZE];
         Removal *removal = userdata;
+        const Target *t = scope_find(removal->scope, a);
         int r = 0;
 
         for (int pending = 1; pending >= !removal->kept && r >= 0; pending--)
                 if ((r = grant_store_remove(removal->root, pending, a)) > 0)
                         removal->any = true;
         if (r >= 0)
+                r = grant_store_remove_confirm(removal->root, a);
+        if (r >= 0 && (removal->kept || !t || t->at_home))
                 r = grant_store_unmark(removal->root, &one);
         if (r < 0)
                 return failure_set(&removal->result->failure, FAILURE_INTERNAL,
@@ -77,7 +81,7 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
         char address[PCI_ADDRESS_SIZE];
         const Request *q = request;
-        Removal removal = {root, true, false, result};
+        Removal removal = {root, &s, true, false, result};
         _cleanup_close_ int lock = -1;
 
         if (open_for_revoke(&s, root, q, TARGET_CHANGE, result) < 0 ||
@@ -92,12 +96,27 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
                                   pci_address_format(&q->devices[0], address));
 }
 
+/* It stays as it was before the pending grant came: that was for a device that was out already. */
+static bool was_out_before(const Target *t) {
+        GrantConfirm c;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (!grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c) ||
+                    c.at_host)
+                        return false;
+        return true;
+}
+
 void request_drop(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
-        Removal removal = {root, false, false, result};
+        Removal removal = {root, &s, false, false, result};
         _cleanup_close_ int lock = -1;
 
-        if (open_for_revoke(&s, root, request, TARGET_CHANGE, result) >= 0 &&
-            (lock = lock_grants(root, result)) >= 0)
+        if (scope_open(&s, root, request, TARGET_CHANGE, true, result) < 0)
+                return;
+        for (size_t i = 0; i < s.n_targets; i++)
+                if (!was_out_before(s.targets[i]) && move_check_at_home(s.targets[i]) < 0)
+                        return;
+        if ((lock = lock_grants(root, result)) >= 0)
                 (void)scope_each(&s, request, remove_grant, &removal);
 }

@@ -19,6 +19,7 @@ typedef struct Request {
         size_t n_ids; /* of GrantIds and RevokeIds: 1..SELECTORS_PER_CALL_MAX, no duplicates */
         IdSelector ids[SELECTORS_PER_CALL_MAX];
         bool pending;       /* of Grant: not to be kept over a reboot, yet */
+        uint32_t confirm;   /* of Grant: seconds until which Keep must come; 0: any time will do */
         bool release;       /* of Revoke: bring home first what is not there */
         bool persistent;    /* of Bind: to be bound at boot from now on */
         bool fds;           /* of Open: descriptors, not an entry in an access control list */
@@ -54,6 +55,9 @@ void request_revoke(int root, const void *request, WorkerResult *result);
 /* What becomes of pending grants, for which an administrator was asked when they were made. */
 void request_keep(int root, const void *request, WorkerResult *result);
 void request_drop(int root, const void *request, WorkerResult *result);
+
+/* Where the deadline of pending grants is over: brings their set home and removes them; else nothing. */
+void request_revert(int root, const void *request, WorkerResult *result);
 
 /* Selector grants. */
 void request_prepare_grant_ids(int root, const void *request, WorkerResult *result);

@@ -2,6 +2,7 @@
 #include "bus-util.h"
 #include "confine.h"
 #include "critical.h"
+#include "grant-confirm.h"
 #include "text.h"
 #include "verb.h"
 
@@ -9,7 +10,7 @@
 
 static const Verb verbs[] = {
                 {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID},
-                {"Grant", "asasbs", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
+                {"Grant", "asasbus", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
                  false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
                 {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
                 {"Drop", "as", "", request_drop, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
@@ -144,6 +145,9 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
                 return 0;
         }
 
+        if (*at == 'u')
+                return sd_bus_message_read_basic(m, 'u', &q->confirm) <= 0 ? fail_malformed(f) : 0;
+
         if (sd_bus_message_read_basic(m, 's', &s) <= 0)
                 return fail_malformed(f);
         if (first)
@@ -172,6 +176,12 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
                         return r;
         if (v->signature[0] && q.n_devices == 0 && q.n_ids == 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT, "No device is named; name at least one.");
+
+        if (q.confirm > 0 && (!q.pending || q.confirm > GRANT_CONFIRM_SECONDS_MAX))
+                return failure_set(
+                                f, FAILURE_INVALID_ARGUMENT,
+                                "confirm is for pending grants, 1 to %u seconds; 0 is without a deadline.",
+                                GRANT_CONFIRM_SECONDS_MAX);
 
         *ret = q;
         *ret_subject = subject;

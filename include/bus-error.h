@@ -40,9 +40,10 @@ typedef enum FailureKind {
         FAILURE_RUNNING,     /* the claim, or a claim of the VM, is running or starting already */
         FAILURE_NOT_RUNNING, /* it is not, and has to be */
         FAILURE_CANCELLED,   /* a start that waited was called off */
-        FAILURE_LIMITS_EXCEEDED, /* too many requests or too large a request */
-        FAILURE_HELPER,          /* the privileged helper cannot be reached or failed */
-        FAILURE_INTERNAL,        /* out of memory, disk full and the like; the sentence says which */
+        FAILURE_CONFIRMATION_PENDING, /* a change waits for Confirm or Revert first; the sentence says whose */
+        FAILURE_LIMITS_EXCEEDED,      /* too many requests or too large a request */
+        FAILURE_HELPER,               /* the privileged helper cannot be reached or failed */
+        FAILURE_INTERNAL,             /* out of memory, disk full and the like; the sentence says which */
         FAILURE_KIND_MAX,
         FAILURE_KIND_INVALID = -EINVAL,
 } FailureKind;

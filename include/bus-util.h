@@ -33,9 +33,10 @@ int bus_reply_failure(sd_bus_message *call, const Failure *f);
 
 /* Runs the loop until something exits it, or `busy` has said no for idle_usec, or SIGTERM or SIGINT comes. It then
  * tells systemd, releases the bus name, serves what was still queued and ends when `busy` says no, so that no call is
- * lost (bus activation starts the next instance); after a signal it waits for that BUS_RUN_GRACE_USEC at the most.
+ * lost (bus activation starts the next instance). What is merely to be done later is a reason not to leave, but none to
+ * stay once it has begun: `busy` is told. After a signal it waits for that BUS_RUN_GRACE_USEC at the most.
  * UINT64_MAX: never idle. */
 #define BUS_RUN_GRACE_USEC (2500ULL * 1000)
-typedef bool (*bus_busy_t)(void *userdata);
+typedef bool (*bus_busy_t)(bool leaving, void *userdata);
 int bus_run(sd_bus *bus, sd_event *event, const char *name, uint64_t idle_usec, bus_busy_t busy,
             void *userdata);

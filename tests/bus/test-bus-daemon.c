@@ -20,8 +20,8 @@ static int setup_granted(void **state) {
         Bench *b;
 
         *state = b = bench_new(0);
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 3, NIC, PAIR_NIC, PAIR_NVME, 0,
-                                               0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 3, NIC, PAIR_NIC, PAIR_NVME,
+                                               0, 0, 0, ""));
         fake_host_clear(b->host);
         bench_start_daemon(b);
         return 0;

@@ -505,7 +505,7 @@ static void test_the_10001st_rule(void **state) {
                            NULL, "10000");
         assert_string_equal(orders_get_group(b, &group, "Rules"), "[]");
         bench_expect_error(orders_make(b, b->root, NIC, NULL, "pool", NULL), "NotAuthorized", "");
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""));
         while (!streq(orders_get_device(b, NIC, "Granted"), "true"))
                 ;
         bench_expect_error(orders_make(b, b->root, NIC, NULL, "pool", NULL), "LimitsExceeded", "10000");

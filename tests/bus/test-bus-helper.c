@@ -23,12 +23,12 @@ static void expect_untouched(Bench *b) {
 
 /* Root's way: no prompt. */
 static void grant(Bench *b, const char *address) {
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, address, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, address, 0, 0, 0, ""));
 }
 
 static void grant_pair(Bench *b) {
-        bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 0,
+                                               0, ""));
 }
 
 static sd_bus_message *call_one(Bench *b, sd_bus *from, const char *verb, const char *address) {
@@ -70,16 +70,16 @@ static void test_story_of_root(void **state) {
 static void test_root_has_no_subject(void **state) {
         Bench *b = *state;
 
-        bench_expect_error(
-                        bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(b->root)),
-                        "InvalidArgument", "empty string");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0,
+                                             bench_name(b->root)),
+                           "InvalidArgument", "empty string");
         expect_untouched(b);
 }
 
 static void test_half_a_set_is_refused_with_the_list(void **state) {
         Bench *b = *state;
 
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, PAIR_NIC, 0, 0, ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, PAIR_NIC, 0, 0, 0, ""),
                            "IncompleteIommuSet", PAIR_NVME);
         expect_untouched(b);
 }
@@ -89,12 +89,14 @@ static void test_critical_is_refused(void **state) {
 
         fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
         fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""), "Critical",
-                           "192.0.2.7");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "no-iommu", 0, ""),
-                           "InvalidArgument", "no-iommu");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""),
+                           "Critical", "192.0.2.7");
+        bench_expect_error(
+                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 1, "no-iommu", 0, 0, ""),
+                        "InvalidArgument", "no-iommu");
         expect_untouched(b);
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "address", 0, ""));
+        bench_expect_success(
+                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 1, "address", 0, 0, ""));
 }
 
 /* Every verb, by a user, by nobody, by the daemon's user without the name. */
@@ -104,9 +106,9 @@ static void refused_all(Bench *b, sd_bus *from) {
         for (size_t i = 0; i < ELEMENTSOF(moves); i++)
                 bench_expect_error(call_one(b, from, moves[i], NIC), "NotAuthorized",
                                    "call org.verge.Passthrough");
-        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbs", 1, NIC, 0, 0, ""), "NotAuthorized",
-                           "");
-        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(from)),
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""),
+                           "NotAuthorized", "");
+        bench_expect_error(bench_call_helper(b, from, "Grant", "asasbus", 1, NIC, 0, 0, 0, bench_name(from)),
                            "NotAuthorized", "");
         bench_expect_error(bench_call_helper(b, from, "Revoke", "asbs", 1, NIC, 0, ""), "NotAuthorized", "");
         bench_expect_error(bench_call_helper(b, from, "Keep", "as", 1, NIC), "NotAuthorized", "");
@@ -178,7 +180,7 @@ static void part(People p) {
 
 static Pending *ask_for_pair(Bench *b, People p, bool interactive) {
         return bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", interactive,
-                           "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, bench_name(p.admin));
+                           "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 0, 0, bench_name(p.admin));
 }
 
 static void test_story_of_the_daemon(void **state) {
@@ -218,7 +220,7 @@ static void test_pending_grants_are_kept_or_dropped_without_a_prompt(void **stat
         People p = gather(b);
 
         for (int round = 0; round < 2; round++) {
-                bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 0, 1, 0,
                                                        bench_name(p.admin)));
                 assert_int_equal(b->n_asked, round + 1);
                 assert_true(fake_host_exists(b->host, PENDING_OF(NIC)));
@@ -376,14 +378,14 @@ static void test_a_hostile_daemon_gets_nothing(void **state) {
                                 reply = bench_call_helper(b, p.daemon, "GrantIds", "ass", 1, NIC_IDS, self);
                                 break;
                         case 3:
-                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 0, 1, 0,
                                                           self);
                                 break;
                         case 4:
                                 reply = bench_call_helper(b, p.daemon, "GrantIds", "ass", 1, NIC_IDS, "");
                                 break;
                         case 5:
-                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 1,
+                                reply = bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 0, 1, 0,
                                                           bench_name(p.admin));
                                 break;
                         case 6:
@@ -409,8 +411,8 @@ static void test_a_hostile_daemon_drops_no_kept_consent(void **state) {
 
         grant(b, NIC);
         bench_expect_success(bench_call_helper(b, b->root, "GrantIds", "ass", 1, NIC_IDS, ""));
-        bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 1, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 1,
+                                               0, ""));
         bind_by(b, p.daemon, PAIR_NIC);
         polkit_set_mode(b, POLKIT_NO);
 
@@ -435,7 +437,7 @@ static void test_consent_needs_the_stronger_action(void **state) {
 
         fake_host_add_net(b->host, "devices/pci0000:01/" NIC "/net/eth0");
         fake_host_add_network_address(b->host, "eth0", "192.0.2.7");
-        bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 1, "address", 0,
+        bench_expect_success(bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 1, "address", 0, 0,
                                                bench_name(p.admin)));
         assert_string_equal(b->asked[0].action, POLKIT_ACTION_GRANT_CRITICAL);
         assert_string_equal(polkit_detail(b, 0, "consent"), "address");
@@ -541,7 +543,7 @@ static void test_subjects_that_prove_nothing(void **state) {
                 sd_bus_message *reply;
                 const sd_bus_error *e;
 
-                reply = bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 0, subjects[i]);
+                reply = bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 0, 0, 0, subjects[i]);
                 e = sd_bus_message_get_error(reply);
                 if (!e || !(strstr(e->name, ".NotAuthorized") || strstr(e->name, ".InvalidArgument")))
                         fail_msg("subject '%s': %s", subjects[i], e ? e->name : "yes");
@@ -582,12 +584,13 @@ static void test_bad_arrays(void **state) {
         sd_bus_message *m;
         char address[32];
 
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 0, 0, 0, ""), "InvalidArgument",
-                           "No device");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 2, NIC, NIC, 0, 0, ""),
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 0, 0, 0, 0, ""),
+                           "InvalidArgument", "No device");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 2, NIC, NIC, 0, 0, 0, ""),
                            "InvalidArgument", "twice");
-        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 1, "everything", 0, ""),
-                           "InvalidArgument", "everything");
+        bench_expect_error(
+                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 1, "everything", 0, 0, ""),
+                        "InvalidArgument", "everything");
 
         for (unsigned n = 64; n <= 65; n++) {
                 assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH,
@@ -626,16 +629,16 @@ static void test_nine_prompts_of_one_user(void **state) {
         polkit_set_mode(b, POLKIT_HANG);
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 calls[i] = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant",
-                                       true, "asasbs", 1, NIC, 0, 0, bench_name(p.admin));
+                                       true, "asasbus", 1, NIC, 0, 0, 0, bench_name(p.admin));
         bench_until_asked(b, ELEMENTSOF(calls));
-        bench_expect_error(
-                        bench_call_helper(b, p.daemon, "Grant", "asasbs", 1, NIC, 0, 0, bench_name(p.admin)),
-                        "LimitsExceeded", "");
+        bench_expect_error(bench_call_helper(b, p.daemon, "Grant", "asasbus", 1, NIC, 0, 0, 0,
+                                             bench_name(p.admin)),
+                           "LimitsExceeded", "");
 
         /* That is no other user's trouble. */
         sd_bus *other = bench_connect(b, OTHER_UID);
         Pending *call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Grant", true,
-                                    "asasbs", 1, NIC, 0, 0, bench_name(other));
+                                    "asasbus", 1, NIC, 0, 0, 0, bench_name(other));
         bench_until_asked(b, ELEMENTSOF(calls) + 1);
         polkit_settle(b, ELEMENTSOF(calls), false);
         bench_expect_error(bench_finish(b, call), "NotAuthorized", "");

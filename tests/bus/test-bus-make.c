@@ -250,10 +250,10 @@ static void test_root_gets_the_command(void **state) {
         Bench *b = *state;
 
         bench_expect_error(orders_make(b, b->root, PAIR_NIC, PAIR_NVME, "pool", "persistent"),
-                           "NotAuthorized", "Grant asasbs 2 " PAIR_NIC " " PAIR_NVME " 0 false");
+                           "NotAuthorized", "Grant asasbus 2 " PAIR_NIC " " PAIR_NVME " 0 false 0");
         orders_expect_nothing_left(b);
-        bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 0,
+                                               0, ""));
         orders_until_device(b, PAIR_NVME, "Granted", "true");
         bench_expect_success(orders_make(b, b->root, PAIR_NIC, PAIR_NVME, "pool", "persistent"));
         assert_string_equal(fake_host_driver(b->host, PAIR_NIC), "vfio-pci");

@@ -46,8 +46,8 @@ static int setup(void **state) {
         fake_host_add_cdev(b->host);
         make_resettable(b, PAIR_NIC);
         make_resettable(b, PAIR_NVME);
-        bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asasbs", 2, PAIR_NIC, PAIR_NVME, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 0,
+                                               0, ""));
         bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", PAIR_NIC, 0));
         fake_host_clear(b->host);
         return 0;

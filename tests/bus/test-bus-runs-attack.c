@@ -69,7 +69,7 @@ static void test_a_forged_leave_of_the_helper(void **state) {
         Pending *p;
         size_t n;
 
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""));
         fake_host_fail(b->host, "unbind " NIC " hang 1");
         p = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", false, "sb", NIC, 0);
         orders_until_step(b, "answer Recover");
@@ -320,7 +320,7 @@ static void test_close_what_ids_have_granted(void **state) {
         Bench *b = *state;
 
         bench_stop_daemon(b); /* it would look after what is under way */
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 1, NIC, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""));
         bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", NIC, 0));
         fake_host_remove(b->host, KEPT(NIC));
         bench_expect_success(bench_call_helper(b, b->root, "GrantIds", "ass", 1, "8086:10d3", ""));

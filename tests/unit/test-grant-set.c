@@ -197,7 +197,7 @@ static void check_command(const char *sentence, bool grant, const IommuSet *devi
                                   HELPER_PATH,
                                   HELPER_INTERFACE,
                                   grant ? "Grant" : "Revoke",
-                                  grant ? "asasbs" : "asbs"};
+                                  grant ? "asasbus" : "asbs"};
 
         at = strstr(sentence, "busctl ");
         assert_non_null(at);
@@ -217,6 +217,8 @@ static void check_command(const char *sentence, bool grant, const IommuSet *devi
                                 expect_word(&save, critical_reason_to_string((CriticalReason)i));
         }
         expect_word(&save, flag);
+        if (grant)
+                expect_word(&save, streq(flag, "true") ? "120" : "0");
         expect_word(&save, "\"\"");
         expect_word(&save, "");
 }
@@ -226,17 +228,20 @@ static void test_root_is_shown_the_command(void **state _unused_) {
         const uint32_t consent = 1U << CRITICAL_MOUNTED | 1U << CRITICAL_DEFAULT_ROUTE;
         Failure f = {0};
 
-        assert_int_equal(grant_set_refuse_root(true, &two, consent, false, &f), -EREMOTEIO);
+        assert_int_equal(grant_set_refuse_root(true, &two, consent, false, 0, &f), -EREMOTEIO);
         assert_int_equal(f.kind, FAILURE_NOT_AUTHORIZED);
         check_command(f.sentence, true, &two, consent, "false");
         assert_non_null(strstr(f.sentence,
-                               " 2 0000:05:01.0 0000:05:02.0 2 mounted default-route false \"\""));
+                               " 2 0000:05:01.0 0000:05:02.0 2 mounted default-route false 0 \"\""));
 
         f = (Failure){0};
-        (void)grant_set_refuse_root(true, &one, 0, false, &f);
+        (void)grant_set_refuse_root(true, &one, 0, false, 0, &f);
         check_command(f.sentence, true, &one, 0, "false");
         f = (Failure){0};
-        (void)grant_set_refuse_root(false, &one, consent, true, &f);
+        (void)grant_set_refuse_root(true, &one, 0, false, 120, &f);
+        check_command(f.sentence, true, &one, 0, "true");
+        f = (Failure){0};
+        (void)grant_set_refuse_root(false, &one, consent, true, 0, &f);
         check_command(f.sentence, false, &one, consent, "true");
 }
 
@@ -250,7 +255,8 @@ static void test_root_is_never_shown_half_a_command(void **state _unused_) {
                         const IommuSet *all = &t->devices[0]->facts.set;
                         Failure f = {0};
 
-                        assert_int_equal(grant_set_refuse_root(grant, all, CRITICAL_OVERRIDABLE, false, &f),
+                        assert_int_equal(grant_set_refuse_root(grant, all, CRITICAL_OVERRIDABLE, false, 0,
+                                                               &f),
                                          -EREMOTEIO);
                         assert_int_equal(f.kind, FAILURE_NOT_AUTHORIZED);
                         if (strstr(f.sentence, "busctl call")) {

@@ -53,8 +53,8 @@ def revoke_call(addresses):
 
 def root_grant_call(addresses, consent=()):
     """Root consents at the helper itself."""
-    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Grant", "asasbs", str(len(addresses)),
-            *addresses, str(len(consent)), *consent, "false", ""]
+    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Grant", "asasbus", str(len(addresses)),
+            *addresses, str(len(consent)), *consent, "false", "0", ""]
 
 
 def get(vm, address, name, interface=DEVICE):

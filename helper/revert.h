@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What was given away until somebody confirms it (grant-confirm.h): at the deadline it is brought home, whatever else
+ * has died by then. The files say all of it, so a helper that has just been started knows as much as the one before.
+ */
+
+#include "operation.h"
+
+/* Looks at what there is. -errno when there can be no timer. */
+int reverts_new(Operations *all, Reverts **ret);
+Reverts *reverts_free(Reverts *r);
+
+/* Something waits for its deadline, or is to be tried again: then the helper does not leave. */
+bool reverts_any(const Reverts *r) _pure_;
+
+/* Looks again: a worker may have written or removed some. */
+void reverts_look(Reverts *r);
