@@ -25,7 +25,8 @@ NEEDED = {
     "verge-passthrough-helper.service": {
         "BusName": "org.verge.Passthrough.Helper", "Type": "dbus", "CapabilityBoundingSet": "",
         "AmbientCapabilities": "", "NoNewPrivileges": "yes", "StartLimitIntervalSec": "0", "ProcSubset": "all",
-        "DevicePolicy": "closed", "DeviceAllow": "char-vfio rw", "KillMode": "mixed", "Restart": None, "User": None,
+        "DevicePolicy": "closed", "DeviceAllow": "char-vfio rw", "KillMode": "mixed", "Restart": "on-failure",
+        "Wants": "verge-passthrough-helper.path", "User": None,
     },
     # Of a special boot phase: what waits for file systems, or is waited for by the udev rule, must not be asked for.
     "verge-passthrough-boot.service": {
@@ -120,7 +121,9 @@ def main():
         "a setting that systemd does not know": {"verge-passthroughd.service": daemon.replace(
             "[Service]\n", "[Service]\nProtectMoon=yes\n")},
         "a value that it does not know": {"verge-passthrough-helper.service": helper.replace(
-            "RestartSec=", "").replace("TimeoutStopSec=3s", "TimeoutStopSec=soon")},
+            "TimeoutStopSec=3s", "TimeoutStopSec=soon")},
+        "a helper that leaves a change unwatched": {"verge-passthrough-helper.service": helper.replace(
+            "Restart=on-failure\n", "")},
         "a blind helper": {"verge-passthrough-helper.service": helper.replace("ProtectHome=read-only", "ProtectHome=yes")},
         "a guard that comes late": {"verge-passthrough-boot.service": boot.replace("PrivateDevices=", "PrivateTmp=yes\nX=")},
         "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("RemainAfterExit=yes\n", "")},
