@@ -14,6 +14,9 @@ static const char *const manager_property_table[MANAGER_PROPERTY_MAX] = {
                 [MANAGER_PROPERTY_RESTART_REASON] = "RestartReason",
                 [MANAGER_PROPERTY_BOOT_GUARD] = "BootGuard",
                 [MANAGER_PROPERTY_BOOT_GUARD_REASON] = "BootGuardReason",
+                [MANAGER_PROPERTY_CONFIRM_UNTIL] = "ConfirmUntil",
+                [MANAGER_PROPERTY_CONFIRM_USER] = "ConfirmUser",
+                [MANAGER_PROPERTY_CONFIRM_DEVICES] = "ConfirmDevices",
 };
 
 DEFINE_STRING_TABLE(manager_property, ManagerProperty, MANAGER_PROPERTY_MAX);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "calls.h"
+#include "confirm.h"
 #include "consent-calls.h"
 #include "grant-set.h"
 #include "grants.h"
@@ -28,6 +29,8 @@ static int check(Call *c, Failure *f) {
         Consent *data = c->data;
         int r;
 
+        if (confirm_check_none(c->manager, f) < 0)
+                return -EREMOTEIO;
         if (data->ids.n > 0)
                 return c->uid == 0 ? grant_set_refuse_root_ids(data->verb == HELPER_GRANT_IDS, data->ids.ids,
                                                                data->ids.n, f)

@@ -57,6 +57,7 @@ static const ManagerWire wire = {
                 .claim_changed = claim_bus_changed,
                 .claim_device_vanished = claim_bus_device_vanished,
                 .manager_changed = manager_bus_changed,
+                .confirmation_pending = manager_bus_confirmation_pending,
                 .ready = on_ready,
 };
 
@@ -112,7 +113,7 @@ int daemon_run(const DaemonConfig *config) {
                 return r;
 
         manager_config = (ManagerConfig){config->root_fd, config->root_uid, config->node_name,
-                                         config->healthy_usec};
+                                         config->healthy_usec, config->confirm_min};
         if ((r = manager_new(bus, event, &manager_config, &wire, &m)) < 0 ||
             (r = manager_bus_attach(m)) < 0 || (r = device_bus_attach(m)) < 0 ||
             (r = group_bus_attach(m)) < 0 || (r = rule_bus_attach(m)) < 0 || (r = claim_bus_attach(m)) < 0) {

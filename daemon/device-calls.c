@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "boot-guard.h"
 #include "calls.h"
+#include "confirm.h"
 #include "device-calls.h"
 #include "operation.h"
 #include "wanted.h"
@@ -52,7 +53,8 @@ static int check(Call *c, Failure *f) {
         if (!pci_identity_same(&data->identity, &d->facts.identity))
                 return failure_set(f, FAILURE_IDENTITY_CHANGED,
                                    "Another device is at %s now; list the devices again.", address);
-        if (claim_table_check_device(d, f) < 0)
+        if (claim_table_check_device(d, f) < 0 ||
+            (confirm_covers(c->manager, device_address(d)) && confirm_check_none(c->manager, f) < 0))
                 return -EREMOTEIO;
         if (data->verb == HELPER_BIND && c->manager->platform.disabled)
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE, address);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confirm.h"
 #include "grant-set.h"
 #include "grants.h"
 #include "make-plan.h"
@@ -22,6 +23,10 @@ static int check(Call *c, Failure *f) {
 
         if (edit_check_possible(m, f) < 0)
                 return -EREMOTEIO;
+        if (q->has_confirm && (q->confirm < m->confirm_min || q->confirm > CONFIRM_SECONDS_MAX))
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The option \"confirm-seconds\" is %u; give %u to %u, or leave it out.",
+                                   q->confirm, m->confirm_min, CONFIRM_SECONDS_MAX);
         data->movers = q->devices;
         if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
             make_check_identities(m, data, f) < 0 || transactions_check_free(m, &data->movers, f) < 0 ||
@@ -31,7 +36,10 @@ static int check(Call *c, Failure *f) {
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE,
                                    pci_address_format(&q->devices.members[0], address));
 
-        make_find_fresh(m, &data->movers, &data->fresh);
+        if (q->confirm > 0)
+                confirm_find_fresh(m, c->uid, &data->movers, &data->fresh);
+        else
+                make_find_fresh(m, &data->movers, &data->fresh);
         if (data->fresh.n_members > 0 && c->uid == 0)
                 return grant_set_refuse_root(true, &data->fresh, q->consent, false, q->confirm, f);
         return 0;
@@ -140,6 +148,8 @@ static void keep(Transaction *t) {
 
         if (check_orders(t, &f) < 0)
                 transaction_undo(t, &f);
+        else if (t->to_confirm)
+                confirm_wait(t, answer);
         else if (t->fresh.n_members == 0)
                 transaction_finish(t, answer);
         else if (transaction_ask_helper(t, &q, on_kept) < 0) {
@@ -170,6 +180,14 @@ static bool was_started(const Transaction *t, const IommuSet *started, const Dev
         return false;
 }
 
+/* What was bound before stays as it is until somebody confirms. */
+static bool is_to_move(const Transaction *t, const Device *d) {
+        for (size_t i = 0; i < d->facts.set.n_members; i++)
+                if (iommu_set_contains(&t->at_host, &d->facts.set.members[i]))
+                        return true;
+        return !t->to_confirm;
+}
+
 /* All sets at once: they do not wait for each other in the kernel, or only where it makes them. */
 static void bind_all(Transaction *t) {
         IommuSet started = {0};
@@ -177,11 +195,12 @@ static void bind_all(Transaction *t) {
 
         t->n_waiting = 1;
         for (size_t i = 0; i < t->named.n_members; i++) {
-                OperationRequest q = {
-                                .verb = HELPER_BIND, .device = t->named.members[i], .persistent = true};
+                OperationRequest q = {.verb = HELPER_BIND,
+                                      .device = t->named.members[i],
+                                      .persistent = !t->to_confirm};
 
                 d = device_table_find(&t->manager->devices, &q.device);
-                if (d && was_started(t, &started, d))
+                if (d && (was_started(t, &started, d) || !is_to_move(t, d)))
                         continue;
                 if (operation_start(t->manager, &q, on_bound, t, &t->cause) < 0)
                         break;
@@ -241,7 +260,8 @@ static void take_hold(Transaction *t) {
         IommuSet ours = {0};
         Failure f = {0};
 
-        if (transactions_check_free(t->manager, &t->movers, &f) >= 0) {
+        if (transactions_check_free(t->manager, &t->movers, &f) >= 0 &&
+            (!t->to_confirm || confirm_hold(t, &f) >= 0)) {
                 t->consented = true;
                 note_who_is_at_host(t);
                 store_orders(t);
@@ -301,7 +321,9 @@ static Transaction *begin(Call *c) {
 
         t->named = data->request.devices;
         t->movers = data->movers;
-        t->fresh = data->fresh;
+        t->fresh = data->request.confirm > 0 ? data->movers : data->fresh;
+        t->to_confirm = t->drops_all = data->request.confirm > 0;
+        t->uid = c->uid;
         return t;
 }
 
@@ -322,6 +344,7 @@ static void go(Call *c) {
                         .devices = &data->fresh,
                         .consent = data->request.consent,
                         .pending = true,
+                        .confirm = data->request.confirm,
                         .subject = call_sender(c),
                         .interactive = call_is_interactive(c),
         };

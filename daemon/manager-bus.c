@@ -2,6 +2,8 @@
 #include <stddef.h>
 
 #include "claim-orders.h"
+#include "confirm.h"
+#include "confirm-calls.h"
 #include "consent-calls.h"
 #include "edits.h"
 #include "log.h"
@@ -64,6 +66,35 @@ static int get_drift(GETTER_ARGUMENTS) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int get_confirm_until(GETTER_ARGUMENTS) {
+        uint64_t until = confirm_until(userdata);
+
+        return sd_bus_message_append_basic(reply, 't', &until);
+}
+
+static int get_confirm_user(GETTER_ARGUMENTS) {
+        uint32_t uid = confirm_user(userdata);
+
+        return sd_bus_message_append_basic(reply, 'u', &uid);
+}
+
+static int append_devices(const Manager *m, const IommuSet *devices, sd_bus_message *to) {
+        const Device *d;
+        int r;
+
+        r = sd_bus_message_open_container(to, 'a', "o");
+        for (size_t i = 0; i < devices->n_members && r >= 0; i++) {
+                d = device_table_find(&m->devices, &devices->members[i]);
+                if (d)
+                        r = sd_bus_message_append_basic(to, 'o', d->path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(to);
+}
+
+static int get_confirm_devices(GETTER_ARGUMENTS) {
+        return append_devices(userdata, confirm_devices(userdata), reply);
+}
+
 static int on_grant(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         static const Option table[] = {
                         {"siblings", OPTION_DEVICES, offsetof(MakeRequest, siblings), OPTION_NO_FLAG},
@@ -116,6 +147,8 @@ static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_e
                         {"description", OPTION_TEXT, offsetof(MakeRequest, group.description),
                          OPTION_NO_FLAG},
                         {"binding", OPTION_TEXT, offsetof(MakeRequest, group.binding), OPTION_NO_FLAG},
+                        {"confirm-seconds", OPTION_U32, offsetof(MakeRequest, confirm),
+                         offsetof(MakeRequest, has_confirm)},
         };
         MakeRequest q = {0};
         Manager *m = userdata;
@@ -127,6 +160,14 @@ static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_e
             (r = options_read(m, message, table, ELEMENTSOF(table), &q, &f)) < 0)
                 return options_fail(r, &f, error);
         return make_passthrough(m, message, &q);
+}
+
+static int on_confirm(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        return confirm_call_confirm(userdata, message);
+}
+
+static int on_revert(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        return confirm_call_revert(userdata, message);
 }
 
 static int on_return_to_host(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -267,6 +308,10 @@ static const sd_bus_vtable manager_vtable[] = {
                                         on_make_passthrough, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("ReturnToHost", SD_BUS_ARGS("ao", devices), SD_BUS_NO_RESULT,
                                         on_return_to_host, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Confirm", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_confirm,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Revert", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_revert,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("CreateGroup", SD_BUS_ARGS("s", name, "s", type, "a{sv}", options),
                                         SD_BUS_RESULT("o", group), on_create_group,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
@@ -306,6 +351,11 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_PROPERTY("RestartReason", "s", get_restart_reason, 0, CHANGES),
                 SD_BUS_PROPERTY("BootGuard", "b", NULL, AT(boot_guard.on), CHANGES),
                 SD_BUS_PROPERTY("BootGuardReason", "s", get_boot_guard_reason, 0, CHANGES),
+                SD_BUS_SIGNAL_WITH_ARGS("ConfirmationPending",
+                                        SD_BUS_ARGS("t", until, "u", uid, "ao", devices), 0),
+                SD_BUS_PROPERTY("ConfirmUntil", "t", get_confirm_until, 0, CHANGES),
+                SD_BUS_PROPERTY("ConfirmUser", "u", get_confirm_user, 0, CHANGES),
+                SD_BUS_PROPERTY("ConfirmDevices", "ao", get_confirm_devices, 0, CHANGES),
                 SD_BUS_PROPERTY("Disabled", "b", NULL, AT(platform.disabled), CONST),
                 SD_BUS_VTABLE_END,
 };
@@ -327,6 +377,19 @@ static const char *word(int property) {
 
 void manager_bus_changed(Manager *m, uint32_t mask) {
         wire_emit_changed(m, BUS_PATH, BUS_INTERFACE_MANAGER, mask, word, "the host");
+}
+
+void manager_bus_confirmation_pending(Manager *m) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        int r;
+
+        if ((r = sd_bus_message_new_signal(m->bus, &signal, BUS_PATH, BUS_INTERFACE_MANAGER,
+                                           "ConfirmationPending")) < 0 ||
+            (r = sd_bus_message_append(signal, "tu", confirm_until(m), (uint32_t)confirm_user(m))) < 0 ||
+            (r = append_devices(m, confirm_devices(m), signal)) < 0 ||
+            (r = sd_bus_send(m->bus, signal, NULL)) < 0)
+                log_warning("That a change waits for its confirmation could not be told to the bus: %s.",
+                            strerror(-r));
 }
 
 void manager_bus_device_stuck(Manager *m, Device *d) {

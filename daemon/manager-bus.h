@@ -9,3 +9,4 @@ int manager_bus_attach(Manager *m);
 
 void manager_bus_changed(Manager *m, uint32_t mask);
 void manager_bus_device_stuck(Manager *m, Device *d);
+void manager_bus_confirmation_pending(Manager *m);

@@ -2,6 +2,7 @@
 #include "attention.h"
 #include "boot-guard.h"
 #include "calls.h"
+#include "confirm.h"
 #include "edits.h"
 #include "grants.h"
 #include "hotplug.h"
@@ -357,6 +358,7 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
         m->wire = wire;
         m->root = config->root;
         m->root_uid = config->root_uid;
+        m->confirm_min = config->confirm_min ?: CONFIRM_SECONDS_MIN;
         m->changes.arm = arm_flush;
         m->changes.userdata = m;
         m->node_name = strdup(config->node_name);

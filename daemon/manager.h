@@ -62,6 +62,7 @@ typedef struct ManagerWire {
         void (*claim_changed)(Manager *m, Claim *c, uint32_t mask);
         void (*claim_device_vanished)(Manager *m, Claim *c, const PciAddress *a);
         void (*manager_changed)(Manager *m, uint32_t mask);
+        void (*confirmation_pending)(Manager *m);
         void (*ready)(Manager *m); /* all is known that can be known at once: take the name */
 } ManagerWire;
 
@@ -111,6 +112,8 @@ struct Manager {
         Edit *edits;           /* edits.c, the next first */
         size_t n_edits;
         Transaction *transactions; /* transaction.c */
+        Transaction *unconfirmed;  /* confirm.c: the one of them that waits for a confirmation, or NULL */
+        uint32_t confirm_min;      /* seconds that may be given for it */
         IntentRecord *intents;     /* that a crash has left, until they are taken up */
         size_t n_intents;
         RunRecord *left_runs; /* of the service before this one, until they are taken up */
@@ -130,6 +133,7 @@ typedef struct ManagerConfig {
         uid_t root_uid;
         const char *node_name;
         uint64_t healthy_usec; /* idle for so long, this boot has gone well */
+        uint32_t confirm_min; /* 0: the usual; fewer confirm-seconds in tests alone */
 } ManagerConfig;
 
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,

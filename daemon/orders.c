@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "calls.h"
 #include "claim-plan.h"
+#include "confirm.h"
 #include "edits.h"
 #include "import.h"
 #include "order-book.h"
@@ -115,6 +116,8 @@ static int plan_delete_rule(Manager *m, OrderPlan *p, void *userdata, Failure *f
 static int plan_import(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
         Order *o = userdata;
 
+        if (confirm_check_none(m, f) < 0)
+                return -EREMOTEIO;
         if (!o->parsed && document_parse(o->text, &o->document, f) < 0)
                 return -EREMOTEIO;
         o->parsed = true;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confirm.h"
 #include "picker.h"
 #include "runs.h"
 #include "manager.h"
@@ -12,6 +13,8 @@ static const char *find_obstacle(const Manager *m, const Device *d) {
                 return "in quarantine";
         if (d->stuck)
                 return "stuck";
+        if (confirm_covers(m, device_address(d)))
+                return "not confirmed yet";
         if (d->operating || d->journalled || transactions_hold(m, device_address(d)))
                 return "being moved";
         if (!d->granted)

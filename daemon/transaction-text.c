@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "record-file.h"
 #include "text.h"
 #include "transaction.h"
 
@@ -7,6 +10,7 @@
  *   group ID made|used
  *   rule ID
  *   device ADDRESS            asked for
+ *   confirm UNTIL BOOT UID waiting|confirmed      somebody has to: CLOCK_BOOTTIME in microseconds, of that boot
  *   mover ADDRESS old|fresh bound|host    moves along; fresh: granted by this; host: was with the host before
  */
 
@@ -26,6 +30,9 @@ int transaction_format(const Transaction *t, char **ret) {
 
         if (t->group[0])
                 fprintf(f, "group %s %s\n", t->group, t->makes_group ? "made" : "used");
+        if (t->to_confirm)
+                fprintf(f, "confirm %" PRIu64 " %s %u %s\n", t->until, t->boot, (unsigned)t->uid,
+                        t->confirmed ? "confirmed" : "waiting");
         for (size_t i = 0; i < t->n_rules; i++)
                 fprintf(f, "rule %s\n", t->rules[i]);
         for (size_t i = 0; i < t->named.n_members; i++)
@@ -46,7 +53,7 @@ int transaction_format(const Transaction *t, char **ret) {
         return 0;
 }
 
-static int take_mover(Transaction *t, char *words[static 4]) {
+static int take_mover(Transaction *t, char *words[static 5]) {
         PciAddress a;
 
         if (!words[2] || !words[3] || pci_address_parse(words[1], &a) < 0 ||
@@ -59,8 +66,22 @@ static int take_mover(Transaction *t, char *words[static 4]) {
         return 0;
 }
 
+static int take_confirm(Transaction *t, char *words[static 5]) {
+        uint64_t uid;
+
+        if (!words[2] || !words[3] || !words[4] ||
+            record_parse_decimal(words[1], UINT64_MAX, &t->until) < 0 || !grant_boot_is_valid(words[2]) ||
+            record_parse_decimal(words[3], UINT32_MAX - 1, &uid) < 0)
+                return -EBADMSG;
+        strcpy(t->boot, words[2]);
+        t->uid = (uid_t)uid;
+        t->to_confirm = t->drops_all = true;
+        t->confirmed = streq(words[4], "confirmed");
+        return t->confirmed || streq(words[4], "waiting") ? 0 : -EBADMSG;
+}
+
 static int take_line(Transaction *t, char *line) {
-        char *words[4] = {0}, *save = NULL;
+        char *words[5] = {0}, *save = NULL;
         PciAddress a;
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++) {
@@ -83,6 +104,8 @@ static int take_line(Transaction *t, char *line) {
         if (streq(words[0], "device"))
                 return pci_address_parse(words[1], &a) < 0 || iommu_set_add(&t->named, &a) < 0 ? -EBADMSG
                                                                                                : 0;
+        if (streq(words[0], "confirm"))
+                return take_confirm(t, words);
         return streq(words[0], "mover") ? take_mover(t, words) : -EBADMSG;
 }
 

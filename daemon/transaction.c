@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "confirm.h"
+#include "grant-confirm.h"
 #include "grants.h"
 #include "log.h"
 #include "operation.h"
 #include "order-book.h"
+#include "runs.h"
 #include "steward.h"
 #include "transaction.h"
 #include "wanted.h"
@@ -11,6 +14,7 @@ Transaction *transaction_free(Transaction *t) {
         if (!t)
                 return NULL;
 
+        confirm_forget(t);
         changes_touch(&t->manager->changes); /* what is said about its devices waited for its end */
         (void)LIST_REMOVE(t->manager->transactions, t, next);
         helper_call_free(t->helper);
@@ -64,6 +68,8 @@ int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f
         char address[PCI_ADDRESS_SIZE];
         const Device *d;
 
+        if (confirm_check_none(m, f) < 0)
+                return -EREMOTEIO;
         for (size_t i = 0; i < movers->n_members; i++) {
                 (void)pci_address_format(&movers->members[i], address);
                 if (transactions_hold(m, &movers->members[i]))
@@ -84,12 +90,14 @@ static void end(Transaction *t, const Failure *failure, transaction_answer_t ans
         Manager *m = t->manager;
         Call *c = t->call;
 
+        confirm_forget(t);
         manager_flush(m);
         if (answer)
                 answer(t);
         else if (c)
                 call_finish(c, failure);
         transaction_free(t);
+        run_queue_nudge(m);
         steward_run(m);
 }
 
@@ -143,19 +151,30 @@ int transaction_plan_removal(Manager *m, OrderPlan *p, void *userdata, Failure *
 
 /* Undoing: the devices go home, the pending grants are dropped, what was stored is removed. Each is tried though
  * another failed; then the intent stays, so that the next start tries again. */
-static void note_residue(Transaction *t, const char *sentence) {
+static void note_residue(Transaction *t, const Failure *f) {
         size_t n = strlen(t->residue);
 
-        (void)snprintf(t->residue + n, sizeof t->residue - n, "%s%.200s", n > 0 ? " " : "", sentence);
+        if (n == 0)
+                t->residue_kind = f->kind;
+        (void)snprintf(t->residue + n, sizeof t->residue - n, "%s%.200s", n > 0 ? " " : "", f->sentence);
 }
 
 static void end_undone(Transaction *t) {
         Failure f = {.kind = t->cause.kind};
 
+        if (t->to_confirm && t->residue[0]) {
+                confirm_later(t);
+                return;
+        }
         if (t->residue[0])
                 log_warning("Undoing a change failed in part: %s", t->residue);
         if (!t->call) {
-                log_info("A change that a crash had interrupted was undone.");
+                log_info(t->to_confirm ? "A change that nobody has confirmed was undone."
+                                       : "A change that a crash had interrupted was undone.");
+                end(t, NULL, NULL);
+                return;
+        }
+        if (t->cause.kind == FAILURE_NONE) { /* that was what the call was for */
                 end(t, NULL, NULL);
                 return;
         }
@@ -169,7 +188,7 @@ static void on_orders_removed(const Failure *failure, void *userdata) {
         Transaction *t = userdata;
 
         if (failure)
-                note_residue(t, failure->sentence);
+                note_residue(t, failure);
         end_undone(t);
 }
 
@@ -178,7 +197,7 @@ static void remove_orders(Transaction *t) {
                          .delete_intent = t->residue[0] ? NULL : t->id};
         Failure f = {0};
 
-        if (!t->stored)
+        if (!t->stored || (t->to_confirm && t->residue[0]))
                 end_undone(t);
         else if (edit_start(t->manager, &q, on_orders_removed, t, &f) < 0)
                 on_orders_removed(&f, t);
@@ -207,7 +226,7 @@ bool transaction_any_kept(const Transaction *t) {
 static void take_helper(Transaction *t, const Failure *failure) {
         t->helper = NULL;
         if (failure)
-                note_residue(t, failure->sentence);
+                note_residue(t, failure);
         grants_read(t->manager);
 }
 
@@ -236,6 +255,10 @@ static void pick_fresh(const Transaction *t, bool kept, IommuSet *ret) {
 static void merge_grants(Transaction *t) {
         IommuSet kept;
 
+        if (t->drops_all) {
+                remove_orders(t);
+                return;
+        }
         pick_fresh(t, true, &kept);
         call_helper(t, HELPER_KEEP, &kept, on_merged);
 }
@@ -248,18 +271,14 @@ static void on_dropped(const Failure *failure, sd_bus_message *reply _unused_, v
 static void drop_grants(Transaction *t) {
         IommuSet pending;
 
-        pick_fresh(t, false, &pending);
+        if (t->to_confirm && t->residue[0]) { /* not before all are home */
+                end_undone(t);
+                return;
+        }
+        pending = t->fresh;
+        if (!t->drops_all)
+                pick_fresh(t, false, &pending);
         call_helper(t, HELPER_DROP, &pending, on_dropped);
-}
-
-static void release_next(Transaction *t);
-
-static void on_released(const Failure *failure, void *userdata) {
-        Transaction *t = userdata;
-
-        if (failure)
-                note_residue(t, failure->sentence);
-        release_next(t);
 }
 
 static bool is_made_here(const Transaction *t, const Rule *rule) {
@@ -280,11 +299,25 @@ static bool needs_undoing(const Transaction *t, const Device *d, OperationReques
 
         *ret = (OperationRequest){.verb = was_at_host ? HELPER_RELEASE : HELPER_BIND,
                                   .device = *device_address(d)};
-        if (is_wanted_otherwise(t, d))
+        if (!t->to_confirm && is_wanted_otherwise(t, d))
                 return false;
         if (was_at_host)
                 return d->state != DEVICE_HOST || d->persistent[0];
         return iommu_set_contains(&t->unmarked, device_address(d)) && d->persistent[0];
+}
+
+static void release_next(Transaction *t);
+
+/* Where the helper brings them home by itself at the same time, they may be by now. */
+static void on_released(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+        OperationRequest q;
+        const Device *d;
+
+        d = device_table_find(&t->manager->devices, &t->movers.members[t->at - 1]);
+        if (failure && !(t->to_confirm && (!d || !needs_undoing(t, d, &q))))
+                note_residue(t, failure);
+        release_next(t);
 }
 
 /* One set after the other: the first failure must not keep the others from home. */
@@ -300,7 +333,7 @@ static void release_next(Transaction *t) {
                         continue;
                 if (operation_start(m, &q, on_released, t, &f) >= 0)
                         return;
-                note_residue(t, f.sentence);
+                note_residue(t, &f);
         }
         drop_grants(t);
 }
@@ -311,6 +344,11 @@ void transaction_undo(Transaction *t, const Failure *cause) {
         if (cause)
                 t->cause = *cause;
         t->at = 0;
+        t->residue[0] = '\0';
+        if (t->to_confirm) { /* the helper may have done it */
+                t->phase = CONFIRM_REVERTING;
+                manager_reread_set(t->manager, &t->movers);
+        }
         manager_flush(t->manager);
         release_next(t);
 }
@@ -351,7 +389,9 @@ static void finish_return(Transaction *t) {
 static void recover(Transaction *t) {
         HelperRequest keep = {.verb = HELPER_KEEP, .devices = &t->fresh};
 
-        if (t->kind == INTENT_RETURN) {
+        if (t->to_confirm)
+                confirm_recover(t);
+        else if (t->kind == INTENT_RETURN) {
                 if (any_kept(t, &t->movers, 0))
                         transaction_finish(t, NULL);
                 else
@@ -374,6 +414,7 @@ static void drop_orphan(Manager *m, const PciAddress *a) {
 
         (void)iommu_set_add(&t->fresh, a);
         t->movers = t->fresh;
+        t->drops_all = grant_confirm_read(m->root, a, m->root_uid, &(GrantConfirm){0}) != -ENOENT;
         drop_grants(t);
 }
 

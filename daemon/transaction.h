@@ -10,12 +10,23 @@
  *   make:    Grant, pending (prompt) -> group, rules and intent stored -> Bind -> Keep the grants -> intent removed
  *   return:  intent stored -> Revoke, which brings home (prompt) -> rules and intent removed
  *
+ * One that is to be confirmed stays open behind Bind and its answer: confirm.h.
+ *
  * A crash before the intent leaves pending grants that nobody speaks of: those are dropped at the next start, and by a
  * reboot anyway.
  */
 
 #include "calls.h"
 #include "edits.h"
+
+/* Of one that is to be confirmed (confirm.h). */
+typedef enum ConfirmPhase {
+        CONFIRM_NONE,
+        CONFIRM_MAKING,    /* on the way there */
+        CONFIRM_WAITING,   /* for Confirm, Revert or the deadline */
+        CONFIRM_KEEPING,   /* Confirm is at it */
+        CONFIRM_REVERTING, /* it is undone, until that has succeeded */
+} ConfirmPhase;
 
 #define TRANSACTION_RULES_MAX DEVICES_PER_CALL_MAX
 
@@ -51,6 +62,18 @@ struct Transaction {
         transaction_answer_t answer;
         Failure cause;     /* why it is undone */
         char residue[256]; /* "" or what could not be undone */
+        FailureKind residue_kind;
+
+        bool drops_all;       /* make: no pending grant of it may be kept */
+        bool to_confirm;      /* make: somebody has to confirm it; what follows is of such a one */
+        bool confirmed;       /* and has: it can only be finished */
+        uint64_t until;       /* CLOCK_BOOTTIME, microseconds */
+        uint64_t shown_until; /* the same, CLOCK_REALTIME */
+        char boot[GRANT_BOOT_SIZE];
+        uid_t uid; /* who made it */
+        ConfirmPhase phase;
+        unsigned tries; /* to undo it */
+        sd_event_source *timer;
 };
 
 Transaction *transaction_new(Manager *m, IntentKind kind, Call *call);

@@ -346,8 +346,8 @@ static sd_bus_message *new_call(sd_bus *from, const char *member) {
         return m;
 }
 
-Pending *orders_start_make(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
-                           const char *group, const char *binding) {
+Pending *orders_start_make_until(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
+                                 const char *group, const char *binding, uint32_t seconds) {
         sd_bus_message *m = new_call(from, "MakePassthrough");
 
         append_devices(m, addresses);
@@ -355,10 +355,23 @@ Pending *orders_start_make(Bench *b, sd_bus *from, const char *addresses, const 
         OK(sd_bus_message_open_container(m, 'a', "{sv}"));
         if (binding)
                 OK(sd_bus_message_append(m, "{sv}", "binding", "s", binding));
+        if (seconds > 0)
+                OK(sd_bus_message_append(m, "{sv}", "confirm-seconds", "u", seconds));
         if (siblings)
                 append_siblings(m, siblings);
         OK(sd_bus_message_close_container(m));
         return bench_start_message(b, from, m);
+}
+
+sd_bus_message *orders_make_until(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
+                                  const char *group, const char *binding, uint32_t seconds) {
+        return bench_finish(b,
+                            orders_start_make_until(b, from, addresses, siblings, group, binding, seconds));
+}
+
+Pending *orders_start_make(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
+                           const char *group, const char *binding) {
+        return orders_start_make_until(b, from, addresses, siblings, group, binding, 0);
 }
 
 sd_bus_message *orders_make(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
@@ -383,11 +396,17 @@ static const struct {
 
 const char *orders_what_is_left(Bench *b) {
         static char text[256];
-        const char *directories[] = {GRANTS_DIR, PENDING_GRANTS_DIR};
+        static const struct {
+                const char *directory, *suffix;
+        } files[] = {{GRANTS_DIR, "grant"},
+                     {PENDING_GRANTS_DIR, "grant"},
+                     {PENDING_GRANTS_DIR, "confirm"},
+                     {GRANTS_DIR, "boot"}};
 
         for (size_t i = 0; i < ELEMENTSOF(natural); i++) {
-                for (size_t k = 0; k < ELEMENTSOF(directories); k++) {
-                        (void)snprintf(text, sizeof text, "%s/%s.grant", directories[k], natural[i].address);
+                for (size_t k = 0; k < ELEMENTSOF(files); k++) {
+                        (void)snprintf(text, sizeof text, "%s/%s.%s", files[k].directory, natural[i].address,
+                                       files[k].suffix);
                         if (fake_host_exists(b->host, text))
                                 return text;
                 }

@@ -58,6 +58,11 @@ Pending *orders_start_make(Bench *b, sd_bus *from, const char *addresses, const 
                            const char *group, const char *binding);
 sd_bus_message *orders_make(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
                             const char *group, const char *binding);
+/* With confirm-seconds. */
+Pending *orders_start_make_until(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
+                                 const char *group, const char *binding, uint32_t seconds);
+sd_bus_message *orders_make_until(Bench *b, sd_bus *from, const char *addresses, const char *siblings,
+                                  const char *group, const char *binding, uint32_t seconds);
 Pending *orders_start_return(Bench *b, sd_bus *from, const char *addresses);
 sd_bus_message *orders_return(Bench *b, sd_bus *from, const char *addresses);
 

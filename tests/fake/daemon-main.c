@@ -24,7 +24,7 @@ int main(int argc, char *argv[]) {
                         {"uevents", required_argument, NULL, 'e'},
                         {0},
         };
-        DaemonConfig config = {.uevent_fd = -1, .node_name = "test-node"};
+        DaemonConfig config = {.uevent_fd = -1, .node_name = "test-node", .confirm_min = 1};
         int c, r;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
