@@ -71,6 +71,16 @@ int grant_store_remove_confirm(int root, const PciAddress *a) {
         return remove_file(root, path);
 }
 
+int grant_store_remove_pending(int root, bool out, const PciAddress *a) {
+        int r = 0, k;
+        Grant kept;
+
+        if (!out || grant_read_from(root, false, a, geteuid(), &kept) >= 0)
+                r = grant_store_remove(root, true, a);
+        k = r < 0 ? r : grant_store_remove_confirm(root, a);
+        return k < 0 ? k : r;
+}
+
 int grant_store_keep(int root, const Grant *const *grants, size_t n) {
         _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
         int r;

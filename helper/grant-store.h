@@ -19,9 +19,13 @@ int grant_store_remove(int root, bool pending, const PciAddress *a); /* 1: it wa
 int grant_store_write_confirms(int root, const Grant *const *grants, const GrantConfirm *confirms, size_t n);
 int grant_store_remove_confirm(int root, const PciAddress *a);
 
-/* What was pending is kept, and no deadline holds for it any more. When there is room for all of it the deadlines go, and
- * only then are the grants in their places: so nothing that is kept is brought home, and nothing is left without its
- * deadline because a disk is full. */
+/* Removes both. With `out`, of a device that was out before and still is, the grant stays if it is the only one: or
+ * nobody could bring it home. */
+int grant_store_remove_pending(int root, bool out, const PciAddress *a); /* 1: a grant was there */
+
+/* What was pending is kept, and no deadline holds for it any more. When there is room for all of it the deadlines go,
+ * and only then are the grants in their places: so nothing that is kept is brought home, and nothing is left without
+ * its deadline because a disk is full. */
 int grant_store_keep(int root, const Grant *const *grants, size_t n);
 
 int grant_store_write_ids(int root, const GrantIds *grants, size_t n);

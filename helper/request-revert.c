@@ -24,23 +24,23 @@ static void look(int root, const PciAddress *a, Waiting *w) {
 }
 
 /* The deadline goes last: a crash before that has this done once more. */
-static int forget(int root, const IommuSet *waiting, WorkerResult *result) {
+static int forget(int root, const Waiting *w, bool missing, WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE];
         _cleanup_close_ int lock = -1;
+        const PciAddress *a;
         int r;
 
         lock = lock_grants(root, result);
         if (lock < 0)
                 return lock;
-        for (size_t i = 0; i < waiting->n_members; i++) {
-                r = grant_store_remove(root, true, &waiting->members[i]);
-                if (r >= 0)
-                        r = grant_store_remove_confirm(root, &waiting->members[i]);
+        for (size_t i = 0; i < w->all.n_members; i++) {
+                a = &w->all.members[i];
+                r = grant_store_remove_pending(root, !missing && !iommu_set_contains(&w->at_host, a), a);
                 if (r < 0)
                         return failure_set(&result->failure, FAILURE_INTERNAL,
                                            "Device %s is back, but its pending grant cannot be removed from "
                                            "/" PENDING_GRANTS_DIR " (%s); remove it by hand.",
-                                           pci_address_format(&waiting->members[i], address), strerror(-r));
+                                           pci_address_format(a, address), strerror(-r));
         }
         return 0;
 }
@@ -52,7 +52,7 @@ static void forget_missing(int root, const Request *q, WorkerResult *result) {
         result->failure = (Failure){0};
         look(root, &q->devices[0], &w);
         if (w.due && confine(root, q, NULL, 0, result) >= 0)
-                (void)forget(root, &w.all, result);
+                (void)forget(root, &w, true, result);
 }
 
 /* Those that were out before stay where they were. */
@@ -85,7 +85,7 @@ void request_revert(int root, const void *request, WorkerResult *result) {
                 look(root, &t->members[i].identity.address, &w);
         if (!w.due || confine(root, q, &t, 1, result) < 0)
                 return;
-        if ((w.at_host.n_members == 0 || bring_home(t, &w) >= 0) && forget(root, &w.all, result) >= 0)
+        if ((w.at_host.n_members == 0 || bring_home(t, &w) >= 0) && forget(root, &w, false, result) >= 0)
                 log_notice("Nobody has confirmed in time that %s leave the host: they are where they were.",
                            iommu_set_format(&w.all, members, sizeof members));
 }

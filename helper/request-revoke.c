@@ -60,14 +60,14 @@ static int remove_grant(const PciAddress *a, void *userdata) {
         char address[PCI_ADDRESS_SIZE];
         Removal *removal = userdata;
         const Target *t = scope_find(removal->scope, a);
-        int r = 0;
+        bool out = !removal->kept && t && !t->at_home; /* Drop: it was so before */
+        int r;
 
-        for (int pending = 1; pending >= !removal->kept && r >= 0; pending--)
-                if ((r = grant_store_remove(removal->root, pending, a)) > 0)
-                        removal->any = true;
-        if (r >= 0)
-                r = grant_store_remove_confirm(removal->root, a);
-        if (r >= 0 && (removal->kept || !t || t->at_home))
+        r = grant_store_remove_pending(removal->root, out, a);
+        removal->any = removal->any || r > 0;
+        if (r >= 0 && removal->kept && (r = grant_store_remove(removal->root, false, a)) > 0)
+                removal->any = true;
+        if (r >= 0 && !out)
                 r = grant_store_unmark(removal->root, &one);
         if (r < 0)
                 return failure_set(&removal->result->failure, FAILURE_INTERNAL,

@@ -1,109 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* MakePassthrough with confirm-seconds: who may confirm and undo it, what has to wait meanwhile, and that it is all there
- * or all undone, whoever dies and whenever. */
+/* MakePassthrough with confirm-seconds: who may confirm and undo it, what has to wait meanwhile, and what becomes of it
+ * when one of the two processes, or the host, goes. */
 
 #include <fcntl.h>
 #include <signal.h>
 
+#include "confirm-bench.h"
 #include "fake-kernel.h"
-#include "grant-confirm.h"
 #include "suite.h"
 #include "vms.h"
 
-#define EACH_PAIR PAIR_NIC " " PAIR_NVME
-#define LONG 600U /* nobody waits for its end */
-#define SHORT 2U
-#define STEPS_MAX 60U
 #define NEXT_BOOT "fedcba98-7654-3210-fedc-ba9876543210"
-
-#define CONFIRM(b, from) bench_call_manager(b, from, "Confirm", "")
-#define REVERT(b, from) bench_call_manager(b, from, "Revert", "")
-
-static const char *const all[] = {NIC, CARD, PAIR_NIC, PAIR_NVME};
-
-static bool has_file(Bench *b, const char *directory, const char *address, const char *suffix) {
-        char path[256];
-
-        (void)snprintf(path, sizeof path, "%s/%s.%s", directory, address, suffix);
-        return fake_host_exists(b->host, path);
-}
-
-static bool is_kept(Bench *b, const char *address) {
-        return has_file(b, GRANTS_DIR, address, "grant") &&
-               !has_file(b, PENDING_GRANTS_DIR, address, "grant") &&
-               !has_file(b, PENDING_GRANTS_DIR, address, "confirm");
-}
-
-static bool is_unconfirmed(Bench *b, const char *address) {
-        return has_file(b, PENDING_GRANTS_DIR, address, "grant") &&
-               has_file(b, PENDING_GRANTS_DIR, address, "confirm") &&
-               !has_file(b, GRANTS_DIR, address, "boot");
-}
-
-static bool is_bound(Bench *b, const char *address) {
-        return streq(fake_host_driver(b->host, address), "vfio-pci");
-}
-
-static void make_pair(Bench *b, sd_bus *from, uint32_t seconds) {
-        bench_expect_success(orders_make_until(b, from, EACH_PAIR, NULL, "pool", "persistent", seconds));
-        assert_true(is_bound(b, PAIR_NIC) && is_bound(b, PAIR_NVME));
-        assert_true(is_unconfirmed(b, PAIR_NIC) && is_unconfirmed(b, PAIR_NVME));
-}
-
-static bool pair_is_confirmed(Bench *b) {
-        return is_kept(b, PAIR_NIC) && is_kept(b, PAIR_NVME) && is_bound(b, PAIR_NIC) &&
-               is_bound(b, PAIR_NVME) && orders_count_objects(b, BUS_INTERFACE_RULE) == 2;
-}
-
-static void expect_confirmed(Bench *b) {
-        assert_true(pair_is_confirmed(b));
-        assert_true(has_file(b, GRANTS_DIR, PAIR_NIC, "boot") && has_file(b, GRANTS_DIR, PAIR_NVME, "boot"));
-        assert_string_equal(orders_get_manager(b, "ConfirmUntil"), "0");
-        assert_string_equal(orders_get_manager(b, "ConfirmUser"), "4294967295");
-        assert_string_equal(orders_get_manager(b, "ConfirmDevices"), "[]");
-}
-
-static bool nothing_is_left(void *userdata) {
-        return orders_nothing_is_left(userdata);
-}
-
-static bool all_is_home(void *userdata) {
-        Bench *b = userdata;
-
-        for (size_t i = 0; i < ELEMENTSOF(all); i++)
-                if (is_bound(b, all[i]) || has_file(b, PENDING_GRANTS_DIR, all[i], "grant") ||
-                    has_file(b, PENDING_GRANTS_DIR, all[i], "confirm"))
-                        return false;
-        return true;
-}
-
-static void until_undone(Bench *b) {
-        orders_until_files(b, nothing_is_left, b);
-        orders_until_manager(b, "ConfirmDevices", "[]");
-        assert_string_equal(orders_get_manager(b, "ConfirmUntil"), "0");
-}
-
-/* What systemd does by itself: Restart=on-failure, or the path unit. */
-static void start_helper(Bench *b) {
-        bench_expect_success(
-                        bench_finish(b, bench_start(b, b->root, "org.freedesktop.DBus",
-                                                    "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                                    "StartServiceByName", false, "su", HELPER_NAME, 0)));
-}
-
-static void expect_quiet(Bench *b) {
-        static const char *const words[] = {"annot be", "ould not be", "failed"};
-        const char *const files[] = {"fake/daemon.log", "fake/helper.log"};
-
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                _cleanup_free_ char *log = fake_host_read(b->host, files[i]);
-
-                for (size_t k = 0; log && k < ELEMENTSOF(words); k++)
-                        if (strstr(log, words[k]))
-                                fail_msg("%s: %s", files[i], log);
-        }
-}
 
 static void test_introspection(void **state) {
         bench_expect_introspection(*state, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER);
@@ -677,19 +585,19 @@ static void reboot(Bench *b) {
 
         bench_kill_daemon(b);
         bench_kill_helper(b);
-        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(every_device); i++) {
                 (void)snprintf(path, sizeof path, "%s/sys/%s", b->host->root,
-                               fake_host_device_path(b->host, all[i]));
-                if (is_bound(b, all[i])) {
-                        fake_kernel_unbind_address(all[i]);
+                               fake_host_device_path(b->host, every_device[i]));
+                if (is_bound(b, every_device[i])) {
+                        fake_kernel_unbind_address(every_device[i]);
                         assert_int_equal(fake_kernel_bind(path, drivers[i]), 0);
                 }
                 (void)snprintf(path, sizeof path, "sys/%s/driver_override",
-                               fake_host_device_path(b->host, all[i]));
+                               fake_host_device_path(b->host, every_device[i]));
                 fake_host_write(b->host, path, "(null)\n");
-                (void)snprintf(path, sizeof path, PENDING_GRANTS_DIR "/%s.grant", all[i]);
+                (void)snprintf(path, sizeof path, PENDING_GRANTS_DIR "/%s.grant", every_device[i]);
                 fake_host_remove(b->host, path);
-                (void)snprintf(path, sizeof path, PENDING_GRANTS_DIR "/%s.confirm", all[i]);
+                (void)snprintf(path, sizeof path, PENDING_GRANTS_DIR "/%s.confirm", every_device[i]);
                 fake_host_remove(b->host, path);
         }
         fake_host_write(b->host, "proc/sys/kernel/random/boot_id", NEXT_BOOT "\n");
@@ -711,223 +619,6 @@ static void test_a_reboot(void **state) {
         assert_string_equal(log, "");
         expect_quiet(b);
         bench_disconnect(admin);
-}
-
-/* One bench for each step: a failure tells which, and nothing is carried over. */
-typedef struct Story {
-        const char *verb; /* Confirm or Revert; NULL: the making itself */
-        unsigned from;    /* of its steps there are at least so many */
-        uint32_t seconds; /* SHORT: the daemon comes back when the time is up */
-} Story;
-
-static bool is_settled(void *userdata) {
-        Bench *b = userdata;
-
-        return (pair_is_confirmed(b) && streq(orders_get_manager(b, "ConfirmUntil"), "0")) ||
-               (is_unconfirmed(b, PAIR_NIC) && is_unconfirmed(b, PAIR_NVME) && is_bound(b, PAIR_NIC) &&
-                is_bound(b, PAIR_NVME) && !streq(orders_get_manager(b, "ConfirmUntil"), "0")) ||
-               (orders_nothing_is_left(b) && streq(orders_get_manager(b, "ConfirmUntil"), "0"));
-}
-
-static bool daemon_dies_at(const Story *s, unsigned step) {
-        sd_bus_message *reply;
-        void *state = NULL;
-        sd_bus *admin;
-        bool died;
-        Bench *b;
-
-        (void)orders_setup(&state);
-        b = state;
-        admin = bench_connect(b, ADMIN_UID);
-        if (s->verb)
-                make_pair(b, admin, s->seconds);
-        orders_die_at(b, step);
-        reply = s->verb ? bench_call_manager(b, admin, s->verb, "")
-                        : orders_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", s->seconds);
-        died = orders_daemon_died(b, reply);
-        if (died) {
-                bench_start_daemon(b);
-                orders_until_files(b, is_settled, b);
-                /* It does not stay so by chance. */
-                bench_kill_daemon(b);
-                bench_start_daemon(b);
-                orders_until_files(b, is_settled, b);
-                if (s->verb && streq(s->verb, "Revert") && pair_is_confirmed(b))
-                        fail_msg("step %u: reverted, and confirmed", step);
-                if (!s->verb && pair_is_confirmed(b))
-                        fail_msg("step %u: nobody has confirmed it", step);
-                if (!streq(orders_get_manager(b, "ConfirmUntil"), "0")) {
-                        bench_expect_success(REVERT(b, admin));
-                        orders_expect_nothing_left(b);
-                }
-        }
-        bench_disconnect(admin);
-        assert_int_equal(bench_teardown(&state), 0);
-        return died;
-}
-
-static void daemon_dies_everywhere(const Story *s) {
-        unsigned step;
-
-        for (step = 1; step < STEPS_MAX && daemon_dies_at(s, step); step++)
-                ;
-        assert_in_range(step, s->from, STEPS_MAX - 1);
-}
-
-static void test_the_daemon_dies_in_make(void **state _unused_) {
-        daemon_dies_everywhere(&(Story){NULL, 8, LONG});
-}
-
-static void test_the_daemon_dies_in_confirm(void **state _unused_) {
-        daemon_dies_everywhere(&(Story){"Confirm", 10, LONG});
-}
-
-static void test_the_daemon_dies_in_revert(void **state _unused_) {
-        daemon_dies_everywhere(&(Story){"Revert", 8, LONG});
-}
-
-static bool dies_or_is_undone(void *userdata) {
-        Bench *b = userdata;
-
-        return !fake_host_exists(b->host, "fake/die") || orders_nothing_is_left(b);
-}
-
-/* It dies in the making or while it undoes it, and is not seen again before the time is up: the helper alone brings home
- * what has moved. */
-static bool daemon_dies_for_long_at(unsigned step) {
-        sd_bus_message *reply;
-        void *state = NULL;
-        sd_bus *admin;
-        bool died;
-        Bench *b;
-
-        (void)orders_setup(&state);
-        b = state;
-        admin = bench_connect(b, ADMIN_UID);
-        orders_die_at(b, step);
-        reply = orders_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", 1);
-        died = orders_daemon_died(b, reply);
-        if (!died) {
-                orders_until_files(b, dies_or_is_undone, b);
-                died = !fake_host_exists(b->host, "fake/die");
-                if (died)
-                        orders_gather_daemon(b);
-        }
-        fake_host_remove(b->host, "fake/die");
-        if (died) {
-                orders_until_files(b, all_is_home, b);
-                bench_start_daemon(b);
-        }
-        until_undone(b);
-        bench_disconnect(admin);
-        assert_int_equal(bench_teardown(&state), 0);
-        return died;
-}
-
-static void test_the_daemon_dies_for_long(void **state _unused_) {
-        unsigned step;
-
-        for (step = 1; step < STEPS_MAX && daemon_dies_for_long_at(step); step++)
-                ;
-        assert_in_range(step, 12, STEPS_MAX - 1);
-}
-
-/* The helper dies at a write to the kernel, or only its worker does: in the making, and on the way back. */
-static void helper_dies_at(const char *how, unsigned nth, bool returning) {
-        void *state = NULL;
-        char rule[64];
-        sd_bus *admin;
-        Bench *b;
-
-        (void)orders_setup(&state);
-        b = state;
-        admin = bench_connect(b, ADMIN_UID);
-        if (returning)
-                make_pair(b, admin, SHORT);
-        fake_host_clear(b->host);
-        (void)snprintf(rule, sizeof rule, "* * %s %u", how, nth);
-        fake_host_fail(b->host, rule);
-        if (!returning)
-                sd_bus_message_unref(
-                                orders_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", SHORT));
-        until_undone(b);
-        bench_disconnect(admin);
-        assert_int_equal(bench_teardown(&state), 0);
-}
-
-static void test_the_helper_dies_at_each_write(void **state _unused_) {
-        static const char *const hows[] = {"kill", "crash-after"};
-
-        for (size_t i = 0; i < ELEMENTSOF(hows); i++)
-                for (unsigned nth = 1; nth <= 4; nth++) {
-                        helper_dies_at(hows[i], nth, false);
-                        helper_dies_at(hows[i], nth, true);
-                }
-}
-
-/* The same with nobody but the helper, which is started again. */
-static void helper_dies_alone_at(unsigned nth) {
-        void *state = NULL;
-        char rule[64];
-        sd_bus *admin;
-        Bench *b;
-
-        (void)orders_setup(&state);
-        b = state;
-        admin = bench_connect(b, ADMIN_UID);
-        make_pair(b, admin, SHORT);
-        bench_kill_daemon(b);
-        fake_host_clear(b->host);
-        (void)snprintf(rule, sizeof rule, "* * crash %u", nth);
-        fake_host_fail(b->host, rule);
-        bench_until_gone(b, HELPER_NAME);
-        start_helper(b);
-        orders_until_files(b, all_is_home, b);
-        bench_start_daemon(b);
-        until_undone(b);
-        bench_disconnect(admin);
-        assert_int_equal(bench_teardown(&state), 0);
-}
-
-static void test_the_helper_dies_alone(void **state _unused_) {
-        for (unsigned nth = 1; nth <= 4; nth++)
-                helper_dies_alone_at(nth);
-}
-
-static void answer_is_lost(const char *verb, const char *call, bool confirmed) {
-        void *state = NULL;
-        sd_bus *admin;
-        Bench *b;
-
-        (void)orders_setup(&state);
-        b = state;
-        admin = bench_connect(b, ADMIN_UID);
-        if (call)
-                make_pair(b, admin, LONG);
-        orders_lose_answer(b, verb);
-        sd_bus_message_unref(
-                        call ? bench_call_manager(b, admin, call, "")
-                             : orders_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", LONG));
-        assert_false(fake_host_exists(b->host, "fake/lose"));
-        if (confirmed)
-                assert_true(pair_is_confirmed(b));
-        else
-                until_undone(b);
-        bench_kill_daemon(b);
-        bench_start_daemon(b);
-        assert_int_equal(pair_is_confirmed(b), confirmed);
-        assert_string_equal(orders_get_manager(b, "ConfirmUntil"), "0");
-        bench_disconnect(admin);
-        assert_int_equal(bench_teardown(&state), 0);
-}
-
-static void test_answers_are_lost(void **state _unused_) {
-        answer_is_lost("Grant", NULL, false);
-        answer_is_lost("Bind", NULL, false);
-        answer_is_lost("Keep", "Confirm", true);
-        answer_is_lost("Bind", "Confirm", true);
-        answer_is_lost("Release", "Revert", false);
-        answer_is_lost("Drop", "Revert", false);
 }
 
 int main(void) {
@@ -958,13 +649,6 @@ int main(void) {
                         CASE(test_both_die),
                         CASE(test_the_daemon_is_back_in_time),
                         CASE(test_a_reboot),
-                        cmocka_unit_test(test_the_daemon_dies_in_make),
-                        cmocka_unit_test(test_the_daemon_dies_in_confirm),
-                        cmocka_unit_test(test_the_daemon_dies_in_revert),
-                        cmocka_unit_test(test_the_daemon_dies_for_long),
-                        cmocka_unit_test(test_the_helper_dies_at_each_write),
-                        cmocka_unit_test(test_the_helper_dies_alone),
-                        cmocka_unit_test(test_answers_are_lost),
         };
 
         return suite_run("bus-confirm", "runs its parts under several users", tests);

@@ -591,6 +591,10 @@ static void test_bad_arrays(void **state) {
         bench_expect_error(
                         bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 1, "everything", 0, 0, ""),
                         "InvalidArgument", "everything");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 60, ""),
+                           "InvalidArgument", "pending");
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 1, 3601, ""),
+                           "InvalidArgument", "3600");
 
         for (unsigned n = 64; n <= 65; n++) {
                 assert_true(sd_bus_message_new_method_call(b->root, &m, HELPER_NAME, HELPER_PATH,
@@ -788,6 +792,38 @@ static void test_root_finds_room(void **state) {
                 bench_disconnect(from[i]);
 }
 
+#define CONFIRM_OF(address) PENDING_GRANTS_DIR "/" address ".confirm"
+
+/* Idle or not: who leaves before the time is up leaves the file behind. */
+static void test_a_deadline_keeps_it(void **state) {
+        Bench *b = *state;
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 1,
+                                               2, ""));
+        bind_by(b, b->root, PAIR_NIC);
+        assert_true(fake_host_exists(b->host, CONFIRM_OF(PAIR_NIC)));
+        bench_until_gone(b, HELPER_NAME);
+        assert_false(fake_host_exists(b->host, CONFIRM_OF(PAIR_NIC)) ||
+                     fake_host_exists(b->host, CONFIRM_OF(PAIR_NVME)));
+        expect_driver(b, PAIR_NIC, "e1000e");
+        expect_driver(b, PAIR_NVME, "nvme");
+}
+
+/* Told to end it does, and leaves what systemd starts it again for; the next one knows of it. */
+static void test_a_deadline_outlives_it(void **state) {
+        Bench *b = *state;
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 1, 3600, ""));
+        assert_int_equal(kill(bench_helper_pid(b), SIGTERM), 0);
+        bench_until_gone(b, HELPER_NAME);
+        assert_true(fake_host_exists(b->host, CONFIRM_OF(NIC)));
+        bench_expect_error(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""),
+                           "ConfirmationPending", NIC);
+        bench_expect_success(bench_call_helper(b, b->root, "Keep", "as", 1, NIC));
+        assert_false(fake_host_exists(b->host, CONFIRM_OF(NIC)));
+        bench_until_gone(b, HELPER_NAME);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 #define CASE_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_lived, bench_teardown)
@@ -828,6 +864,8 @@ int main(void) {
                         CASE(test_crash_at_each_step),
                         CASE_SHORT(test_idle_helper_leaves_and_comes_back),
                         CASE_SHORT(test_no_call_is_lost_at_the_edge_of_idleness),
+                        CASE_SHORT(test_a_deadline_keeps_it),
+                        CASE_SHORT(test_a_deadline_outlives_it),
                         CASE(test_root_finds_room),
         };
 

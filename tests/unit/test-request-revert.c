@@ -254,6 +254,26 @@ static void test_what_was_out_before_stays(void **state) {
         assert_failure(run_on(h, request_drop, LIST(NIC)), FAILURE_NOT_BOUND, NIC);
 }
 
+/* Its only grant stays with it, or it could never come home; what is gone needs none. */
+static void test_the_only_grant_of_what_was_out(void **state) {
+        FakeHost *h = *state;
+
+        assert_success(grant_pending(h, LIST(NIC)));
+        assert_success(move(h, MOVE_BIND, NIC));
+        for (int drop = 0; drop < 2; drop++) {
+                assert_success(grant_until(h, 60, LIST(NIC)));
+                make_due(h, NIC);
+                assert_success(run_on(h, drop ? request_drop : request_revert, LIST(NIC)));
+                assert_true(is_pending(h, NIC));
+                assert_false(fake_host_exists(h, CONFIRM_OF(NIC)));
+        }
+        assert_success(grant_until(h, 60, LIST(NIC)));
+        make_due(h, NIC);
+        fake_host_remove_device(h, NIC);
+        assert_success(revert(h, NIC));
+        assert_forgotten(h, NIC);
+}
+
 static void test_a_vm_holds_it(void **state) {
         FakeHost *h = *state;
 
@@ -397,6 +417,7 @@ int main(void) {
                         CASE(test_it_dies_itself),
                         CASE(test_others_bring_it_home),
                         CASE(test_what_was_out_before_stays),
+                        CASE(test_the_only_grant_of_what_was_out),
                         CASE(test_a_vm_holds_it),
                         CASE(test_it_is_unplugged),
                         CASE(test_damaged),
