@@ -446,7 +446,7 @@ void confirm_recover(Transaction *t) {
 
         if (!m->unconfirmed)
                 m->unconfirmed = t;
-        t->shown_until = in_real_time(until);
+        t->shown_until = in_real_time(streq(t->boot, m->boot_id) ? until : grant_confirm_now());
         show(m);
         if (t->confirmed) {
                 t->phase = CONFIRM_KEEPING;

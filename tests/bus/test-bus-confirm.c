@@ -276,41 +276,49 @@ static void test_the_caller_is_gone(void **state) {
         bench_disconnect(back);
 }
 
+static int on_moment(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        *(bool *)userdata = true;
+        return 0;
+}
+
+static bool has_come(void *userdata) {
+        return *(bool *)userdata;
+}
+
+/* What the clock of the deadlines says is all that is waited for. */
+static void until_moment(Bench *b, uint64_t usec) {
+        sd_event_source *timer = NULL;
+        bool come = false;
+
+        assert_true(sd_event_add_time(b->event, &timer, CLOCK_BOOTTIME, usec, 1, on_moment, &come) >= 0);
+        bench_until(b, has_come, &come);
+        sd_event_source_disable_unref(timer);
+}
+
+static uint64_t read_deadline(Bench *b, const char *address) {
+        GrantConfirm c;
+        PciAddress a;
+
+        assert_int_equal(pci_address_parse(address, &a), 0);
+        assert_int_equal(grant_confirm_read(b->host->fd, &a, 0, &c), 0);
+        return c.until;
+}
+
 /* Longer than it would hold: it is undone, and the caller is told. */
 static void test_making_it_takes_too_long(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
-        GrantConfirm c;
-        PciAddress a;
         Pending *p;
 
         fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
-        p = orders_start_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", LONG);
-        bench_until_property(b, PAIR_NIC, "State", "moving");
-        assert_int_equal(pci_address_parse(PAIR_NIC, &a), 0);
-        assert_int_equal(grant_confirm_read(b->host->fd, &a, 0, &c), 0);
-        bench_kill_daemon(b); /* it has seen the deadline already: the next one goes by its intent */
-        sd_bus_message_unref(bench_finish(b, p));
-        fake_host_let_go(b->host);
-        bench_start_daemon(b);
-        orders_until_manager(b, "ConfirmDevices", "[");
-        if (!streq(orders_get_manager(b, "ConfirmUntil"), "0"))
-                bench_expect_success(REVERT(b, admin));
-        until_undone(b);
-
-        fake_host_clear(b->host);
-        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
         p = orders_start_make_until(b, admin, EACH_PAIR, NULL, "pool", "persistent", 1);
         bench_until_property(b, PAIR_NIC, "State", "moving");
-        for (;;) { /* what the clock says is all that is waited for */
-                assert_int_equal(grant_confirm_read(b->host->fd, &a, 0, &c), 0);
-                if (c.until < grant_confirm_now())
-                        break;
-                (void)sd_event_run(b->event, c.until - grant_confirm_now());
-        }
+        bench_expect_error(CONFIRM(b, admin), "NoSuchObject", "");
+        until_moment(b, read_deadline(b, PAIR_NIC));
         fake_host_let_go(b->host);
-        bench_expect_error(bench_finish(b, p), NULL, "");
+        bench_expect_error(bench_finish(b, p), "NotGranted", "was over before all was done");
         until_undone(b);
+        assert_int_equal(bench_count_signals(b, "ConfirmationPending"), 0);
         bench_disconnect(admin);
 }
 
@@ -451,37 +459,16 @@ static void test_confirm_fails(void **state) {
         bench_disconnect(admin);
 }
 
-static int on_moment(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        *(bool *)userdata = true;
-        return 0;
-}
-
-static bool has_come(void *userdata) {
-        return *(bool *)userdata;
-}
-
 /* Whoever wins, it is whole. */
 static void test_confirm_at_the_last_moment(void **state) {
         static const int64_t offsets[] = {-20000, -5000, -1000, 0, 1000};
-        sd_event_source *timer;
         sd_bus_message *reply;
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
-        GrantConfirm c;
-        PciAddress a;
-        bool come;
 
-        assert_int_equal(pci_address_parse(PAIR_NIC, &a), 0);
         for (size_t i = 0; i < ELEMENTSOF(offsets); i++) {
                 make_pair(b, admin, SHORT);
-                assert_int_equal(grant_confirm_read(b->host->fd, &a, 0, &c), 0);
-                timer = NULL;
-                come = false;
-                assert_true(sd_event_add_time(b->event, &timer, CLOCK_BOOTTIME,
-                                              (uint64_t)((int64_t)c.until + offsets[i]), 1, on_moment,
-                                              &come) >= 0);
-                bench_until(b, has_come, &come);
-                sd_event_source_disable_unref(timer);
+                until_moment(b, (uint64_t)((int64_t)read_deadline(b, PAIR_NIC) + offsets[i]));
                 reply = CONFIRM(b, admin);
                 if (sd_bus_message_get_error(reply)) {
                         sd_bus_message_unref(reply);
