@@ -64,12 +64,13 @@ int confirm_check_none(const Manager *m, Failure *f) {
         (void)user_name(m->root, t->uid, user);
         (void)iommu_set_format(&t->movers, members, sizeof members);
         if (t->phase == CONFIRM_REVERTING)
-                return failure_set(f, FAILURE_CONFIRMATION_PENDING,
-                                   "That %s has made %s passthrough was not confirmed and is being undone; "
-                                   "wait until ConfirmUntil is 0.",
-                                   user, members);
+                return failure_set(
+                                f, FAILURE_CONFIRMATION_PENDING,
+                                "%s has made %s passthrough, which was not confirmed and is being undone; "
+                                "wait until ConfirmUntil is 0.",
+                                user, members);
         return failure_set(f, FAILURE_CONFIRMATION_PENDING,
-                           "That %s has made %s passthrough is not confirmed yet (until %s); Confirm or "
+                           "%s has made %s passthrough, which is yet to be confirmed (until %s); Confirm or "
                            "Revert that first.",
                            user, members, format_time(t->shown_until, until));
 }

@@ -8,7 +8,7 @@
 
 #define EACH_PAIR PAIR_NIC " " PAIR_NVME
 #define LONG 600U /* nobody waits for its end */
-#define SHORT 2U
+#define SHORT 3U
 
 #define CONFIRM(b, from) bench_call_manager(b, from, "Confirm", "")
 #define REVERT(b, from) bench_call_manager(b, from, "Revert", "")
