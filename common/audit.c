@@ -57,7 +57,8 @@ static int connect_journal(Audit *a) {
         r = fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
         if (r < 0) {
                 if (!a->told_missing)
-                        log_debug("There is no journal to write to (/" JOURNAL_SOCKET "): %s.", strerror(-r));
+                        log_debug("There is no journal to write to (/" JOURNAL_SOCKET "): %s.",
+                                  strerror(-r));
                 a->told_missing = true;
                 return r;
         }

@@ -156,8 +156,8 @@ static int judge_functions(int device_fd, const PciIdentity *identity, Critical 
 
         (void)snprintf(what, sizeof what, "its virtual function %s is passed through", f.held);
         add_reason_with_remedy(c, CRITICAL_PF_WITH_VFS, identity, what,
-                              "end the VM that has it and return it to the host, then write 0 to its "
-                              "sriov_numvfs");
+                               "end the VM that has it and return it to the host, then write 0 to its "
+                               "sriov_numvfs");
         return 0;
 }
 

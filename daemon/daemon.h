@@ -18,7 +18,7 @@ typedef struct DaemonConfig {
                          * which somebody holds the writing end: its end of file is the end of hotplug */
         const char *node_name;
         uint64_t healthy_usec; /* DAEMON_HEALTHY_USEC but in tests */
-        uint32_t confirm_min; /* the fewest confirm-seconds; 0: the usual, 10 */
+        uint32_t confirm_min;  /* the fewest confirm-seconds; 0: the usual, 10 */
 } DaemonConfig;
 
 /* Returns 0 after SIGTERM or SIGINT, else a negative errno; what went wrong is logged. */

@@ -133,7 +133,7 @@ typedef struct ManagerConfig {
         uid_t root_uid;
         const char *node_name;
         uint64_t healthy_usec; /* idle for so long, this boot has gone well */
-        uint32_t confirm_min; /* 0: the usual; fewer confirm-seconds in tests alone */
+        uint32_t confirm_min;  /* 0: the usual; fewer confirm-seconds in tests alone */
 } ManagerConfig;
 
 int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const ManagerWire *wire,

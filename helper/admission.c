@@ -124,8 +124,7 @@ static void identify(Operation *o) {
         if (!bus_name_is_unique(o->subject))
                 operation_answer_failure(o, FAILURE_NOT_AUTHORIZED,
                                          "Nobody was let in: the subject is not the unique name of a "
-                                         "connection, like "
-                                         "':1.42'.");
+                                         "connection, like ':1.42'.");
         else if ((r = bus_query_uid(o->all->bus, o->subject, on_who, o, &o->who)) < 0)
                 operation_answer_failure(o, FAILURE_INTERNAL,
                                          "Nobody was let in: the bus cannot be asked (%s); try again.",

@@ -33,11 +33,11 @@ static int check_unconfirmed(Target *t) {
 
         for (size_t i = 0; i < t->n_members; i++)
                 if (grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c))
-                        return failure_set(&t->result->failure, FAILURE_CONFIRMATION_PENDING,
-                                           "Device %s was given away by a change that nobody has confirmed "
-                                           "yet; "
-                                           "Confirm or Revert that first, or wait until it has gone back.",
-                                           t->members[i].address);
+                        return failure_set(
+                                        &t->result->failure, FAILURE_CONFIRMATION_PENDING,
+                                        "Device %s was given away by a change that nobody has confirmed "
+                                        "yet; Confirm or Revert that first, or wait until it has gone back.",
+                                        t->members[i].address);
         return 0;
 }
 

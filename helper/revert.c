@@ -135,8 +135,7 @@ static void note_failure(Wait *w, const Failure *f) {
                 return;
         w->told = f->kind;
         log_warning("Nobody has confirmed that device %s leaves the host, and it cannot be brought back "
-                    "yet; "
-                    "it is tried again. %s",
+                    "yet; it is tried again. %s",
                     pci_address_format(&w->device, address), f->sentence);
 }
 

@@ -308,8 +308,8 @@ static unsigned listeners(void) {
         return 0;
 }
 
-/* A process with a network namespace of its own, in which it runs these when it is told to, and then perhaps connects to
- * the host. */
+/* A process with a network namespace of its own, in which it runs these when it is told to, and then perhaps connects
+ * to the host. */
 static pid_t start_container(int control, const char *const *commands, uint16_t port) {
         struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(port)};
         int fd = -1;
