@@ -81,8 +81,19 @@ static void test_refused_root_of_the_next_boot(void **state) {
         expect_all(h, BIT(ROOT_FILESYSTEM), BOOT, 0, 0);
 }
 
+/* Of the root file system there is no more to tell. */
+static void test_refused_root_with_boot_on_it(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_mount(h, "0:42", "/", "btrfs", "/dev/nvme0n1p2");
+        fake_host_mount(h, "0:42", "/boot", "btrfs", "/dev/nvme0n1p2");
+        fake_host_write(h, "etc/fstab", "/dev/nvme0n1p2 /boot btrfs subvol=@boot 0 0\n");
+        expect_all(h, BIT(ROOT_FILESYSTEM), 0, 0, 0);
+}
+
 static void test_refused_boot_volume_that_fstab_has(void **state) {
         FakeHost *h = *state;
+        bool unwatched;
 
         add_md(h, 0, "raid1", "clean", "nvme0n1p1 nvme1n1p1");
         add_dm(h, 0, "vg-usr", "LVM-a", "sda1");
@@ -90,6 +101,8 @@ static void test_refused_boot_volume_that_fstab_has(void **state) {
                         "/dev/md0 /boot ext4 defaults 0 2\n"
                         "/dev/mapper/vg-usr /usr ext4 defaults 0 2\n");
         expect_all(h, BOOT | BIT(VOLUME_MEMBER), BOOT | BIT(VOLUME_MEMBER), BOOT | BIT(VOLUME_MEMBER), 0);
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_true(unwatched);
 }
 
 /* Without it systemd's local-fs.target fails, and the next boot ends in the emergency shell. */
@@ -178,7 +191,9 @@ static void test_harmless_data_disks_that_the_boot_does_without(void **state) {
 static void test_harmless_swap_of_fstab_that_is_off(void **state) {
         FakeHost *h = *state;
 
-        fake_host_write(h, "etc/fstab", "/dev/sda1 none swap sw 0 0\n/dev/sdb swap swap defaults 0 0\n");
+        fake_host_write(h, "etc/fstab",
+                        "/dev/sda1 none swap sw 0 0\n/dev/sdb swap swap defaults 0 0\n"
+                        "/dev/sdc /swap swap sw 0 0\n");
         expect_all(h, 0, 0, 0, 0);
 }
 
@@ -257,6 +272,7 @@ int main(void) {
                         CASE(test_refused_boot_partition_that_fstab_has),
                         CASE(test_refused_esp_by_each_name),
                         CASE(test_refused_root_of_the_next_boot),
+                        CASE(test_refused_root_with_boot_on_it),
                         CASE(test_refused_boot_volume_that_fstab_has),
                         CASE(test_refused_data_disk_without_which_the_boot_fails),
                         CASE(test_refused_automount_of_efi),
