@@ -154,12 +154,16 @@ static int is_older_mark(const char *name, void *userdata) {
 }
 
 int boots_begin(int root) {
+        _cleanup_close_ int run = -1;
         char why[BOOTS_SENTENCE_SIZE];
         Marks marks = {.root = root};
         int r;
 
         if (vfio_is_switched_off(root))
                 return 0;
+        run = open_run_directory(root);
+        if (run >= 0)
+                (void)atomic_file_replace(run, name_of(BOOT_BEGUN_FILE), "", false);
         if (boots_guard(root, why)) {
                 log_warning("%s", why);
                 return 0;

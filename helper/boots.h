@@ -5,7 +5,7 @@
  * The boot guard: who is locked out by what is bound at boot must find his host as it was in the third boot.
  *
  * BOOTS_FILE lists the boots (their ids, a line each) in which something was bound that is to be bound in the next
- * one, too. Each is written there before the first write to sysfs, by whoever binds: early binding, and the helper's
+ * one, too. Each is written there before vfio-pci gets the device, by whoever binds: early binding, and the helper's
  * Bind; and by `--boot-begin` what was bound early while that file could not be written. The list is removed (Healthy)
  * when the service has had nothing to do for a while. Two other boots in it, or a list that is damaged, are the guard's
  * case: then BOOT_GUARD_FILE holds the reason as long as this boot lasts, and nothing is bound by itself.

@@ -55,6 +55,9 @@ static int give(Target *t, Member *m) {
                 return r;
         r = sysfs_write(m->fd, "driver_override", VFIO_DRIVER "\n");
         if (r >= 0) {
+                /* Only now: the disk takes its time, in which another device may have the host driver loaded. On a
+                 * root file system that is still read-only it is left to --boot-begin. */
+                (void)boots_record(t->root);
                 if (loaded)
                         r = sysfs_write(t->root, "sys/bus/pci/drivers_probe", line);
                 if (r >= 0 && (r = target_refresh_driver(t, m)) >= 0 &&
@@ -83,15 +86,12 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
         return r >= 0 && ret->persistent[0] && grant_ids_stand(root, ret, geteuid());
 }
 
-/* Written down before the first write to sysfs, where that can be by now: a root file system that is still read-only
- * leaves it to --boot-begin. */
 static int check_boots(Target *t, const Member *m) {
         char why[BOOTS_SENTENCE_SIZE];
 
         if (boots_guard(t->root, why))
                 return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
                                    "Device %s stays with the host. %s", m->address, why);
-        (void)boots_record(t->root);
         return 0;
 }
 

@@ -46,6 +46,7 @@
  * boot that binds nothing by itself for that, why. */
 #define BOOTS_FILE GRANTS_DIR "/boots"
 #define BOOT_GUARD_FILE "run/verge-passthrough/boot-guard"
+#define BOOT_BEGUN_FILE "run/verge-passthrough/boot-begun" /* the unit has run, and need not again */
 
 #define VFIO_DRIVER "vfio-pci"
 

@@ -30,7 +30,7 @@ NEEDED = {
     },
     # Of a special boot phase: what waits for file systems, or is waited for by the udev rule, must not be asked for.
     "verge-passthrough-boot.service": {
-        "Type": "oneshot", "RemainAfterExit": "yes", "DefaultDependencies": "no", "CapabilityBoundingSet": "",
+        "Type": "oneshot", "OnSuccess": "verge-passthroughd.service", "DefaultDependencies": "no", "CapabilityBoundingSet": "",
         "After": "systemd-remount-fs.service", "ConditionKernelCommandLine": "!verge_passthrough=off",
         "ProcSubset": "all", "PrivateTmp": None, "Wants": None, "RuntimeDirectoryPreserve": "yes", "User": None,
         "ReadWritePaths": "/etc/verge-passthrough/grants.d",
@@ -57,6 +57,8 @@ def check_settings(name, text):
                 if found.get(key) != value]
     if "@" in found.get("ExecStart", "@"):
         problems.append(f"{name}: ExecStart= is not filled in")
+    if name == "verge-passthrough-boot.service" and "ConditionPathExists=!/run/verge-passthrough/boot-begun" not in text:
+        problems.append(f"{name}: it would be run again with each service that is started")
     if name not in LOOKS_AT_HOST:
         return problems
     problems += [f"{name}: {key}= {reason}" for key, reason in BLINDING.items() if found.get(key, "no") != "no"]
@@ -126,7 +128,7 @@ def main():
             "Restart=on-failure\n", "")},
         "a blind helper": {"verge-passthrough-helper.service": helper.replace("ProtectHome=read-only", "ProtectHome=yes")},
         "a guard that comes late": {"verge-passthrough-boot.service": boot.replace("PrivateDevices=", "PrivateTmp=yes\nX=")},
-        "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("RemainAfterExit=yes\n", "")},
+        "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("!/run", "/run")},
         "a lonely helper": {"verge-passthrough-helper.service": helper.replace("PrivateTmp=", "PrivateNetwork=yes\nX=")},
     }, "see the comments in data/*.service.in, and measure: systemd-analyze security --offline=true UNIT", units)
 

@@ -284,6 +284,26 @@ static void test_early_binding_counts_and_stops(void **state) {
         expect_early(h, true);
 }
 
+/* The override comes first: it keeps the host driver off while the disk takes its time. */
+static void test_early_binding_writes_it_down_behind_the_override(void **state) {
+        FakeHost *h = *state;
+        Failure f;
+
+        assert_success(grant(h, 0, LIST(NIC)));
+        mark_by_hand(h, NIC);
+        next_boot(h, '1');
+        for (unsigned i = 0; i < 2; i++) {
+                fake_host_fail(h, i == 0 ? "override " NIC " kill 1" : "probe " NIC " kill 1");
+                if (fork() == 0) {
+                        (void)early(h, &f);
+                        _exit(EXIT_SUCCESS);
+                }
+                assert_true(wait(&(int){0}) > 0);
+                expect_list(h, i == 0 ? NULL : ONE "\n");
+                fake_host_clear(h);
+        }
+}
+
 /* What went well is over; what is bound already is not counted again. */
 static void test_a_replay_after_a_healthy_boot(void **state) {
         FakeHost *h = *state;
@@ -302,6 +322,7 @@ static void test_the_unit(void **state) {
         FakeHost *h = *state;
 
         assert_int_equal(boots_begin(h->fd), 0); /* no marks */
+        assert_true(fake_host_exists(h, BOOT_BEGUN_FILE));
         expect_list(h, NULL);
         assert_success(grant(h, 0, LIST(NIC)));
         mark_by_hand(h, NIC);
@@ -358,6 +379,7 @@ int main(void) {
                         CASE(test_a_list_that_cannot_be_written),
                         CASE(test_bind_writes_it_down_first),
                         CASE(test_early_binding_counts_and_stops),
+                        CASE(test_early_binding_writes_it_down_behind_the_override),
                         CASE(test_a_replay_after_a_healthy_boot),
                         CASE(test_the_unit),
                         CASE(test_switched_off),
