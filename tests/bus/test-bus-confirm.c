@@ -348,6 +348,57 @@ static void test_a_vm_holds_it(void **state) {
         bench_disconnect(admin);
 }
 
+static bool pair_is_home(void *userdata) {
+        Bench *b = userdata;
+
+        return streq(fake_host_driver(b->host, PAIR_NIC), "e1000e") &&
+               streq(fake_host_driver(b->host, PAIR_NVME), "nvme");
+}
+
+/* One set that does not come home keeps no other from it. */
+static void test_one_set_of_two_is_held(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_success(
+                        orders_make_until(b, admin, NIC " " EACH_PAIR, NULL, "pool", "persistent", SHORT));
+        fake_host_hold_vfio(b->host, NIC_SET, true);
+        orders_until_files(b, pair_is_home, b);
+        assert_true(is_bound(b, NIC) && has_file(b, PENDING_GRANTS_DIR, NIC, "confirm"));
+        assert_string_not_equal(orders_get_manager(b, "ConfirmUntil"), "0");
+        fake_host_hold_vfio(b->host, NIC_SET, false);
+        until_undone(b);
+        bench_disconnect(admin);
+}
+
+static bool is_stuck(void *userdata) {
+        _cleanup_free_ char *entry = fake_host_read(((Bench *)userdata)->host, MOVES_DIR "/9");
+
+        return entry && strstr(entry, "stuck=");
+}
+
+/* The kernel does not answer on the way back: it is told, and goes on when it does. */
+static void test_the_kernel_hangs(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        fake_host_write(b->host, HELPER_CONF, "deadline-seconds=1\n");
+        for (int alone = 0; alone < 2; alone++) {
+                make_pair(b, admin, SHORT);
+                fake_host_clear(b->host);
+                fake_host_fail(b->host, "unbind " PAIR_NVME " hang 1");
+                if (alone)
+                        bench_kill_daemon(b);
+                orders_until_files(b, is_stuck, b);
+                fake_host_let_go(b->host);
+                orders_until_files(b, all_is_home, b);
+                if (alone)
+                        bench_start_daemon(b);
+                until_undone(b);
+        }
+        bench_disconnect(admin);
+}
+
 /* Grants that were kept before come through it, and what was bound stays so; root's own way there. */
 static void test_what_was_there_before(void **state) {
         Bench *b = *state;
@@ -624,6 +675,8 @@ int main(void) {
                         CASE(test_the_caller_is_gone),
                         CASE(test_making_it_takes_too_long),
                         CASE(test_a_vm_holds_it),
+                        CASE(test_one_set_of_two_is_held),
+                        CASE(test_the_kernel_hangs),
                         CASE(test_what_was_there_before),
                         CASE(test_root),
                         CASE(test_rules_are_changed_meanwhile),
