@@ -147,6 +147,12 @@ static bool is_late(const Transaction *t) {
         return !streq(t->boot, t->manager->boot_id) || t->until <= grant_confirm_now();
 }
 
+int confirm_check_time(const Transaction *t, Failure *f) {
+        assert(t);
+
+        return is_late(t) ? fail_late(t, f) : 0;
+}
+
 static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         Transaction *t = userdata;
         char user[USER_NAME_SIZE];
@@ -181,9 +187,7 @@ void confirm_wait(Transaction *t, transaction_answer_t answer) {
 
         assert(t);
 
-        if (is_late(t))
-                (void)fail_late(t, &f);
-        else if (wait_for_it(t) < 0)
+        if (confirm_check_time(t, &f) >= 0 && wait_for_it(t) < 0)
                 (void)failure_set(&f, FAILURE_INTERNAL,
                                   "There is no timer for the confirmation; try again later.");
         if (f.kind != FAILURE_NONE) {

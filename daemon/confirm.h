@@ -24,6 +24,7 @@ bool confirm_covers(const Manager *m, const PciAddress *a);
 /* Make, in its order. Who is to be granted: all, but what root has granted with a deadline himself. */
 void confirm_find_fresh(const Manager *m, uid_t uid, const IommuSet *movers, IommuSet *ret);
 int confirm_hold(Transaction *t, Failure *f); /* consented: from now on nobody else begins anything */
+int confirm_check_time(const Transaction *t, Failure *f); /* before it moves anything: is there time left? */
 void confirm_wait(Transaction *t,
                   transaction_answer_t answer); /* all is done: answers, or undoes what is late */
 

@@ -212,6 +212,7 @@ static void bind_all(Transaction *t) {
 
 static void on_stored(const Failure *failure, void *userdata) {
         Transaction *t = userdata;
+        Failure f = {0};
         const Group *g;
 
         if (failure) {
@@ -220,6 +221,11 @@ static void on_stored(const Failure *failure, void *userdata) {
         }
 
         t->stored = true;
+        /* What the helper has given back already must not move by an older grant that nobody takes back. */
+        if (t->to_confirm && confirm_check_time(t, &f) < 0) {
+                transaction_undo(t, &f);
+                return;
+        }
         g = registry_find_group(t->manager->registry, t->group);
         if (g && g->record.enabled && g->record.binding == GROUP_BINDING_PERSISTENT)
                 bind_all(t);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "confirm-bench.h"
 #include "fake-kernel.h"
@@ -348,6 +349,47 @@ static void test_a_vm_holds_it(void **state) {
         bench_disconnect(admin);
 }
 
+typedef struct Slow {
+        Bench *b;
+        char path[256];
+        int fd;
+} Slow;
+
+static bool thread_waits(void *userdata) {
+        Slow *s = userdata;
+
+        s->fd = open(s->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        return s->fd >= 0;
+}
+
+/* The time is over before anything moves: an older grant must not let it go all the same, with no deadline. */
+static void test_a_slow_disk(void **state) {
+        _cleanup_free_ char *log = NULL;
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Slow slow = {.b = b, .fd = -1};
+        Pending *p;
+
+        bench_expect_success(
+                        bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, bench_device_path(CARD), 0));
+        (void)snprintf(slow.path, sizeof slow.path, "%s/fake/slow", b->host->root);
+        assert_int_equal(mkfifo(slow.path, 0600), 0);
+        assert_int_equal(chown(slow.path, DAEMON_UID, (gid_t)-1), 0);
+        p = orders_start_make_until(b, admin, CARD, NULL, "cards", "persistent", 1);
+        orders_until_files(b, thread_waits, &slow);
+        orders_until_files(b, all_is_home, b);
+
+        (void)unlink(slow.path);
+        (void)close(slow.fd);
+        bench_expect_error(bench_finish(b, p), "NotGranted", "was over before all was done");
+        log = fake_host_log(b->host);
+        assert_string_equal(log, "");
+        assert_true(is_kept(b, CARD));
+        assert_int_equal(orders_count_objects(b, BUS_INTERFACE_GROUP), 0);
+        assert_string_equal(orders_get_manager(b, "ConfirmUntil"), "0");
+        bench_disconnect(admin);
+}
+
 static bool pair_is_home(void *userdata) {
         Bench *b = userdata;
 
@@ -675,6 +717,7 @@ int main(void) {
                         CASE(test_the_caller_is_gone),
                         CASE(test_making_it_takes_too_long),
                         CASE(test_a_vm_holds_it),
+                        CASE(test_a_slow_disk),
                         CASE(test_one_set_of_two_is_held),
                         CASE(test_the_kernel_hangs),
                         CASE(test_what_was_there_before),
