@@ -23,6 +23,10 @@ static const sd_bus_vtable helper_vtable[] = {
                 SD_BUS_VTABLE_START(0),
                 SD_BUS_METHOD_WITH_NAMES("Check", "s", SD_BUS_PARAM(device), "a(ssbs)", SD_BUS_PARAM(checks),
                                          on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_NAMES("Plan", "sasb",
+                                         SD_BUS_PARAM(device) SD_BUS_PARAM(consent) SD_BUS_PARAM(persistent),
+                                         "a(sssbs)a(sss)", SD_BUS_PARAM(checks) SD_BUS_PARAM(writes),
+                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_NAMES("Grant", "asasbus",
                                          SD_BUS_PARAM(devices) SD_BUS_PARAM(consent) SD_BUS_PARAM(pending)
                                                          SD_BUS_PARAM(confirm) SD_BUS_PARAM(subject),

@@ -28,6 +28,16 @@ int lock_set(int root, unsigned set, const WorkerResult *wait) {
         return take(root, name, wait);
 }
 
+bool lock_set_is_taken(int root, unsigned set) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        char path[sizeof LOCKS_DIR + 16];
+        _cleanup_close_ int fd = -1;
+
+        (void)snprintf(path, sizeof path, LOCKS_DIR "/%u", set);
+        fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
+}
+
 int lock_grants(int root, WorkerResult *result) {
         int fd;
 

@@ -13,5 +13,8 @@
  * somebody has it. Past its deadline a waiting worker dies: nobody waits for it any more. */
 int lock_set(int root, unsigned set, const WorkerResult *wait);
 
+/* Has somebody that of a set? Asked without taking it, and without waiting. */
+bool lock_set_is_taken(int root, unsigned set);
+
 /* Grants and selectors, also of devices that are not there and have no set. With a sentence. */
 int lock_grants(int root, WorkerResult *result);

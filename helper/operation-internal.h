@@ -15,7 +15,7 @@ struct Operation {
         const Verb *verb;
         Request request, mark;
         char *subject;
-        char set[16]; /* of a move: the IOMMU set's number, or "" */
+        char set[PCI_ADDRESS_SIZE]; /* of a move or a plan: the IOMMU set's number, or else the device */
         bool preparing, for_daemon;
         Authorisation *authorisation;
         BusUidQuery *who; /* is to be let in */

@@ -6,6 +6,7 @@
 #include "sysfs.h"
 #include "trail.h"
 
+#define PLANS_OF_SET_MAX 4U
 #define MARK_STUCK_USEC (2ULL * 1000 * 1000)
 
 Operation *operation_free(Operation *o) {
@@ -98,19 +99,21 @@ int operation_start_worker(Operation *o, worker_work_t work, unsigned writes) {
 }
 
 /* No second writer for a set: it could only queue up behind the first. The number is read here without waiting;
- * what holds is the lock that the worker takes. */
+ * what holds is the lock that the worker takes. A plan has no lock, and is in nobody's way; but since it may hang, too,
+ * and everybody may ask for it, a set has room for a few, and for none beside one that hangs. */
 static bool set_is_taken(Operation *o) {
         char address[ID_SELECTOR_SIZE], doing[ID_SELECTOR_SIZE];
+        bool looks = o->verb->move < 0;
         _cleanup_close_ int fd = -1;
+        unsigned n = 0;
 
         fd = sysfs_open_device(o->all->root_fd, &o->request.devices[0]);
         if (fd < 0 || sysfs_read_link_name(fd, "iommu_group", o->set, sizeof o->set) < 0)
-                o->set[0] = '\0';
-        if (!o->set[0])
-                return false;
+                (void)pci_address_format(&o->request.devices[0], o->set);
 
         for (const Operation *i = o->all->list; i; i = i->next) {
-                if (i == o || !i->worker || !streq(i->set, o->set))
+                if (i == o || !i->worker || !streq(i->set, o->set) || (i->verb->move < 0) != looks ||
+                    (looks && !worker_is_late(i->worker) && ++n < PLANS_OF_SET_MAX))
                         continue;
                 operation_answer_failure(
                                 o, worker_is_late(i->worker) ? FAILURE_STUCK : FAILURE_BUSY,
@@ -127,7 +130,7 @@ static bool set_is_taken(Operation *o) {
 
 void operation_start_work(Operation *o) {
         o->preparing = false;
-        if (o->verb->move < 0 || !set_is_taken(o))
+        if ((o->verb->move < 0 && o->verb->work != request_plan) || !set_is_taken(o))
                 (void)operation_start_worker(o, o->verb->work, o->verb->writes);
         operation_release_if_done(o);
 }

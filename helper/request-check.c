@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "request-move.h"
 #include "request.h"
-#include "sysfs.h"
-#include "target.h"
 
-static void add_row(WorkerResult *result, const char *check, const char *severity, bool passed,
-                    const char *sentence) {
+void check_add(Target *t, const char *device, const char *check, const char *severity, bool passed,
+               const char *sentence) {
+        WorkerResult *result = t->result;
         CheckRow *row;
 
-        assert(result->n_rows < CHECK_ROWS_MAX);
+        /* When all is full, only what refuses gets in. */
+        if (result->n_rows == CHECK_ROWS_MAX && (passed || !streq(severity, "error")))
+                return;
+        result->n_rows -= result->n_rows == CHECK_ROWS_MAX;
 
         row = &result->rows[result->n_rows++];
+        (void)snprintf(row->device, sizeof row->device, "%s", device);
         (void)snprintf(row->check, sizeof row->check, "%s", check);
         (void)snprintf(row->severity, sizeof row->severity, "%s", severity);
         row->passed = passed;
         (void)snprintf(row->sentence, sizeof row->sentence, "%s", sentence);
+        result->refused |= !passed && streq(severity, "error");
 }
 
-/* The outcome of a check that speaks in failures: its sentence, or the one for success. */
-static void add_outcome(Target *t, const char *check, int r, const char *success) {
-        add_row(t->result, check, "error", r >= 0, r >= 0 ? success : t->result->failure.sentence);
-        t->result->failure = (Failure){0};
-}
-
-static void add_set(Target *t) {
+void check_add_set(Target *t) {
         char members[256], sentence[512];
 
         if (t->n_members == 1)
@@ -31,7 +30,7 @@ static void add_set(Target *t) {
                 (void)snprintf(sentence, sizeof sentence,
                                "The IOMMU cannot separate these devices, so they move together: %s.",
                                iommu_set_format(&t->movers, members, sizeof members));
-        add_row(t->result, "iommu-set", "info", true, sentence);
+        check_add(t, target_named(t)->address, "iommu-set", "info", true, sentence);
 }
 
 /* Of what is not refused although it holds: a warning, or what an administrator consented to. */
@@ -41,44 +40,33 @@ static const char *severity_of(int reason, uint32_t allowed) {
         return allowed & 1U << reason ? "info" : "error";
 }
 
-/* A reason of any member stands in the way of all, unless its grant overrides it by name. */
-static int add_critical(Target *t, const HostFacts *facts, bool granted) {
-        Critical c, all = {0};
-        uint32_t refused = 0;
-        char sentence[256];
-        int r;
+static void add_reason(Target *t, const Member *m, int reason, uint32_t allowed, const char *sentence) {
+        const char *word = critical_reason_to_string((CriticalReason)reason);
+        char none[128];
 
-        for (size_t i = 0; i < t->n_members; i++) {
-                if ((r = target_evaluate(t, &t->members[i], facts, &c)) < 0)
-                        return r;
-                c.reasons |= c.warnings;
-                refused |= c.reasons & ~CRITICAL_WARNINGS &
-                           ~(granted ? t->members[i].grant.consent & CRITICAL_OVERRIDABLE : 0);
-                for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
-                        if (c.reasons & 1U << reason && !(all.reasons & 1U << reason)) {
-                                all.reasons |= 1U << reason;
-                                memcpy(all.sentence[reason], c.sentence[reason], sizeof c.sentence[reason]);
-                        }
-        }
-
-        for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++) {
-                const char *word = critical_reason_to_string((CriticalReason)reason);
-
-                (void)snprintf(sentence, sizeof sentence, "The host does not need it (%s).", word);
-                add_row(t->result, word, severity_of(reason, all.reasons & ~refused),
-                        !(all.reasons & 1U << reason),
-                        all.reasons & 1U << reason ? all.sentence[reason] : sentence);
-        }
-        return 0;
+        (void)snprintf(none, sizeof none, "The host does not need it (%s).", word);
+        check_add(t, m->address, word, severity_of(reason, allowed), !sentence, sentence ?: none);
 }
 
-static void add_driver(Target *t) {
-        _cleanup_close_ int driver = -1;
+int check_add_critical(Target *t, uint32_t consent) {
+        uint32_t all = 0;
+        Critical c;
+        int r;
 
-        driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
-        add_row(t->result, "driver", "error", driver >= 0,
-                driver >= 0 ? "The driver vfio-pci is loaded."
-                            : "The driver vfio-pci is not loaded; 'modprobe vfio-pci'.");
+        for (const Member *m = t->members; t->facts && m < t->members + t->n_members; m++) {
+                if ((r = target_evaluate(t, m, t->facts, &c)) < 0)
+                        return r;
+                all |= c.reasons | c.warnings;
+                for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
+                        if ((c.reasons | c.warnings) & 1U << reason)
+                                add_reason(t, m, reason, c.reasons & ~target_refused(t, m, &c, consent),
+                                           c.sentence[reason]);
+        }
+
+        for (int reason = 0; reason < CRITICAL_REASON_MAX && t->facts; reason++)
+                if (!(all & 1U << reason))
+                        add_reason(t, target_named(t), reason, 0, NULL);
+        return 0;
 }
 
 /* The weakest consent of its members: all move, or none. */
@@ -98,21 +86,60 @@ static const char *describe_consent(const Target *t, char *buf, size_t size) {
         return buf;
 }
 
+static const char *describe_pool(const Target *t, char *buf, size_t size) {
+        IommuSet there = {0};
+        char members[256];
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (member_on_vfio(&t->members[i]))
+                        (void)iommu_set_add(&there, &t->members[i].identity.address);
+        (void)snprintf(buf, size, "On vfio-pci already: %s.",
+                       there.n_members > 0 ? iommu_set_format(&there, members, sizeof members) : "nothing");
+        return buf;
+}
+
+/* That the grant is another device's is a kind of its own; in Check it is a grant like none. */
+static const char *name_of(const Target *t, const MoveCheck *c) {
+        return t->planning && t->result->failure.kind == FAILURE_IDENTITY_CHANGED ? "identity" : c->name;
+}
+
+int check_ask(Target *t, const MoveCheck *c) {
+        const char *severity = t->planning || !streq(c->severity, "warning") ? c->severity : "error";
+        const char *named = target_named(t)->address;
+        char text[320];
+        bool no = false;
+        int r = 0;
+
+        for (size_t i = 0; i < (c->of_set ? 1 : t->n_members); i++) {
+                if ((r = move_ask(c, t, i)) >= 0)
+                        continue;
+                check_add(t, c->of_set ? named : t->members[i].address, name_of(t, c), severity, false,
+                          t->result->failure.sentence);
+                t->result->failure = (Failure){0};
+                no = true;
+        }
+
+        t->ungranted |= no && c->of_member == target_check_grant;
+        if (!no)
+                check_add(t, named, c->name, severity, true,
+                          c->yes         ? c->yes
+                          : c->of_member ? describe_consent(t, text, sizeof text)
+                                         : describe_pool(t, text, sizeof text));
+        if (!no && t->planning && c->of_member == target_check_grant)
+                check_add(t, named, "identity", severity, true, "It is what was granted.");
+        return r > 0;
+}
+
 void request_check(int root, const void *request, WorkerResult *result) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         _cleanup_(target_closep) Target *t = NULL;
         const Request *q = request;
-        char sentence[256];
-        int granted;
 
-        if (target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0 ||
-            target_load_facts(root, result, &facts) < 0)
+        if (target_open(root, &q->devices[0], TARGET_READ, result, &t) < 0)
                 return;
 
-        add_set(t);
-        granted = target_check_grants(t);
-        add_outcome(t, "granted", granted, describe_consent(t, sentence, sizeof sentence));
-        add_driver(t);
-        if (add_critical(t, facts, granted >= 0) < 0)
-                result->n_rows = 0;
+        check_add_set(t);
+        for (const MoveCheck *c = move_bind_checks; c->name; c++)
+                if (c->check)
+                        (void)check_ask(t, c);
+        (void)check_add_critical(t, 0);
 }

@@ -19,22 +19,30 @@ int move_check_switched_on(Target *t) {
                            " on the kernel command line; boot without it.");
 }
 
-static int check_bind(Target *t) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
+static int check_driver(Target *t) {
         _cleanup_close_ int driver = -1;
-        int r;
-
-        if ((r = move_check_switched_on(t)) < 0)
-                return r;
 
         driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
-        if (driver < 0)
-                return failure_set(&t->result->failure, FAILURE_DRIVER,
-                                   "The driver vfio-pci is not loaded; 'modprobe vfio-pci' and try again.");
+        if (driver >= 0)
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_DRIVER,
+                           "The driver vfio-pci is not loaded; 'modprobe vfio-pci' and try again.");
+}
 
-        if ((r = target_load_facts(t->root, t->result, &facts)) < 0)
-                return r;
-        return target_check_critical(t, facts, 0);
+static int check_facts(Target *t) {
+        return target_load_facts(t->root, t->result, &t->facts);
+}
+
+static int check_boot(Target *t) {
+        int r;
+
+        r = t->persistent ? grant_read_boot(t->root, t->boot) : 0;
+        if (r >= 0)
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                           "Nothing was moved: the id of this boot cannot be read (%s); see "
+                           "/proc/sys/kernel/random/boot_id.",
+                           strerror(-r));
 }
 
 bool move_any_on_vfio(const Target *t) {
@@ -84,22 +92,43 @@ static bool all_bound(const Target *t) {
         return target_on_vfio(t);
 }
 
+static int check_left(Target *t) {
+        return all_bound(t);
+}
+
+/* What is on vfio-pci already, with our overrides, is not asked about further: a VM may well use it. */
+const MoveCheck move_bind_checks[] = {
+                {"granted", "warning", true, target_check_grant, NULL, NULL},
+                {"driver-override", "error", false, steps_check_override, NULL,
+                 "Nobody else has set its driver_override."},
+                {"boot-id", "error", false, NULL, check_boot, "The id of this boot can be read."},
+                {"on-vfio-pci", "info", false, NULL, check_left, NULL},
+                {"in-use", "error", false, NULL, move_check_in_use, "No process holds it open by VFIO."},
+                {"switched-off", "error", false, NULL, move_check_switched_on,
+                 "Passthrough is switched on."},
+                {"driver", "error", true, NULL, check_driver, "The driver vfio-pci is loaded."},
+                {"host-use", "error", true, NULL, check_facts, "What the host uses could be read."},
+                {NULL, NULL, false, NULL, NULL, NULL},
+};
+
+static int check_bind(Target *t) {
+        int r;
+
+        for (const MoveCheck *c = move_bind_checks; c->name; c++)
+                for (size_t i = 0; i < (c->of_set ? 1 : t->n_members); i++)
+                        if ((r = move_ask(c, t, i)) != 0)
+                                return r;
+        return target_check_critical(t, t->facts, 0);
+}
+
 /* Everything that can be known before the first write. 1: nothing is left to do. */
 static int check_move(Target *t, MoveVerb verb) {
         int r;
 
-        if (verb == MOVE_RELEASE)
-                return (r = target_check_home(t)) < 0 ? r : move_check_in_use(t);
-        if ((r = target_check_grants(t)) < 0)
-                return r;
-        if (verb == MOVE_RESET)
-                return move_check_in_use(t);
-
-        if ((r = steps_check_overrides(t)) < 0)
-                return r;
-        if (all_bound(t))
-                return 1;
-        return (r = move_check_in_use(t)) < 0 ? r : check_bind(t);
+        if (verb == MOVE_BIND)
+                return check_bind(t);
+        r = verb == MOVE_RELEASE ? target_check_home(t) : target_check_grants(t);
+        return r < 0 ? r : move_check_in_use(t);
 }
 
 /* What somebody else has overridden is none of ours. The overrides come last: where a VM holds the device after a
@@ -273,18 +302,8 @@ static void record_boot(const Target *t) {
 }
 
 /* `bound`: nothing is left to do but to write down what was asked. */
-static void move_away(Target *t, const Request *q, bool bound) {
-        char boot[GRANT_BOOT_SIZE] = "";
+static void move_away(Target *t, bool bound) {
         int r;
-
-        r = q->persistent ? grant_read_boot(t->root, boot) : 0;
-        if (r < 0) {
-                (void)failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                  "Nothing was moved: the id of this boot cannot be read (%s); see "
-                                  "/proc/sys/kernel/random/boot_id.",
-                                  strerror(-r));
-                return;
-        }
 
         if (begin_bind(t, bound) < 0)
                 return;
@@ -296,7 +315,7 @@ static void move_away(Target *t, const Request *q, bool bound) {
         }
         if (t->result->failure.kind != FAILURE_NONE)
                 return;
-        r = boot[0] ? grant_store_mark(t->root, &t->movers, boot) : target_unmark(t);
+        r = t->boot[0] ? grant_store_mark(t->root, &t->movers, t->boot) : target_unmark(t);
         if (r < 0)
                 (void)fail_mark(t, "Bind", r);
 }
@@ -312,13 +331,14 @@ static void run(int root, const Request *q, bool only_interrupted, WorkerResult 
         if (only_interrupted && !target_is_interrupted(t, &left))
                 return;
 
+        t->persistent = q->persistent;
         r = check_move(t, q->verb);
         if ((r < 0 && q->verb != MOVE_BIND) || confine(root, q, &t, 1, result) < 0)
                 return;
 
         if (q->verb == MOVE_BIND) {
                 if (r >= 0)
-                        move_away(t, q, r > 0);
+                        move_away(t, r > 0);
                 if (result->failure.kind != FAILURE_NONE)
                         unmark_at_host(t);
         } else if (q->verb == MOVE_RELEASE)

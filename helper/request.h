@@ -21,9 +21,9 @@ typedef struct Request {
         bool pending;       /* of Grant: not to be kept over a reboot, yet */
         uint32_t confirm;   /* of Grant: seconds until which Keep must come; 0: any time will do */
         bool release;       /* of Revoke: bring home first what is not there */
-        bool persistent;    /* of Bind: to be bound at boot from now on */
+        bool persistent;    /* of Bind and Plan: to be bound at boot from now on */
         bool fds;           /* of Open: descriptors, not an entry in an access control list */
-        uint32_t consent;   /* of Grant: critical reasons overridden by name */
+        uint32_t consent;   /* of Grant and Plan: critical reasons overridden by name */
         uid_t uid;          /* who consents, as polkit knows him; of Open: who is let in, as the bus does */
         Prompted prompted;  /* of Grant and Revoke: whom he has seen in the prompt */
         MoveVerb verb;      /* of what moves or resets: what the journal calls it */
@@ -38,6 +38,9 @@ typedef struct Request {
  * result->failure and has changed nothing, or says what. */
 void request_check(int root, const void *request, WorkerResult *result);
 void request_move(int root, const void *request, WorkerResult *result);
+
+/* What Bind would ask, with all answers, and what it would write. */
+void request_plan(int root, const void *request, WorkerResult *result);
 
 /* Lets somebody in to a whole IOMMU set on vfio-pci, and out again. */
 void request_open(int root, const void *request, WorkerResult *result);

@@ -3,26 +3,66 @@
 #include "sysfs-write.h"
 #include "sysfs.h"
 
-#define OVERRIDE_VFIO VFIO_DRIVER "\n"
-#define OVERRIDE_NONE "\n" /* zero bytes would not clear it */
+/* All that is ever written, each with a newline behind it: zero bytes would not clear an override. */
+typedef enum Step { STEP_OVERRIDE, STEP_CLEAR, STEP_UNBIND, STEP_PROBE, STEP_RESET } Step;
+
+static const struct {
+        const char *file;  /* of the device; of the bus (STEP_PROBE) from the root directory */
+        const char *value; /* NULL: the device's address */
+} step_table[] = {
+                [STEP_OVERRIDE] = {"driver_override", VFIO_DRIVER},
+                [STEP_CLEAR] = {"driver_override", ""},
+                [STEP_UNBIND] = {"driver/unbind", NULL},
+                [STEP_PROBE] = {"sys/bus/pci/drivers_probe", NULL},
+                [STEP_RESET] = {"reset", "1"},
+};
+
+const char *steps_describe(const PlannedWrite *w, const char *address, char path[static STEP_PATH_SIZE]) {
+        const char *file = step_table[w->step].file;
+
+        if (w->step == STEP_PROBE)
+                (void)snprintf(path, STEP_PATH_SIZE, "/%s", file);
+        else
+                (void)snprintf(path, STEP_PATH_SIZE, "/sys/bus/pci/devices/%s/%s", address, file);
+        return step_table[w->step].value ?: address;
+}
 
 static int fail_step(Target *t, const char *error, const char *advice) {
         return failure_set(&t->result->failure, FAILURE_DRIVER, "Failed %s: %s; %s.", t->result->doing,
                            error, advice);
 }
 
-/* Proof, then the write. `at` is the member's own directory, or the root directory for the bus-wide probe. */
-static int write_step(Target *t, const Member *m, int at, const char *path, const char *data) {
+static int plan_step(Target *t, const Member *m, Step step) {
+        assert(t->result->plan.n_writes < PLANNED_WRITES_MAX);
+        t->result->plan.writes[t->result->plan.n_writes++] =
+                        (PlannedWrite){(uint8_t)(m - t->members), (uint8_t)step};
+        return 0;
+}
+
+/* Proof, then the write. */
+static int write_step(Target *t, const Member *m, Step step) {
+        char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
         r = target_prove(t, m);
         if (r < 0)
                 return r;
 
-        r = sysfs_write(at, path, data);
+        if (t->planning)
+                return plan_step(t, m, step);
+        (void)snprintf(line, sizeof line, "%s\n", step_table[step].value ?: m->address);
+        r = sysfs_write(step == STEP_PROBE ? t->root : m->fd, step_table[step].file, line);
         if (r == -ENODEV || r == -ENOENT)
                 return fail_step(t, "the device or its driver is gone", "see 'dmesg'");
         return r < 0 ? fail_step(t, strerror(-r), "see 'dmesg' for what the driver says") : 0;
+}
+
+/* What it has come to; in a plan, what it would. */
+static int look_at_driver(Target *t, Member *m, const char *planned) {
+        if (!t->planning)
+                return target_refresh_driver(t, m);
+        (void)snprintf(m->driver, sizeof m->driver, "%s", planned);
+        return 0;
 }
 
 static int read_override(Target *t, const Member *m, char *buf, size_t size) {
@@ -45,48 +85,46 @@ int steps_read_overrides(Target *t) {
         return r;
 }
 
-int steps_check_overrides(Target *t) {
+int steps_check_override(Target *t, Member *m) {
         int r;
 
-        r = steps_read_overrides(t);
-        for (size_t i = 0; i < t->n_members && r >= 0; i++) {
-                const Member *m = &t->members[i];
+        r = read_override(t, m, m->override, sizeof m->override);
+        if (r < 0 || !m->override[0] || member_overridden(m))
+                return r;
+        return failure_set(&t->result->failure, FAILURE_DRIVER,
+                           "Device %s has the driver_override '%s', which is not ours; clear it (driverctl "
+                           "unset-override %s) and try again.",
+                           m->address, m->override, m->address);
+}
 
-                if (m->override[0] && !member_overridden(m))
-                        r = failure_set(&t->result->failure, FAILURE_DRIVER,
-                                        "Device %s has the driver_override '%s', which is not ours; clear "
-                                        "it (driverctl unset-override %s) and try again.",
-                                        m->address, m->override, m->address);
-        }
+int steps_check_overrides(Target *t) {
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_members && r >= 0; i++)
+                r = steps_check_override(t, &t->members[i]);
         return r;
 }
 
-static int set_override(Target *t, Member *m, const char *value) {
-        worker_doing(t->result, "%s the driver_override of %s",
-                     streq(value, OVERRIDE_NONE) ? "clearing" : "setting", m->address);
-        return write_step(t, m, m->fd, "driver_override", value);
+static int set_override(Target *t, Member *m, Step step) {
+        worker_doing(t->result, "%s the driver_override of %s", step == STEP_CLEAR ? "clearing" : "setting",
+                     m->address);
+        return write_step(t, m, step);
 }
 
 static int unbind(Target *t, Member *m) {
-        char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
-        (void)snprintf(line, sizeof line, "%s\n", m->address);
         worker_doing(t->result, "unbinding %s from %s", m->address, m->driver);
-
-        r = write_step(t, m, m->fd, "driver/unbind", line);
-        return r < 0 ? r : target_refresh_driver(t, m);
+        r = write_step(t, m, STEP_UNBIND);
+        return r < 0 ? r : look_at_driver(t, m, "");
 }
 
 static int probe(Target *t, Member *m, const char *wanted) {
-        char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
-        (void)snprintf(line, sizeof line, "%s\n", m->address);
         worker_doing(t->result, "giving %s to %s", m->address, wanted);
-
-        r = write_step(t, m, t->root, "sys/bus/pci/drivers_probe", line);
-        return r < 0 ? r : target_refresh_driver(t, m);
+        r = write_step(t, m, STEP_PROBE);
+        return r < 0 ? r : look_at_driver(t, m, wanted);
 }
 
 /* One member home again. Also the unwinding of a bind. */
@@ -123,7 +161,7 @@ static int clear_override(Target *t, Member *m) {
         r = read_override(t, m, override, sizeof override);
         if (r < 0 || !streq(override, VFIO_DRIVER)) /* none, or somebody else's */
                 return r;
-        return set_override(t, m, OVERRIDE_NONE);
+        return set_override(t, m, STEP_CLEAR);
 }
 
 static void unwind(Target *t) {
@@ -169,7 +207,7 @@ static int bind_all(Target *t) {
                         return r;
                 m->touched = !(member_overridden(m) &&
                                member_on_vfio(m)); /* what was there before stays there */
-                if (m->touched && (r = set_override(t, m, OVERRIDE_VFIO)) < 0)
+                if (m->touched && (r = set_override(t, m, STEP_OVERRIDE)) < 0)
                         return r;
         }
 
@@ -191,7 +229,7 @@ int steps_bind(Target *t) {
         int r;
 
         r = bind_all(t);
-        if (r < 0)
+        if (r < 0 && !t->planning)
                 unwind(t);
         return r;
 }
@@ -221,7 +259,7 @@ static int cycle_member(Target *t, Member *m) {
         if (!member_on_vfio(m) && (m->driver[0] || !member_overridden(m)))
                 return 0;
         if ((r = check_time(t)) < 0 ||
-            (!member_overridden(m) && (r = set_override(t, m, OVERRIDE_VFIO)) < 0) ||
+            (!member_overridden(m) && (r = set_override(t, m, STEP_OVERRIDE)) < 0) ||
             (member_on_vfio(m) && (r = unbind(t, m)) < 0) || (r = probe(t, m, VFIO_DRIVER)) < 0)
                 return r;
         return member_on_vfio(m) ? 0
@@ -254,7 +292,7 @@ int steps_reset(Target *t, Member *m) {
                                    m->address);
 
         worker_doing(t->result, "resetting %s by the first of: %s", m->address, methods);
-        r = write_step(t, m, m->fd, "reset", "1\n");
+        r = write_step(t, m, STEP_RESET);
         if (t->result->failure.kind == FAILURE_DRIVER)
                 t->result->failure.kind = FAILURE_RESET;
         return r;

@@ -13,8 +13,13 @@
 /* Host -> vfio-pci: the overrides of all members first, so that no probe can hand one back to the host; then for
  * each unbind, probe, and a look at the driver link, since a probe that bound nothing reports success. When a step
  * fails, or the deadline passes, all that was done is undone in reverse. When even that fails, the target is
- * left_behind. */
+ * left_behind. With t->planning nothing is written: each step that it would take is added to result->plan, as if those
+ * before it had come out well. */
 int steps_bind(Target *t);
+
+/* Where a planned write goes, and what is written there, but for the newline. */
+#define STEP_PATH_SIZE 80
+const char *steps_describe(const PlannedWrite *w, const char *address, char path[static STEP_PATH_SIZE]);
 
 /* vfio-pci -> host, also from any state that a crash left. Never unwound: each step brings a device closer to the
  * host. A member that fails does not keep the others; the first failure is told, and the target is left_behind. */
@@ -30,3 +35,4 @@ int steps_reset(Target *t, Member *m);
 /* Fills in Member.override; and sees that none is somebody else's, which is not ours to replace. */
 int steps_read_overrides(Target *t);
 int steps_check_overrides(Target *t);
+int steps_check_override(Target *t, Member *m);

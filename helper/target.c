@@ -18,6 +18,7 @@ Target *target_close(Target *t) {
                 (void)close(t->members[i].fd);
         if (t->lock >= 0)
                 (void)close(t->lock);
+        host_facts_free(t->facts);
         free(t);
         return NULL;
 }
@@ -245,7 +246,7 @@ bool target_is_granted_device(Target *t, Member *m) {
         return pci_identity_same(&m->grant.identity, &m->identity);
 }
 
-static int check_grant(Target *t, Member *m) {
+int target_check_grant(Target *t, Member *m) {
         char set[256], path[GRANT_PATH_SIZE];
         bool same_device, same_set;
         int r;
@@ -285,7 +286,7 @@ int target_check_grants(Target *t) {
         int r;
 
         for (size_t i = 0; i < t->n_members; i++)
-                if ((r = check_grant(t, &t->members[i])) < 0)
+                if ((r = target_check_grant(t, &t->members[i])) < 0)
                         return r;
         return 0;
 }
@@ -354,6 +355,11 @@ int target_evaluate(Target *t, const Member *m, const HostFacts *facts, Critical
         return r < 0 ? fail_reading(t, &m->identity.address, r) : 0;
 }
 
+uint32_t target_refused(const Target *t, const Member *m, const Critical *c, uint32_t consent) {
+        consent |= t->ungranted ? 0 : m->grant.consent;
+        return c->reasons & ~(consent & CRITICAL_OVERRIDABLE);
+}
+
 int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
         uint32_t refused;
         Critical c;
@@ -366,7 +372,7 @@ int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
 
                 t->members[i].critical = c.reasons;
                 t->result->critical |= c.reasons;
-                refused = c.reasons & ~((consent | t->members[i].grant.consent) & CRITICAL_OVERRIDABLE);
+                refused = target_refused(t, &t->members[i], &c, consent);
                 for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
                         if (refused & 1U << reason)
                                 return failure_set(&t->result->failure, FAILURE_CRITICAL, "%s",

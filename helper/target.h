@@ -36,6 +36,11 @@ typedef struct Target {
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
         IommuSet set;                         /* with the bridges */
+        HostFacts *facts;                     /* of Bind, Check and Plan */
+        bool ungranted;                       /* of Check and Plan: a member has no grant that is valid */
+        bool persistent;                      /* of Bind and Plan: to be bound at boot, too */
+        char boot[GRANT_BOOT_SIZE];           /* then the id of this boot, for the mark */
+        bool planning;                        /* steps are written down in result->plan, and not done */
         bool at_home;                         /* of move_check_at_home(), move_check_way_home() */
         bool left_behind;                     /* a move failed and could not be undone: the journal stays */
 } Target;
@@ -55,6 +60,7 @@ DEFINE_CLEANUP(Target *, target_close);
 /* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made. One
  * that was made from a selector which is gone counts no more. */
 int target_check_grants(Target *t);
+int target_check_grant(Target *t, Member *m); /* of one member */
 
 /* Is it the one that m->grant names, by all that can be known? Fills in the slot and serial number that it names. */
 bool target_is_granted_device(Target *t, Member *m);
@@ -70,6 +76,10 @@ int target_check_home(Target *t);
 
 /* Is a move of this set in the journal? */
 bool target_is_interrupted(const Target *t, Move *ret);
+
+/* Those of the reasons that its grant (or `consent`) does not override. Of a set that is not granted as a whole no
+ * grant counts. */
+uint32_t target_refused(const Target *t, const Member *m, const Critical *c, uint32_t consent);
 
 /* No member is critical, but for reasons that its grant (or `consent`) overrides. */
 int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent);

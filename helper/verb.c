@@ -3,6 +3,7 @@
 #include "confine.h"
 #include "critical.h"
 #include "grant-confirm.h"
+#include "steps.h"
 #include "text.h"
 #include "verb.h"
 
@@ -10,6 +11,7 @@
 
 static const Verb verbs[] = {
                 {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID},
+                {"Plan", "sasb", "a(sssbs)a(sss)", request_plan, 0, MOVE_VERB_INVALID},
                 {"Grant", "asasbus", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
                  false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
                 {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
@@ -198,6 +200,28 @@ static int append_checks(sd_bus_message *m, const WorkerResult *result) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_plan(sd_bus_message *m, const WorkerResult *result) {
+        char address[PCI_ADDRESS_SIZE], path[STEP_PATH_SIZE];
+        const PlannedWrite *w = result->plan.writes;
+        const CheckRow *row = result->rows;
+        const char *value;
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "(sssbs)");
+        for (; r >= 0 && row < result->rows + result->n_rows; row++)
+                r = sd_bus_message_append(m, "(sssbs)", row->device, row->check, row->severity,
+                                          (int)row->passed, row->sentence);
+        if (r < 0 || (r = sd_bus_message_close_container(m)) < 0 ||
+            (r = sd_bus_message_open_container(m, 'a', "(sss)")) < 0)
+                return r;
+        for (; r >= 0 && w < result->plan.writes + result->plan.n_writes; w++) {
+                (void)pci_address_format(&result->plan.set.members[w->member], address);
+                value = steps_describe(w, address, path);
+                r = sd_bus_message_append(m, "(sss)", address, path, value);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 size_t verb_gifts(const Request *q) {
         return q->fds && q->work == request_open ? q->n_devices + 1 : 0;
 }
@@ -231,6 +255,8 @@ int verb_reply(const Verb *v, sd_bus_message *call, const Request *q, const Work
 
         if (streq(v->result, "a(ssbs)"))
                 r = append_checks(reply, result);
+        else if (v->work == request_plan)
+                r = append_plan(reply, result);
         else if (streq(v->result, "a{sh}"))
                 r = append_fds(reply, q, fds);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);

@@ -13,16 +13,24 @@
 #include "bus-error.h"
 #include "grant-ids.h"
 
-#define CHECK_ROWS_MAX 32U
+#define CHECK_ROWS_MAX 96U
+#define PLANNED_WRITES_MAX (3 * DEVICES_PER_CALL_MAX)
 #define WORKER_GIFTS_MAX 16U /* descriptors; dbus-daemon lets no message with more of them through */
 #define MODEL_SIZE 176       /* words and ids, cut to fit */
 
 typedef struct CheckRow {
+        char device[PCI_ADDRESS_SIZE]; /* that the sentence speaks of */
         char check[32];
-        char severity[8]; /* "info" or "error" */
+        char severity[8]; /* "info", "warning" or "error" */
         bool passed;
         char sentence[512];
 } CheckRow;
+
+/* A write to sysfs as Bind would do it; steps_describe() puts it into words. */
+typedef struct PlannedWrite {
+        uint8_t member; /* of the set */
+        uint8_t step;
+} PlannedWrite;
 
 /* Whom a prompt speaks of: the work that follows it must find the same, in the same sets. */
 typedef struct Prompted {
@@ -40,8 +48,15 @@ typedef struct WorkerResult {
 
         IommuSet set; /* what a move moves, once known; n_members 0 before */
 
-        size_t n_rows; /* of Check */
+        size_t n_rows; /* of Check and Plan */
         CheckRow rows[CHECK_ROWS_MAX];
+        bool refused; /* an "error" among them did not pass */
+
+        struct {              /* of Plan */
+                IommuSet set; /* what would move; not the one above, by which a late worker is told of */
+                size_t n_writes;
+                PlannedWrite writes[PLANNED_WRITES_MAX];
+        } plan;
 
         struct {                                                            /* what the prompt says */
                 char device[DEVICES_PER_CALL_MAX * (ID_SELECTOR_SIZE + 2)]; /* addresses, or ids: whole */
