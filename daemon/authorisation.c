@@ -21,6 +21,7 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_MANAGER, "Import",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_MANAGER, "Export",          AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_MANAGER, "PreviewRule",     AUTHORISATION_OPEN,   NULL                 },
+        { BUS_INTERFACE_MANAGER, "Plan",            AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_GROUP,   "Update",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_GROUP,   "Delete",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_RULE,    "Update",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },

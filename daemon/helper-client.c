@@ -11,6 +11,7 @@
 
 static const char *const helper_verb_table[HELPER_VERB_MAX] = {
                 [HELPER_CHECK] = "Check",
+                [HELPER_PLAN] = "Plan",
                 [HELPER_GRANT] = "Grant",
                 [HELPER_REVOKE] = "Revoke",
                 [HELPER_BIND] = "Bind",
@@ -161,6 +162,11 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         int r;
 
         switch (q->verb) {
+        case HELPER_PLAN:
+                if ((r = sd_bus_message_append(m, "s", pci_address_format(q->device, address))) < 0 ||
+                    (r = append_reasons(m, q->consent)) < 0)
+                        return r;
+                return sd_bus_message_append(m, "b", (int)q->persistent);
         case HELPER_GRANT:
                 if ((r = append_addresses(m, q->devices)) < 0 || (r = append_reasons(m, q->consent)) < 0)
                         return r;

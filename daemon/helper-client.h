@@ -9,6 +9,7 @@
 
 typedef enum HelperVerb {
         HELPER_CHECK,
+        HELPER_PLAN,
         HELPER_GRANT,
         HELPER_REVOKE,
         HELPER_BIND,
@@ -39,15 +40,15 @@ HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
 typedef struct HelperRequest {
         HelperVerb verb;
-        const PciAddress *device; /* Check, Bind, Release, Reset, Recover, Close */
+        const PciAddress *device; /* Check, Plan, Bind, Release, Reset, Recover, Close */
         const IommuSet *devices;  /* Grant, Keep, Drop, Revoke, Open: the addresses */
         const char *const *ids;   /* GrantIds, RevokeIds: "10de:1eb8" or "10de:1eb8:10de:12a2" */
         size_t n_ids;
-        uint32_t consent; /* Grant: bits of CriticalReason */
+        uint32_t consent; /* Grant, Plan: bits of CriticalReason */
         bool pending;     /* Grant: until Keep, or a reboot */
         uint32_t confirm; /* Grant: and if Keep has not come by then (seconds), all goes back; 0: any time */
         bool release;     /* Revoke: bring them home first */
-        bool persistent;  /* Bind: at every boot from now on, until Release */
+        bool persistent;  /* Bind, Plan: at every boot from now on, until Release */
         bool fds;         /* Open: descriptors instead of an ACL */
         const char *subject; /* of those that prompt, and of Open: unique bus name of the one who asks; "" root */
         bool interactive; /* polkit may prompt the subject */

@@ -139,6 +139,22 @@ static int on_revoke_ids(sd_bus_message *message, void *userdata, sd_bus_error *
         return on_ids(message, userdata, error, HELPER_REVOKE_IDS);
 }
 
+static int on_plan(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        static const Option table[] = {
+                        {"consent", OPTION_CONSENT, offsetof(MakeRequest, consent), OPTION_NO_FLAG},
+        };
+        DeviceList devices = {.n = 0};
+        MakeRequest q = {0};
+        Manager *m = userdata;
+        Failure f = {0};
+        int r;
+
+        if ((r = options_read_list(m, message, true, &devices, &f)) < 0 ||
+            (r = options_read(m, message, table, ELEMENTSOF(table), &q, &f)) < 0)
+                return options_fail(r, &f, error);
+        return plan_devices(m, message, &devices, q.consent);
+}
+
 static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         static const Option table[] = {
                         {"siblings", OPTION_DEVICES, offsetof(MakeRequest, siblings), OPTION_NO_FLAG},
@@ -306,6 +322,9 @@ static const sd_bus_vtable manager_vtable[] = {
                                         SD_BUS_ARGS("ao", devices, "s", group_name, "a{sv}", options),
                                         SD_BUS_RESULT("o", group, "ao", rules, "ao", granted),
                                         on_make_passthrough, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("ao", devices, "a{sv}", options),
+                                        SD_BUS_RESULT("a(uaoba(ossbs)a(oss))", sets), on_plan,
+                                        SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("ReturnToHost", SD_BUS_ARGS("ao", devices), SD_BUS_NO_RESULT,
                                         on_return_to_host, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Confirm", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_confirm,

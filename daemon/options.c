@@ -3,11 +3,11 @@
 #include "grant-ids.h"
 #include "options.h"
 
-/* The next Device object of an array of paths, into the set. Duplicates count too: they cost the same. */
-static int take_device(const Manager *m, const char *path, size_t *count, IommuSet *set, Failure *f) {
+/* The next Device object of an array of paths. Duplicates count too: they cost the same. */
+static int take_device(const Manager *m, const char *path, DeviceList *list, Failure *f) {
         const Device *d;
 
-        if (++*count > DEVICES_PER_CALL_MAX)
+        if (list->n == DEVICES_PER_CALL_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "More than %u devices were named; name fewer in one call.",
                                    DEVICES_PER_CALL_MAX);
@@ -18,11 +18,11 @@ static int take_device(const Manager *m, const char *path, size_t *count, IommuS
                                    "The object %.256s is no device of this host; list the devices and take "
                                    "a path from there.",
                                    path);
-        return iommu_set_add(set, device_address(d));
+        list->devices[list->n++] = *device_address(d);
+        return 0;
 }
 
-int options_read_devices(const Manager *m, sd_bus_message *message, bool some, IommuSet *ret, Failure *f) {
-        size_t count = 0;
+int options_read_list(const Manager *m, sd_bus_message *message, bool some, DeviceList *ret, Failure *f) {
         const char *path;
         int r;
 
@@ -31,11 +31,23 @@ int options_read_devices(const Manager *m, sd_bus_message *message, bool some, I
 
         r = sd_bus_message_enter_container(message, 'a', "o");
         while (r >= 0 && (r = sd_bus_message_read_basic(message, 'o', &path)) > 0)
-                r = take_device(m, path, &count, ret, f);
-        if (r >= 0 && some && ret->n_members == 0)
+                r = take_device(m, path, ret, f);
+        if (r >= 0 && some && ret->n == 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "No device was named; name one to %u devices.", DEVICES_PER_CALL_MAX);
         return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+int options_read_devices(const Manager *m, sd_bus_message *message, bool some, IommuSet *ret, Failure *f) {
+        DeviceList list = {.n = 0};
+        int r;
+
+        assert(ret);
+
+        r = options_read_list(m, message, some, &list, f);
+        for (size_t i = 0; i < list.n && r >= 0; i++)
+                r = iommu_set_add(ret, &list.devices[i]);
+        return r;
 }
 
 int options_read_ids(sd_bus_message *message, IdList *ret, Failure *f) {

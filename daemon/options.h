@@ -6,6 +6,7 @@
 
 #include "consent-calls.h"
 #include "manager.h"
+#include "plan-calls.h"
 
 typedef enum OptionKind {
         OPTION_TEXT,    /* const char * */
@@ -31,6 +32,9 @@ int options_read(const Manager *m, sd_bus_message *message, const Option *table,
 
 /* An array of Device objects, with the limit of DEVICES_PER_CALL_MAX; none is an error where `some`. */
 int options_read_devices(const Manager *m, sd_bus_message *message, bool some, IommuSet *ret, Failure *f);
+
+/* The same, as they came. */
+int options_read_list(const Manager *m, sd_bus_message *message, bool some, DeviceList *ret, Failure *f);
 
 /* An array of id selectors, one at least. */
 int options_read_ids(sd_bus_message *message, IdList *ret, Failure *f);

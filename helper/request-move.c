@@ -307,7 +307,7 @@ static void move_away(Target *t, bool bound) {
 
         if (begin_bind(t, bound) < 0)
                 return;
-        if (!bound && q->persistent)
+        if (!bound && t->persistent)
                 record_boot(t);
         if (!bound) {
                 (void)steps_bind(t);
