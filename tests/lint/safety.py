@@ -17,7 +17,7 @@ def tests_of(tree):
     found = {}
     for path, text in tree.items():
         if UNIT.search(path):
-            for name in re.findall(r"\b(?:cmocka_unit_test\w*|CASE)\(\s*(" + NAME.pattern + r")\b", text):
+            for name in re.findall(r"\b(?:cmocka_unit_test\w*|[A-Z]+)\(\s*(" + NAME.pattern + r")\b", text):
                 found[name] = path
     return found
 
