@@ -38,7 +38,7 @@ void operation_release_if_done(Operation *o) {
 }
 
 const char *operation_first_named(const Operation *o, char buf[static ID_SELECTOR_SIZE]) {
-        if (!o->verb->signature[0])
+        if (o->request.n_devices == 0 && o->request.n_ids == 0)
                 return strcpy(buf, "this boot");
         return o->verb->of_ids ? id_selector_format(&o->request.ids[0], buf)
                                : pci_address_format(&o->request.devices[0], buf);

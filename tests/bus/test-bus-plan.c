@@ -191,8 +191,8 @@ static int setup(void **state) {
                                                     .class_code = 0x030200,
                                                     .driver = "nouveau",
                                                     .iommu_set = CARD_SET});
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 4, NIC, PAIR_NIC, PAIR_NVME,
-                                               THIRD, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 4, NIC, PAIR_NIC, PAIR_NVME,
+                                               THIRD, 0, 0, 0, ""));
         fake_host_clear(b->host);
         bench_start_daemon(b);
         return 0;
@@ -442,8 +442,8 @@ static void test_consent(void **state) {
         assert_true(p.possible);
         assert_string_equal(find_row(&p, "address")->severity, "info");
         assert_true(strlen(p.writes) > 0);
-        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbs", 3, PAIR_NIC, PAIR_NVME, THIRD,
-                                               1, "address", 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 3, PAIR_NIC, PAIR_NVME, THIRD,
+                                               1, "address", 0, 0, ""));
         bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", PAIR_NIC, 0));
         expect_log(b, p.writes);
 }
