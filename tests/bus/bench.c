@@ -120,6 +120,14 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         return 0;
 }
 
+/* For whoever was not there: what both said last. */
+static void show_end_of_log(Bench *b, const char *path) {
+        _cleanup_free_ char *log = fake_host_read(b->host, path);
+        size_t n = log ? strlen(log) : 0;
+
+        print_message("end of %s:\n%s\n", path, n > 3000 ? log + n - 3000 : strempty(log));
+}
+
 void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata) {
         sd_event_source *timer = NULL;
 
@@ -127,9 +135,12 @@ void bench_until(Bench *b, bool (*condition)(void *userdata), void *userdata) {
         while (!condition(userdata) && !b->failed_wait) /* a condition may wait for something itself */
                 OK(sd_event_run(b->event, UINT64_MAX));
         sd_event_source_disable_unref(timer);
-        if (b->failed_wait)
+        if (b->failed_wait) {
+                show_end_of_log(b, "fake/daemon.log");
+                show_end_of_log(b, "fake/helper.log");
                 fail_msg("waited too long%s; polkit was asked %zu times, %zu were cancelled", b->waiting_for,
                          b->n_asked, b->n_cancelled);
+        }
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
