@@ -149,7 +149,8 @@ static int add_mount(Mounts *m, CriticalReason reason, const MountLine *line, co
         m->blocks.reason = reason;
         m->blocks.what = what;
         m->blocks.what_below = below;
-        (void)snprintf(remedy, sizeof remedy, "unmount it there ('nsenter -m -t %.16s') first",
+        /* No command that root would run in there: the programs that it finds are whoever's mounts it are. */
+        (void)snprintf(remedy, sizeof remedy, "end process %.16s, or have it unmount it, first",
                        strempty(m->process));
         m->blocks.remedy = process[0] ? remedy : NULL;
         return add_devices(&m->blocks, line);

@@ -284,7 +284,7 @@ static void test_refused_mounted_only_in_a_container(void **state) {
         expect_all(h, ROOT, 0, BIT(MOUNTED), 0);
         expect_sentence(h, SATA, CRITICAL_MOUNTED,
                         "/dev/sda1 is mounted on /var/lib/postgresql in the mount namespace of process "
-                        "1234 (postgres); unmount it there ('nsenter -m -t 1234') first.");
+                        "1234 (postgres); end process 1234, or have it unmount it, first.");
         assert_int_equal(load(h, &unwatched), 0);
         assert_true(unwatched);
 }
