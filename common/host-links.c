@@ -13,7 +13,6 @@
 #define STACKING_MAX 12 /* VLAN on bridge on bond...: deeper than the kernel lets anybody build */
 #define CHAIN_SHOWN 3   /* interfaces between the one that is used and the card, in a sentence */
 #define CLAUSE_SIZE 384
-#define PROC_TABLE_MAX (16U * 1024U * 1024U) /* some hosts have ten thousand interfaces */
 
 typedef struct Links {
         int root;
@@ -235,19 +234,26 @@ static int take_interface(const char *interface, void *userdata) {
 
 typedef int (*take_line_t)(Links *l, const char *line);
 
-/* Each line of a table in /proc/net that may be missing. */
+/* Each line of a table in /proc/net that may be missing. Any user can make these long, by what he listens to. */
 static int each_line(Links *l, const char *path, take_line_t take) {
-        _cleanup_free_ char *text = NULL;
-        char *save = NULL;
+        _cleanup_free_ char *line = NULL;
+        _cleanup_fclose_ FILE *f = NULL;
+        _cleanup_close_ int fd = -1;
+        size_t size = 0;
         int r;
 
-        r = sysfs_read_full(l->root, path, PROC_TABLE_MAX, &text);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
+        fd = openat(l->root, path, O_RDONLY | O_CLOEXEC);
+        f = fd < 0 ? NULL : fdopen(fd, "r");
+        if (!f)
+                return errno == ENOENT ? 0 : -errno;
+        (void)STEAL_FD(fd);
 
-        for (char *line = strtok_r(text, "\n", &save); line && r >= 0; line = strtok_r(NULL, "\n", &save))
+        for (errno = 0; getline(&line, &size, f) >= 0; errno = 0) {
                 r = take(l, line);
-        return r;
+                if (r < 0)
+                        return r;
+        }
+        return -errno;
 }
 
 static int add_hidden_use(Links *l, const char *interface, const char *user) {

@@ -343,6 +343,24 @@ static void test_refused_macvlan_in_another_namespace(void **state) {
         assert_true(is_unwatched(h));
 }
 
+/* Whoever listens to a million addresses must not keep all devices with the host. */
+static void test_allowed_although_the_table_is_long(void **state) {
+        static const char line[] = "2    eth0            1     0     333300000001\n";
+        const size_t n = (18U << 20) / (sizeof line - 1);
+        FakeHost *h = *state;
+        char *text, *end;
+
+        end = text = malloc(n * (sizeof line - 1) + 1);
+        assert_non_null(text);
+        for (size_t i = 0; i < n; i++)
+                end = stpcpy(end, line);
+        fake_host_write_bytes(h, "proc/net/dev_mcast", text, (size_t)(end - text));
+        expect(h, FIRST, 0);
+        fake_host_append(h, "proc/net/dev_mcast", "2    eth0            2     0     01005e000001\n");
+        expect(h, FIRST, BIT(BRIDGE_OR_BOND_MEMBER));
+        free(text);
+}
+
 /* As the kernel shows it: the directory of the interfaces stays, and is empty for us. */
 static void test_refused_interface_in_another_namespace(void **state) {
         FakeHost *h = *state;
@@ -685,6 +703,7 @@ int main(void) {
                         CASE(test_refused_vlan_in_a_bridge),
                         CASE(test_refused_pppoe),
                         CASE(test_refused_macvlan_in_another_namespace),
+                        CASE(test_allowed_although_the_table_is_long),
                         CASE(test_refused_interface_in_another_namespace),
                         CASE(test_refused_virtio_and_usb_in_another_namespace),
                         CASE(test_refused_wireless_in_another_namespace),
