@@ -3,13 +3,10 @@
 #include "sysfs-write.h"
 #include "sysfs.h"
 
-/* All that is ever written, each with a newline behind it: zero bytes would not clear an override. */
-typedef enum Step { STEP_OVERRIDE, STEP_CLEAR, STEP_UNBIND, STEP_PROBE, STEP_RESET } Step;
-
 static const struct {
         const char *file;  /* of the device; of the bus (STEP_PROBE) from the root directory */
         const char *value; /* NULL: the device's address */
-} step_table[] = {
+} step_table[STEP_MAX] = {
                 [STEP_OVERRIDE] = {"driver_override", VFIO_DRIVER},
                 [STEP_CLEAR] = {"driver_override", ""},
                 [STEP_UNBIND] = {"driver/unbind", NULL},

@@ -10,6 +10,16 @@
 
 #include "target.h"
 
+/* All that is ever written, each with a newline behind it: zero bytes would not clear an override. */
+typedef enum Step {
+        STEP_OVERRIDE,
+        STEP_CLEAR,
+        STEP_UNBIND,
+        STEP_PROBE,
+        STEP_RESET,
+        STEP_MAX,
+} Step;
+
 /* Host -> vfio-pci: the overrides of all members first, so that no probe can hand one back to the host; then for
  * each unbind, probe, and a look at the driver link, since a probe that bound nothing reports success. When a step
  * fails, or the deadline passes, all that was done is undone in reverse. When even that fails, the target is

@@ -200,23 +200,29 @@ static int append_checks(sd_bus_message *m, const WorkerResult *result) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+/* The counts, too, lie in memory that a worker has written. */
 static int append_plan(sd_bus_message *m, const WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE], path[STEP_PATH_SIZE];
-        const PlannedWrite *w = result->plan.writes;
-        const CheckRow *row = result->rows;
         const char *value;
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "(sssbs)");
-        for (; r >= 0 && row < result->rows + result->n_rows; row++)
+        for (size_t i = 0; r >= 0 && i < result->n_rows && i < CHECK_ROWS_MAX; i++) {
+                const CheckRow *row = &result->rows[i];
+
                 r = sd_bus_message_append(m, "(sssbs)", row->device, row->check, row->severity,
                                           (int)row->passed, row->sentence);
+        }
         if (r < 0 || (r = sd_bus_message_close_container(m)) < 0 ||
             (r = sd_bus_message_open_container(m, 'a', "(sss)")) < 0)
                 return r;
-        for (; r >= 0 && w < result->plan.writes + result->plan.n_writes; w++) {
-                (void)pci_address_format(&result->plan.set.members[w->member], address);
-                value = steps_describe(w, address, path);
+        for (size_t i = 0; r >= 0 && i < result->plan.n_writes && i < PLANNED_WRITES_MAX; i++) {
+                const PlannedWrite w = result->plan.writes[i];
+
+                if (w.member >= DEVICES_PER_CALL_MAX || w.step >= STEP_MAX)
+                        return -EBADMSG;
+                (void)pci_address_format(&result->plan.set.members[w.member], address);
+                value = steps_describe(&w, address, path);
                 r = sd_bus_message_append(m, "(sss)", address, path, value);
         }
         return r < 0 ? r : sd_bus_message_close_container(m);
