@@ -13,7 +13,8 @@ static bool is_worth_it(const Operation *o, const Failure *f) {
                 return true;
         if (o->verb->writes == 0)
                 return false;
-        if (o->ended && f && f->kind == FAILURE_BUSY) /* nobody has called it, and it comes again */
+        /* Nobody has called it, and it comes again: each time that somebody else's operation has ended. */
+        if (o->ended && f && (!o->worker || f->kind == FAILURE_BUSY))
                 return false;
         if (f && !o->action && (f->kind == FAILURE_LIMITS_EXCEEDED || f->kind == FAILURE_INVALID_ARGUMENT))
                 return false;
