@@ -27,20 +27,6 @@ static int check_complete(const Request *q, Target *t) {
                            iommu_set_format(&missing, text, sizeof text));
 }
 
-/* Whoever is locked out waits for this deadline: no other consent may move it. */
-static int check_unconfirmed(Target *t) {
-        GrantConfirm c;
-
-        for (size_t i = 0; i < t->n_members; i++)
-                if (grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c))
-                        return failure_set(
-                                        &t->result->failure, FAILURE_CONFIRMATION_PENDING,
-                                        "Device %s was given away by a change that nobody has confirmed "
-                                        "yet; Confirm or Revert that first, or wait until it has gone back.",
-                                        t->members[i].address);
-        return 0;
-}
-
 static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
@@ -51,8 +37,9 @@ static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess acc
                 return r;
 
         for (size_t i = 0; i < s->n_targets; i++)
+                /* Whoever is locked out waits for the deadline: no other consent may move it. */
                 if ((r = check_complete(q, s->targets[i])) < 0 ||
-                    (r = check_unconfirmed(s->targets[i])) < 0 ||
+                    (r = target_check_confirmed(s->targets[i])) < 0 ||
                     (r = target_check_critical(s->targets[i], facts, q->consent)) < 0)
                         return r;
         return 0;

@@ -111,9 +111,12 @@ const MoveCheck move_bind_checks[] = {
                 {NULL, NULL, false, NULL, NULL, NULL},
 };
 
+/* An order outlives the deadline, and whoever is locked out may end the host before it. */
 static int check_bind(Target *t) {
         int r;
 
+        if (t->persistent && (r = target_check_confirmed(t)) < 0)
+                return r;
         for (const MoveCheck *c = move_bind_checks; c->name; c++)
                 for (size_t i = 0; i < (c->of_set ? 1 : t->n_members); i++)
                         if ((r = move_ask(c, t, i)) != 0)

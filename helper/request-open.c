@@ -43,6 +43,7 @@ static int check_nobody_else(Target *t, const Request *q) {
                            (unsigned)a.uid, a.fds ? ", by descriptors" : "");
 }
 
+/* Who is let in before it is confirmed could hold it past the deadline. */
 static int check_open(Target *t, const Request *q) {
         char members[256];
         int r;
@@ -53,7 +54,7 @@ static int check_open(Target *t, const Request *q) {
                                    "devices.",
                                    WORKER_GIFTS_MAX, WORKER_GIFTS_MAX - 1);
         if ((r = check_one_set(t, q)) < 0 || (r = move_check_switched_on(t)) < 0 ||
-            (r = target_check_grants(t)) < 0)
+            (r = target_check_grants(t)) < 0 || (r = target_check_confirmed(t)) < 0)
                 return r;
         if (!target_on_vfio(t))
                 return failure_set(&t->result->failure, FAILURE_NOT_BOUND,

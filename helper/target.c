@@ -291,6 +291,19 @@ int target_check_grants(Target *t) {
         return 0;
 }
 
+int target_check_confirmed(Target *t) {
+        GrantConfirm c;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c))
+                        return failure_set(
+                                        &t->result->failure, FAILURE_CONFIRMATION_PENDING,
+                                        "Device %s was given away by a change that nobody has confirmed "
+                                        "yet; Confirm or Revert that first, or wait until it has gone back.",
+                                        t->members[i].address);
+        return 0;
+}
+
 bool target_is_interrupted(const Target *t, Move *ret) {
         char name[16];
 

@@ -62,6 +62,9 @@ DEFINE_CLEANUP(Target *, target_close);
 int target_check_grants(Target *t);
 int target_check_grant(Target *t, Member *m); /* of one member */
 
+/* Nobody has yet to confirm that it left the host (grant-confirm.h). */
+int target_check_confirmed(Target *t);
+
 /* Is it the one that m->grant names, by all that can be known? Fills in the slot and serial number that it names. */
 bool target_is_granted_device(Target *t, Member *m);
 
