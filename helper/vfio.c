@@ -136,9 +136,13 @@ void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size)
         assert(set);
         assert(buf);
 
+        /* A command line is read from the memory of its process, whose owner can let that take for ever (FUSE); only a
+         * signal that kills ends the wait. Then the worker ends, and with it its locks. */
+        (void)alarm(VFIO_HOLDER_SECONDS);
         proc = s.proc = sysfs_open_dir(root, "proc");
         if (proc >= 0)
                 (void)sysfs_each(proc, ".", match_process, &s);
+        (void)alarm(0);
         if (s.found == 0)
                 (void)snprintf(buf, size, "root finds the holder with 'fuser -v /dev/vfio/%u'", set->number);
 }
