@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 
 #include "host-facts.h"
@@ -21,6 +22,8 @@ typedef struct Links {
         const char *before, *after; /* the clause, around the name of the interface that is used */
         char chain[STACKING_MAX][IF_NAMESIZE]; /* from that one down */
         unsigned depth, lowers;
+        char listener[IF_NAMESIZE]; /* whose groups are being read */
+        unsigned groups;            /* of the interface that is looked for, chain[0] */
 } Links;
 
 static bool has_entry(const Links *l, const char *interface, const char *entry) {
@@ -274,9 +277,27 @@ static int take_pppoe(Links *l, const char *line) {
         return add_hidden_use(l, interface, "a PPPoE connection");
 }
 
-/* "3    eth0            2     0     01005e000001": who speaks IPv4 listens to "all hosts" once. Twice: a
+/* "2\teth0      :     2      V3", then for each of its groups "\t\t\t\t010000E0     1 0:00000000\t\t0". */
+static int take_group(Links *l, const char *line) {
+        uint8_t bytes[4];
+        uint32_t group;
+
+        if (line[0] != '\t') {
+                if (sscanf(line, "%*u %15[^ :]", l->listener) != 1)
+                        l->listener[0] = '\0';
+                return 0;
+        }
+        if (!streq(l->listener, l->chain[0]) || sscanf(line, "%8" SCNx32, &group) != 1)
+                return 0;
+        memcpy(bytes, &group, sizeof bytes);
+        l->groups += (bytes[1] & 0x7f) == 0 && bytes[2] == 0 && bytes[3] == 1;
+        return 0;
+}
+
+/* "3    eth0            2     0     01005e000001": who speaks IPv4 listens to "all hosts" once. More often: a
  * macvlan, ipvlan or VLAN on top of it does, too. When that one is in another network namespace, as for containers,
- * sysfs has no link from one to the other. */
+ * sysfs has no link from one to the other. But 239.0.0.1 and others have the same address on the wire, and any user
+ * may listen to those: these are known here. */
 static int take_listener(Links *l, const char *line) {
         char interface[IF_NAMESIZE], address[16];
         size_t n = l->facts->n_uses;
@@ -286,6 +307,12 @@ static int take_listener(Links *l, const char *line) {
         if (sscanf(line, "%*u %15s %u %*u %15s", interface, &users, address) != 3 || users < 2 ||
             !streq(address, "01005e000001"))
                 return 0;
+        strcpy(l->chain[0], interface);
+        l->groups = 0;
+        r = each_line(l, "proc/net/igmp", take_group);
+        if (r < 0 || users <= l->groups)
+                return r;
+
         r = add_hidden_use(l, interface, "one on top of it in another network namespace");
         l->facts->unwatched |= l->facts->n_uses > n; /* nothing tells us when that one leaves */
         return r;

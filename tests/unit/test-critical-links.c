@@ -2,6 +2,8 @@
 
 /* What the host uses of its network cards, and what not: each layout of interfaces as sysfs shows it. */
 
+#include <arpa/inet.h>
+
 #include "../../common/host-facts.h"
 #include "fake-host.h"
 #include "suite.h"
@@ -341,6 +343,32 @@ static void test_refused_macvlan_in_another_namespace(void **state) {
         expect_sentence(h, FIRST, CRITICAL_BRIDGE_OR_BOND_MEMBER,
                         "eth0 is used by one on top of it in another network namespace;");
         assert_true(is_unwatched(h));
+}
+
+/* 239.0.0.1 is 01:00:5e:00:00:01 on the wire, too, and any user may listen to it. */
+static void test_allowed_listener_of_the_host(void **state) {
+        const unsigned all_hosts = htonl(0xe0000001), others = htonl(0xef000001), mdns = htonl(0xe00000fb);
+        FakeHost *h = *state;
+
+        fake_host_write(h, "proc/net/igmp",
+                        "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
+                        "2\teth0      :     3      V3\n"
+                        "\t\t\t\t%08X     1 0:00000000\t\t0\n"
+                        "\t\t\t\t%08X     1 0:00000000\t\t0\n"
+                        "\t\t\t\t%08X     1 0:00000000\t\t0\n"
+                        "3\teth1      :     1      V3\n"
+                        "\t\t\t\t%08X     1 0:00000000\t\t0\n",
+                        others, mdns, all_hosts, all_hosts);
+        fake_host_write(h, "proc/net/dev_mcast",
+                        "2    eth0            2     0     01005e000001\n"
+                        "3    eth1            1     0     01005e000001\n");
+        expect(h, FIRST, 0);
+        expect(h, SECOND, 0);
+        fake_host_write(h, "proc/net/dev_mcast",
+                        "2    eth0            3     0     01005e000001\n"
+                        "3    eth1            2     0     01005e000001\n");
+        expect(h, FIRST, BIT(BRIDGE_OR_BOND_MEMBER));
+        expect(h, SECOND, BIT(BRIDGE_OR_BOND_MEMBER));
 }
 
 /* Whoever listens to a million addresses must not keep all devices with the host. */
@@ -703,6 +731,7 @@ int main(void) {
                         CASE(test_refused_vlan_in_a_bridge),
                         CASE(test_refused_pppoe),
                         CASE(test_refused_macvlan_in_another_namespace),
+                        CASE(test_allowed_listener_of_the_host),
                         CASE(test_allowed_although_the_table_is_long),
                         CASE(test_refused_interface_in_another_namespace),
                         CASE(test_refused_virtio_and_usb_in_another_namespace),
