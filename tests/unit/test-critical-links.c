@@ -346,7 +346,7 @@ static void test_refused_macvlan_in_another_namespace(void **state) {
 }
 
 /* 239.0.0.1 is 01:00:5e:00:00:01 on the wire, too, and any user may listen to it. */
-static void test_allowed_listener_of_the_host(void **state) {
+static void test_harmless_listener_of_the_host(void **state) {
         const unsigned all_hosts = htonl(0xe0000001), others = htonl(0xef000001), mdns = htonl(0xe00000fb);
         FakeHost *h = *state;
 
@@ -372,7 +372,7 @@ static void test_allowed_listener_of_the_host(void **state) {
 }
 
 /* Whoever listens to a million addresses must not keep all devices with the host. */
-static void test_allowed_although_the_table_is_long(void **state) {
+static void test_harmless_million_of_groups(void **state) {
         static const char line[] = "2    eth0            1     0     333300000001\n";
         const size_t n = (18U << 20) / (sizeof line - 1);
         FakeHost *h = *state;
@@ -731,8 +731,8 @@ int main(void) {
                         CASE(test_refused_vlan_in_a_bridge),
                         CASE(test_refused_pppoe),
                         CASE(test_refused_macvlan_in_another_namespace),
-                        CASE(test_allowed_listener_of_the_host),
-                        CASE(test_allowed_although_the_table_is_long),
+                        CASE(test_harmless_listener_of_the_host),
+                        CASE(test_harmless_million_of_groups),
                         CASE(test_refused_interface_in_another_namespace),
                         CASE(test_refused_virtio_and_usb_in_another_namespace),
                         CASE(test_refused_wireless_in_another_namespace),
