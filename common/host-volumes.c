@@ -16,6 +16,7 @@ typedef struct Volume {
         char kind[64];    /* "LVM" */
         char remedy[128]; /* "'vgchange -an vg' first"; "": what fits the reason */
         bool has_members; /* rather than that it is on something */
+        bool is_told;     /* uevents tell that it comes and goes */
 } Volume;
 
 typedef struct Volumes {
@@ -84,6 +85,7 @@ static void describe_array(int root, const char *name, Volume *v) {
         (void)snprintf(v->kind, sizeof v->kind, "%.24s%s", level, state[0] ? ", inactive" : "");
         (void)snprintf(v->remedy, sizeof v->remedy, "'mdadm --stop %.64s' first", v->node);
         v->has_members = true;
+        v->is_told = true;
 }
 
 /* 1; 0: it is no volume. */
@@ -97,6 +99,7 @@ static int describe(int root, const char *name, Volume *ret) {
                 if (read_text(root, name, "dm/uuid", uuid, sizeof uuid) < 0)
                         uuid[0] = '\0';
                 r = describe_mapping(uuid, mapping, &v);
+                v.is_told = true;
         } else if (startswith(name, "md"))
                 describe_array(root, name, &v);
         else if (startswith(name, "bcache")) {
@@ -155,8 +158,27 @@ static int add_member(const char *name, void *userdata) {
         return r < 0 ? r : 0;
 }
 
+/* No volume goes while something on it is mounted or swapped to, and of that there is an event. */
+static bool is_watched(const Volumes *v, const char *path) {
+        const HostFacts *facts = v->blocks.facts;
+
+        for (size_t i = 0; i < v->n_watched; i++)
+                if (facts->uses[i].reason != CRITICAL_BOOT_DISK && streq(facts->uses[i].path, path))
+                        return true;
+        return strstr(path, "/virtual/");
+}
+
+/* The uses from here on are of a volume that goes without an event of its own. */
+static void mark_untold(const Volumes *v, size_t first) {
+        HostFacts *facts = v->blocks.facts;
+
+        for (size_t i = first; i < facts->n_uses && !facts->unwatched; i++)
+                facts->unwatched = !is_watched(v, facts->uses[i].path);
+}
+
 static int take_volume(const char *name, Volumes *v) {
         char path[NAME_MAX + 64], what[BLOCK_WHAT_SIZE], above[160] = "";
+        size_t known = v->blocks.facts->n_uses;
         Volume volume, top;
         int r;
 
@@ -175,6 +197,8 @@ static int take_volume(const char *name, Volumes *v) {
 
         (void)snprintf(path, sizeof path, "sys/class/block/%s/slaves", name);
         r = sysfs_each(v->blocks.root, path, add_member, v);
+        if (!volume.is_told)
+                mark_untold(v, known);
         return r == -ENOENT ? 0 : r;
 }
 
@@ -189,12 +213,16 @@ static bool has(int root, const char *name, const char *entry) {
 /* Registered with bcache, and nothing attached to it yet: no other device tells of it. */
 static int take_bcache(const char *name, Volumes *v) {
         char what[BLOCK_WHAT_SIZE], remedy[128];
+        size_t known = v->blocks.facts->n_uses;
+        int r;
 
         (void)snprintf(what, sizeof what, "/dev/%.32s is registered with bcache", name);
         (void)snprintf(remedy, sizeof remedy, "write 1 to /sys/class/block/%.32s/bcache/stop first", name);
         v->blocks.what = what;
         v->blocks.remedy = has(v->blocks.root, name, "bcache/stop") ? remedy : NULL;
-        return add_member(name, v);
+        r = add_member(name, v);
+        mark_untold(v, known);
+        return r;
 }
 
 static int stop_at_first(const char *name _unused_, void *userdata _unused_) {
@@ -219,6 +247,7 @@ static int take_block(const char *name, void *userdata) {
 static int take_pool(const char *pool, void *userdata) {
         char path[NAME_MAX + 64], what[BLOCK_WHAT_SIZE], remedy[128];
         Volumes *v = userdata;
+        size_t known = v->blocks.facts->n_uses;
         struct stat st;
         int r;
 
@@ -231,17 +260,8 @@ static int take_pool(const char *pool, void *userdata) {
         v->blocks.what = what;
         v->blocks.remedy = remedy;
         r = blocks_add_zfs(&v->blocks, pool);
+        mark_untold(v, known);
         return r < 0 ? r : 0;
-}
-
-/* Volumes come and go without an event of the mount table; but not while something on them is mounted or swapped to. */
-static bool is_watched(const Volumes *v, const char *path) {
-        const HostFacts *facts = v->blocks.facts;
-
-        for (size_t i = 0; i < v->n_watched; i++)
-                if (facts->uses[i].reason != CRITICAL_BOOT_DISK && streq(facts->uses[i].path, path))
-                        return true;
-        return strstr(path, "/virtual/");
 }
 
 int host_volumes_load(int root, HostFacts *facts) {
@@ -262,10 +282,5 @@ int host_volumes_load(int root, HostFacts *facts) {
 
         v.blocks.one_level = false; /* ZFS on LUKS */
         r = sysfs_each(root, "proc/spl/kstat/zfs", take_pool, &v);
-        if (r < 0 && r != -ENOENT)
-                return r;
-
-        for (size_t i = v.n_watched; i < facts->n_uses && !facts->unwatched; i++)
-                facts->unwatched = !is_watched(&v, facts->uses[i].path);
-        return 0;
+        return r == -ENOENT ? 0 : r;
 }

@@ -12,7 +12,9 @@
 #include "host-watch.h"
 #include "sysfs.h"
 
-#define PAUSE_USEC (100ULL * 1000) /* between two looks: mounts come in storms */
+/* Between two looks: mounts come in storms, and block devices by the thousand. A look at a large host takes long. */
+#define PAUSE_USEC (100ULL * 1000)
+#define PAUSE_FACTOR 9
 #define STACK_SIZE (1024U * 1024U) /* the facts follow links with PATH_MAX buffers, a dozen deep */
 
 /* What the thread works on. It belongs to the thread until that has written to the eventfd. */
@@ -34,7 +36,8 @@ struct HostWatch {
         Job *job; /* NULL: no thread is at work */
         pthread_t thread;
         bool again;
-        uint64_t earliest; /* when the next look may start */
+        uint64_t started, earliest; /* the look under way or the last one, and when the next may start */
+        uint64_t settled;           /* one is to start then or later */
 };
 
 static Job *job_free(Job *job) {
@@ -143,7 +146,8 @@ static int on_timer(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
 
         w->again = false;
         r = start_job(w);
-        arm(w, now_usec(w) + (r < 0 ? w->config.retry_usec : w->config.patience_usec));
+        w->started = now_usec(w);
+        arm(w, w->started + (r < 0 ? w->config.retry_usec : w->config.patience_usec));
         if (r < 0)
                 report(w, r, NULL);
         return 0;
@@ -163,6 +167,22 @@ void host_watch_trigger(HostWatch *w) {
         arm(w, w->earliest > now ? w->earliest : now);
 }
 
+void host_watch_trigger_twice(HostWatch *w) {
+        assert(w);
+
+        w->settled = now_usec(w) + w->config.recheck_usec;
+        host_watch_trigger(w);
+}
+
+/* Not after one that the kernel has kept waiting: there is no work in that. */
+static uint64_t pause_after(const HostWatch *w, uint64_t now) {
+        uint64_t pause = PAUSE_FACTOR * (now - w->started);
+
+        if (pause > w->config.recheck_usec)
+                pause = w->config.recheck_usec;
+        return pause > PAUSE_USEC ? pause : PAUSE_USEC;
+}
+
 static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_, void *userdata) {
         HostWatch *w = userdata;
         eventfd_t value;
@@ -175,7 +195,7 @@ static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_
         (void)pthread_join(w->thread, NULL);
         job = STEAL(w->job);
         now = now_usec(w);
-        w->earliest = now + PAUSE_USEC;
+        w->earliest = now + pause_after(w, now);
 
         /* What failed may have been a moment's trouble, and not all that was found promises an event when it ends. */
         if (w->again)
@@ -184,6 +204,8 @@ static int on_done(sd_event_source *s _unused_, int fd, uint32_t events _unused_
                 arm(w, now + w->config.retry_usec);
         else if (job->unwatched)
                 arm(w, now + w->config.recheck_usec);
+        else if (w->started < w->settled)
+                arm(w, w->settled > w->earliest ? w->settled : w->earliest);
         else
                 (void)sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 
@@ -231,7 +253,7 @@ static int on_sessions(sd_event_source *s _unused_, int fd _unused_, uint32_t ev
         HostWatch *w = userdata;
 
         (void)sd_login_monitor_flush(w->sessions);
-        host_watch_trigger(w);
+        host_watch_trigger_twice(w); /* a graphical one lights its screens then */
         return 0;
 }
 

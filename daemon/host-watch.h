@@ -7,6 +7,9 @@
  * that a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look that the
  * kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is taken; one that
  * failed is repeated, and so is one that found what changes without an event (mounts in other namespaces).
+ *
+ * Nothing tells of a change of /etc/fstab, or of a screen that a program switches on or off: that is found at the next
+ * look, whatever it is for. The helper, which decides, looks anew each time.
  */
 
 #include <systemd/sd-event.h>
@@ -44,5 +47,9 @@ int host_watch_new(sd_event *event, const HostWatchConfig *config, HostWatch **r
 /* Gives a thread that is at work a second to end; one that hangs in the kernel is left behind. */
 HostWatch *host_watch_free(HostWatch *w);
 
-/* Look again soon. Cheap; may be called in bursts. */
+/* Look again soon. Cheap; may be called in bursts: a look is followed by a pause in which it does not matter any more
+ * how many there are, and which is so much longer than the look that all of them take a tenth of a processor. */
 void host_watch_trigger(HostWatch *w);
+/* And once more after recheck_usec: for an event that can come a moment before what it tells of. Device mapper says
+ * that a volume goes before it lets go of the disks; a screen is switched on by who has heard that it was plugged in. */
+void host_watch_trigger_twice(HostWatch *w);

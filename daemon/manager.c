@@ -202,6 +202,10 @@ static bool changes_use(const Manager *m, UeventAction action, const PciAddress 
 static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) {
         Manager *m = userdata;
 
+        if (action == UEVENT_USE) {
+                host_watch_trigger_twice(m->host_watch);
+                return;
+        }
         m->look_due = m->look_due || changes_use(m, action, a);
         if (action == UEVENT_DRIVERS) { /* vfio-pci was loaded, perhaps */
                 m->platform_stale = true;

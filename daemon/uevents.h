@@ -5,6 +5,10 @@
  * Hotplug: the udev monitor for PCI functions, the NVMe controllers on them (which come up a while after
  * their driver was bound) and drivers, after udev's rules have run; or a pipe with lines of "ACTION ADDRESS"
  * in its place. Nothing is read from sysfs: an event carries its properties.
+ *
+ * And a second monitor for what sits on PCI devices: disks and volumes, screens, keyboards and so on. Which of them it
+ * was is not looked at ("ACTION SUBSYSTEM" in the pipe). They come in thousands, so they have a socket of their own:
+ * what is lost there is no loss, and leaves the other one its room.
  */
 
 #include <systemd/sd-event.h>
@@ -20,6 +24,7 @@ typedef enum UeventAction {
         UEVENT_CHANGE,
         UEVENT_DRIVERS, /* a driver or module has come or gone; there is no address */
         UEVENT_LOST,    /* events were lost: look at everything again; there is no address */
+        UEVENT_USE, /* what the host uses may have changed, once for many; there is no address and no end */
         UEVENT_ACTION_MAX,
         UEVENT_ACTION_INVALID = -EINVAL,
 } UeventAction;
