@@ -236,6 +236,50 @@ static void test_a_serial_that_comes_late(void **state) {
         bench_until_signal(b, "PropertiesChanged " PAIR_NVME " Serial=S123");
 }
 
+static bool is_a_member(Bench *b) {
+        sd_bus_message *reply;
+        const char *reason;
+        bool found = false;
+
+        reply = bench_finish(b, bench_start(b, b->root, BUS_NAME, bench_device_path(PAIR_NVME),
+                                            "org.freedesktop.DBus.Properties", "Get", false, "ss",
+                                            BUS_INTERFACE_DEVICE, "Critical"));
+        assert_true(sd_bus_message_enter_container(reply, 'v', "as") > 0);
+        assert_true(sd_bus_message_enter_container(reply, 'a', "s") > 0);
+        while (sd_bus_message_read_basic(reply, 's', &reason) > 0)
+                found |= streq(reason, "volume-member");
+        sd_bus_message_unref(reply);
+        return found;
+}
+
+static void until_member(Bench *b, bool is) {
+        size_t from;
+
+        for (from = b->n_signals; is_a_member(b) != is; from = b->n_signals)
+                bench_until_more_signals(b, from);
+}
+
+/* Nothing of it is mounted, so only the block device tells. */
+static void test_a_volume_comes_and_goes(void **state) {
+        Bench *b = *state;
+        char path[300];
+
+        (void)snprintf(path, sizeof path, "%s/nvme/nvme0/nvme0n1",
+                       fake_host_device_path(b->host, PAIR_NVME));
+        fake_host_add_block(b->host, path, "259:0");
+        fake_host_add_block(b->host, "devices/virtual/block/dm-0", "253:0");
+        fake_host_write(b->host, "sys/class/block/dm-0/dm/name", "vg-data\n");
+        fake_host_write(b->host, "sys/class/block/dm-0/dm/uuid", "LVM-a\n");
+        assert_false(is_a_member(b));
+        fake_host_add_slave(b->host, "dm-0", "nvme0n1");
+        fake_kernel_uevent("change", "block");
+        until_member(b, true);
+
+        fake_host_remove(b->host, "sys/class/block/dm-0");
+        fake_kernel_uevent("remove", "block");
+        until_member(b, false);
+}
+
 static void test_story_of_an_admin(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
@@ -613,6 +657,7 @@ int main(void) {
                         CASE(test_a_sibling_makes_us_look),
                         CASE(test_a_burst_of_functions_is_one_change),
                         CASE(test_a_serial_that_comes_late),
+                        CASE(test_a_volume_comes_and_goes),
                         CASE(test_story_of_an_admin),
                         CASE(test_half_a_set_is_refused_with_the_list),
                         CASE(test_critical_is_refused),

@@ -379,7 +379,7 @@ static void test_refused_idle_lvm_volume(void **state) {
         expect_all(h, 0, 0, VOLUME, 0);
         expect_sentence(h, SATA, CRITICAL_VOLUME_MEMBER, " (LVM) is on it; 'vgchange -an my-vg' first.");
         assert_int_equal(load(h, &unwatched), 0);
-        assert_true(unwatched);
+        assert_false(unwatched); /* a uevent tells when it goes */
 }
 
 static void test_refused_idle_luks_that_is_open(void **state) {
@@ -393,11 +393,14 @@ static void test_refused_idle_luks_that_is_open(void **state) {
 
 static void test_refused_idle_md_array(void **state) {
         FakeHost *h = *state;
+        bool unwatched;
 
         add_md(h, 5, "raid1", "clean", "nvme0n1p3 nvme1n1p3");
         expect_all(h, VOLUME, VOLUME, 0, 0);
         expect_sentence(h, NVME0, CRITICAL_VOLUME_MEMBER,
                         "/dev/md5 (raid1) has a member on it; 'mdadm --stop /dev/md5' first.");
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_false(unwatched);
 }
 
 static void test_refused_idle_md_array_that_is_not_complete(void **state) {
@@ -419,6 +422,7 @@ static void test_refused_idle_multipath(void **state) {
 
 static void test_refused_idle_bcache_that_waits_for_its_cache(void **state) {
         FakeHost *h = *state;
+        bool unwatched;
 
         fake_host_mkdir(h, "sys/class/block/nvme1n1p1/bcache");
         fake_host_write(h, "sys/class/block/sdb/bcache/stop", "%s", "");
@@ -426,27 +430,37 @@ static void test_refused_idle_bcache_that_waits_for_its_cache(void **state) {
         expect_sentence(h, SATA, CRITICAL_VOLUME_MEMBER,
                         "/dev/sdb is registered with bcache; write 1 to /sys/class/block/sdb/bcache/stop "
                         "first.");
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_true(unwatched); /* nothing tells when it goes */
 }
 
 static void test_refused_idle_zfs_pool_that_is_imported(void **state) {
         FakeHost *h = *state;
+        bool unwatched;
 
         add_zfs(h, "8:16", "tank");
         add_dm(h, 0, "cr", "CRYPT-LUKS2-0123-cr", "nvme1n1p3");
         add_zfs(h, "253:0", "tank");
         expect_all(h, 0, VOLUME, 0, 0);
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_false(unwatched);
         fake_host_mkdir(h, "proc/spl/kstat/zfs/tank");
         fake_host_write(h, "proc/spl/kstat/zfs/arcstats", "1\n");
         expect_all(h, 0, VOLUME, VOLUME, 0);
         expect_sentence(h, SATA, CRITICAL_VOLUME_MEMBER,
                         "the imported ZFS pool tank has a member on it; 'zpool export tank' first.");
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_true(unwatched);
 }
 
 static void test_refused_idle_drbd_and_other_volumes(void **state) {
         FakeHost *h = *state;
+        bool unwatched;
 
         fake_host_add_block(h, "devices/virtual/block/drbd1", "147:1");
         stack(h, "drbd1", "sdb");
+        assert_int_equal(load(h, &unwatched), 0);
+        assert_true(unwatched);
         add_dm(h, 0, "by-hand", "", "nvme0n1p3");
         expect_all(h, VOLUME, 0, VOLUME, 0);
         expect_sentence(h, SATA, CRITICAL_VOLUME_MEMBER,

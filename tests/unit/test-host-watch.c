@@ -151,6 +151,44 @@ static void test_what_ends_without_an_event(void **state) {
                 until_told(t);
 }
 
+/* dm says "remove" while it still has the disks, and nothing more. */
+static void test_an_event_that_comes_too_early(void **state) {
+        Told *t = *state;
+
+        fake_host_add_block(t->host, "devices/pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1", "259:0");
+        fake_host_add_block(t->host, "devices/virtual/block/dm-0", "253:0");
+        fake_host_write(t->host, "sys/class/block/dm-0/dm/name", "vg-data\n");
+        fake_host_write(t->host, "sys/class/block/dm-0/dm/uuid", "LVM-a\n");
+        fake_host_add_slave(t->host, "dm-0", "nvme0n1");
+        host_watch_trigger_twice(t->watch);
+        until_told(t);
+        assert_true(t->critical & 1U << CRITICAL_VOLUME_MEMBER);
+
+        fake_host_remove(t->host, "sys/class/block/dm-0");
+        until_told(t);
+        assert_int_equal(t->critical & 1U << CRITICAL_VOLUME_MEMBER, 0);
+        assert_int_equal(t->n, 2);
+}
+
+/* What is told during a look may have come too late for it. */
+static void test_events_without_end(void **state) {
+        Told *t = *state;
+
+        fake_host_hold_network(t->host, true);
+        host_watch_trigger(t->watch);
+        until_told(t);
+        assert_int_equal(t->error, -ETIMEDOUT);
+        for (unsigned i = 0; i < 10000; i++)
+                host_watch_trigger_twice(t->watch);
+        assert_int_equal(t->n, 1);
+
+        fake_host_hold_network(t->host, false);
+        until_told(t); /* the one that was under way */
+        assert_int_equal(t->error, 0);
+        until_told(t); /* one for all of them */
+        assert_int_equal(t->n, 3);
+}
+
 static void test_a_session_that_begins_and_ends(void **state) {
         Told *t = *state;
 
@@ -183,6 +221,8 @@ int main(void) {
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_a_failure_is_not_for_ever, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_what_ends_without_an_event, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_an_event_that_comes_too_early, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_events_without_end, setup_impatient, teardown),
                         cmocka_unit_test_setup_teardown(test_a_session_that_begins_and_ends,
                                                         setup_with_sessions, teardown),
         };
