@@ -47,9 +47,10 @@ int host_watch_new(sd_event *event, const HostWatchConfig *config, HostWatch **r
 /* Gives a thread that is at work a second to end; one that hangs in the kernel is left behind. */
 HostWatch *host_watch_free(HostWatch *w);
 
-/* Look again soon. Cheap; may be called in bursts: a look is followed by a pause in which it does not matter any more
- * how many there are, and which is so much longer than the look that all of them take a tenth of a processor. */
+/* Look again soon. Cheap; may be called in bursts: after a look there is a pause nine times as long (but 0.1 s to
+ * recheck_usec), so a storm of events costs a tenth of a processor, however many they are. */
 void host_watch_trigger(HostWatch *w);
-/* And once more after recheck_usec: for an event that can come a moment before what it tells of. Device mapper says
- * that a volume goes before it lets go of the disks; a screen is switched on by who has heard that it was plugged in. */
+/* And once more after recheck_usec: for an event that can come a moment before what it tells of. Device mapper
+ * says that a volume goes before it lets go of the disks; a screen is switched on by who has heard that it was
+ * plugged in. */
 void host_watch_trigger_twice(HostWatch *w);

@@ -64,8 +64,9 @@ int host_facts_load(int root, HostFacts **ret);
 HostFacts *host_facts_free(HostFacts *facts);
 DEFINE_CLEANUP(HostFacts *, host_facts_free);
 
-/* Part of it comes and goes without an event: what is mounted in other mount namespaces only, or was unmounted here a
- * moment ago and is being taken down. Whoever keeps verdicts must look again by himself. */
+/* Part of it goes without an event: what is mounted in other mount namespaces only, or was unmounted here a moment
+ * ago and is being taken down; volumes of bcache, DRBD and ZFS; an armed watchdog. Whoever keeps verdicts must look
+ * again by himself. */
 bool host_facts_are_unwatched(const HostFacts *facts) _pure_;
 
 /* -ENODEV: the device is gone. */
