@@ -3,8 +3,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "bench.h"
 #include "fake-kernel.h"
+#include "orders.h"
 #include "suite.h"
 
 static int setup(void **state) {
@@ -432,6 +432,12 @@ static Pending *start_bind(Bench *b, sd_bus *from, const char *address) {
                            "");
 }
 
+static bool hangs(void *userdata) {
+        _cleanup_free_ char *log = fake_host_log(((Bench *)userdata)->host);
+
+        return strstr(log, "= HANG");
+}
+
 static void test_seventeen_checks_of_one_user(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
@@ -440,7 +446,7 @@ static void test_seventeen_checks_of_one_user(void **state) {
         /* A move that hangs has the lock of the set, and the checks wait for it. */
         fake_host_fail(b->host, "override " PAIR_NIC " hang 1");
         bind = start_bind(b, admin, PAIR_NIC);
-        bench_until_property(b, PAIR_NIC, "State", "moving");
+        orders_until_files(b, hangs, b); /* "moving" comes before the lock */
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 calls[i] = bench_start(b, user, BUS_NAME, bench_device_path(PAIR_NVME), BUS_INTERFACE_DEVICE,
                                        "Check", false, "");

@@ -31,8 +31,8 @@ static void test_a_held_node(void **state) {
         vms_until_home(b, CARD);
         assert_string_equal(orders_get_claim(b, &claim, "Status"), "offline");
         assert_non_null(strstr(orders_get_claim(b, &claim, "StatusInfo"), NIC));
-        assert_string_equal(orders_get_claim(b, &claim, "Devices"), "[" NIC "]");
-        assert_string_equal(orders_get_device(b, NIC, "State"), "claimed");
+        orders_until_claim(b, &claim, "Devices", "[" NIC "]");
+        orders_until_device(b, NIC, "State", "claimed"); /* and moving, while it is tried again */
         bench_expect_error(START(b, user, "web", 0), "Unavailable", "not back yet");
 
         /* It comes back by itself, whether or not somebody asks again; and whoever waits for that gets it. */
