@@ -9,9 +9,6 @@
 #include "user-name.h"
 #include "wanted.h"
 
-#define PAUSE_FIRST_USEC (1000ULL * 1000)
-#define PAUSE_MAX_USEC (60ULL * 1000 * 1000)
-
 static const IommuSet nobody;
 
 /* From its answer on. */
@@ -79,7 +76,7 @@ bool confirm_covers(const Manager *m, const PciAddress *a) {
         return m->unconfirmed && iommu_set_contains(&m->unconfirmed->movers, a);
 }
 
-static void show(Manager *m) {
+void confirm_show(Manager *m) {
         changes_mark_manager(&m->changes, 1U << MANAGER_PROPERTY_CONFIRM_UNTIL |
                                                           1U << MANAGER_PROPERTY_CONFIRM_USER |
                                                           1U << MANAGER_PROPERTY_CONFIRM_DEVICES);
@@ -92,7 +89,7 @@ void confirm_forget(Transaction *t) {
         if (m->unconfirmed != t)
                 return;
         m->unconfirmed = NULL;
-        show(m);
+        confirm_show(m);
 }
 
 static bool find_deadline(const Manager *m, const PciAddress *a, GrantConfirm *ret) {
@@ -157,12 +154,12 @@ static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *us
         Transaction *t = userdata;
         char user[USER_NAME_SIZE];
 
-        /* Where Confirm has asked the helper already, that decides. */
-        if (t->phase == CONFIRM_WAITING)
-                log_notice("Nobody has confirmed in time what %s has made passthrough: it is undone.",
-                           user_name(t->manager->root, t->uid, user));
-        if (t->phase == CONFIRM_WAITING || t->phase == CONFIRM_REVERTING)
-                transaction_undo(t, NULL);
+        /* Where Confirm has asked the helper already, that decides; and a Revert goes on by itself. */
+        if (t->phase != CONFIRM_WAITING)
+                return 0;
+        log_notice("Nobody has confirmed in time what %s has made passthrough: it is undone.",
+                   user_name(t->manager->root, t->uid, user));
+        transaction_undo(t, NULL);
         return 0;
 }
 
@@ -177,7 +174,7 @@ static int arm(Transaction *t, uint64_t at) {
 
 static int wait_for_it(Transaction *t) {
         t->phase = CONFIRM_WAITING;
-        show(t->manager);
+        confirm_show(t->manager);
         return arm(t, t->until);
 }
 
@@ -371,8 +368,9 @@ static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void
         manager_reread_set(m, &t->movers);
         grants_read(m);
         manager_flush(m);
-        if (failure && (failure->kind == FAILURE_HELPER || failure->kind == FAILURE_STUCK) && !t->again) {
-                t->again = true;
+        if (failure && (failure->kind == FAILURE_HELPER || failure->kind == FAILURE_STUCK) &&
+            !t->kept_again) {
+                t->kept_again = true;
                 ask_keep(t);
         } else if (failure && is_late(t))
                 transaction_undo(t, failure);
@@ -404,7 +402,7 @@ void confirm_keep(Transaction *t, Call *call) {
 
         t->call = call;
         t->phase = CONFIRM_KEEPING;
-        t->again = false;
+        t->kept_again = false;
         t->cause = (Failure){0};
         if (store_intent(t, true, on_stored, &f) < 0)
                 on_stored(&f, t);
@@ -418,31 +416,6 @@ void confirm_revert(Transaction *t, Call *call) {
         transaction_undo(t, NULL);
 }
 
-void confirm_later(Transaction *t) {
-        uint64_t pause = PAUSE_FIRST_USEC;
-        Failure f = {0};
-        Call *c = t->call;
-
-        for (unsigned i = 0; i < t->tries && pause < PAUSE_MAX_USEC; i++)
-                pause *= 2;
-        /* The first time it is the helper, who brings them home at the same moment. */
-        if (++t->tries == 2)
-                log_warning("A change that nobody has confirmed cannot be undone yet; it is tried again: %s",
-                            t->residue);
-        t->call = NULL;
-        show(t->manager);
-        if (arm(t, grant_confirm_now() + (pause < PAUSE_MAX_USEC ? pause : PAUSE_MAX_USEC)) < 0)
-                log_error("There is no timer to undo a change; restart the service.");
-        manager_flush(t->manager);
-        if (!c)
-                return;
-
-        (void)failure_set(&f, t->cause.kind ?: t->residue_kind,
-                          "%.600s%sNot all could be undone yet; it is tried again by itself: %s",
-                          t->cause.sentence, t->cause.kind ? " " : "", t->residue);
-        call_finish(c, &f);
-}
-
 void confirm_recover(Transaction *t) {
         Manager *m = t->manager;
         uint64_t until = t->until;
@@ -452,7 +425,7 @@ void confirm_recover(Transaction *t) {
         if (!m->unconfirmed)
                 m->unconfirmed = t;
         t->shown_until = in_real_time(streq(t->boot, m->boot_id) ? until : grant_confirm_now());
-        show(m);
+        confirm_show(m);
         if (t->confirmed) {
                 t->phase = CONFIRM_KEEPING;
                 ask_keep(t);

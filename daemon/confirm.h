@@ -34,9 +34,6 @@ int confirm_check_keep(Transaction *t, Failure *f); /* may it be confirmed as it
 void confirm_keep(Transaction *t, Call *call);
 void confirm_revert(Transaction *t, Call *call);
 
-/* Undoing failed in part (t->residue): answers who waits, and tries again later. */
-void confirm_later(Transaction *t);
-
 /* What a crash has left. */
 void confirm_recover(Transaction *t);
 
@@ -47,3 +44,4 @@ void confirm_forget(Transaction *t);
 uint64_t confirm_until(const Manager *m); /* CLOCK_REALTIME, microseconds */
 uid_t confirm_user(const Manager *m);
 const IommuSet *confirm_devices(const Manager *m);
+void confirm_show(Manager *m); /* one of these may have changed */

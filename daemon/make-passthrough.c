@@ -117,10 +117,10 @@ static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void
                 transaction_finish(t, answer);
         else if (!transaction_any_kept(t))
                 transaction_undo(t, failure);
-        else if (t->again)
+        else if (t->kept_again)
                 transaction_end(t, failure);
         else {
-                t->again = true;
+                t->kept_again = true;
                 keep(t);
         }
 }

@@ -245,6 +245,8 @@ static void on_files_changed(RootDirectory which, void *userdata) {
         else {
                 grants_read(m);
                 boot_guard_read(m);
+                if (m->ready)
+                        transactions_drop_late(m);
         }
         steward_run(m);
 }

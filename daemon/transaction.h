@@ -5,7 +5,7 @@
  * MakePassthrough and ReturnToHost as one step each: several changes, by the helper, the kernel and the store, of which
  * all are done or none. What is under way is written down first (an intent in the store); an end removes it, a failure
  * undoes what was done, and after a crash the intent that is left is undone, or finished if all that needs somebody's
- * consent was done already.
+ * consent was done already. Undoing is tried again until it has succeeded (transaction-undo.c).
  *
  *   make:    Grant, pending (prompt) -> group, rules and intent stored -> Bind -> Keep the grants -> intent removed
  *   return:  intent stored -> Revoke, which brings home (prompt) -> rules and intent removed
@@ -32,6 +32,7 @@ typedef enum ConfirmPhase {
 
 typedef struct Transaction Transaction;
 typedef void (*transaction_answer_t)(Transaction *t);
+typedef void (*transaction_step_t)(Transaction *t);
 
 struct Transaction {
         Manager *manager;
@@ -53,16 +54,21 @@ struct Transaction {
 
         IommuSet unmarked; /* make: those that were bound before, but not to stay so */
 
-        bool consented; /* whoever may say so has said yes */
-        bool stored;    /* the intent is in the store */
-        bool again;     /* make: the grants are to be kept by a second call */
-        size_t at;      /* of the step that goes through the movers */
+        bool consented;  /* whoever may say so has said yes */
+        bool recovered;  /* from the intent of a service that was before this one */
+        bool stored;     /* the intent is in the store */
+        bool kept_again; /* make: the grants are to be kept by a second call */
+        size_t at;       /* of the step that goes through the movers */
         unsigned n_waiting;
         HelperCall *helper;
         transaction_answer_t answer;
         Failure cause;     /* why it is undone */
         char residue[256]; /* "" or what could not be undone */
         FailureKind residue_kind;
+
+        unsigned tries;         /* to undo it, or after a crash to finish it, that have failed */
+        sd_event_source *again; /* when the next comes */
+        transaction_step_t take_up;
 
         bool drops_all;       /* make: no pending grant of it may be kept */
         bool to_confirm;      /* make: somebody has to confirm it; what follows is of such a one */
@@ -72,8 +78,7 @@ struct Transaction {
         char boot[GRANT_BOOT_SIZE];
         uid_t uid; /* who made it */
         ConfirmPhase phase;
-        unsigned tries; /* to undo it */
-        sd_event_source *timer;
+        sd_event_source *timer; /* the deadline */
 };
 
 Transaction *transaction_new(Manager *m, IntentKind kind, Call *call);
@@ -85,6 +90,7 @@ void transactions_free_all(Manager *m);        /* calls nothing; what is stored 
 bool transactions_cover(const Manager *m, const PciAddress *a);
 /* And nobody else may begin another: a prompt that stands holds nobody up. */
 bool transactions_hold(const Manager *m, const PciAddress *a);
+bool transactions_hold_beside(const Transaction *t, const PciAddress *a); /* another than t */
 int transactions_check_free(const Manager *m, const IommuSet *movers,
                             Failure *f); /* Busy, when one is held */
 
@@ -94,8 +100,17 @@ void transaction_finish(Transaction *t, transaction_answer_t answer);
 /* Ends it as it is, and answers with nothing or the failure. */
 void transaction_end(Transaction *t, const Failure *failure);
 
-/* Undoes all of it, removes the intent and answers with the cause (set before, or here when it is given). */
+/* Undoes all of it, removes the intent and answers with the cause (set before, or here when it is given). Where that
+ * fails it answers, too, and tries again with growing pauses, for as long as it may help; the intent and the hold on
+ * the devices stay until all of it is undone. */
 void transaction_undo(Transaction *t, const Failure *cause);
+void transaction_drop_grants(Transaction *t); /* behind the way home: the rest of it */
+
+/* Calls take_up after a pause, longer each time. -EPERM: why is nothing that waiting cures. */
+int transaction_try_later(Transaction *t, FailureKind why, transaction_step_t take_up);
+
+/* Has it a kept grant that was given after this time (microseconds since the epoch)? */
+bool transaction_is_kept(const Transaction *t, const PciAddress *a, uint64_t since);
 
 /* Of those that it grants: is one kept already? From there on it can only be finished. */
 bool transaction_any_kept(const Transaction *t);
@@ -111,5 +126,12 @@ int transaction_intent(const Transaction *t, IntentRecord *ret); /* data is the 
 /* A plan for edit_start(): removes t's rules, and its group if it made that and nothing else is in it. */
 int transaction_plan_removal(Manager *m, OrderPlan *p, void *userdata, Failure *f);
 
+/* After a crash: what is to become of it? Then that. */
+void transaction_recover(Transaction *t);
+
 /* At start: takes up what a crash has left. */
 void transactions_recover(Manager *m, const IntentRecord *intents, size_t n);
+
+/* Later: drops the pending grants that the helper was about to write, for a service that died meanwhile or for a call
+ * that was answered as Stuck. What root himself has granted so is his. */
+void transactions_drop_late(Manager *m);

@@ -2,6 +2,10 @@
 
 /* MakePassthrough and ReturnToHost, ended by force between any two steps: all is there after it, or nothing is. */
 
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
 #include "fake-kernel.h"
 #include "orders.h"
 #include "suite.h"
@@ -311,6 +315,128 @@ static void test_the_daemon_dies_twice(void **state _unused_) {
                         dies_twice(returns[i], second, true);
 }
 
+static bool hangs(void *userdata) {
+        _cleanup_free_ char *log = fake_host_log(((Bench *)userdata)->host);
+
+        return strstr(log, "= HANG");
+}
+
+/* It dies while the helper moves a set, and is back before the kernel has answered: what it cannot undo at once it
+ * undoes when it can, and not only at a further start. */
+static void worker_outlives(const Case *c, const char *write) {
+        void *state = NULL;
+        char rule[64];
+        sd_bus *admin;
+        Pending *p;
+        Bench *b;
+
+        (void)orders_setup(&state);
+        b = state;
+        admin = bench_connect(b, ADMIN_UID);
+        (void)snprintf(rule, sizeof rule, "%s hang 1", write);
+        fake_host_fail(b->host, rule);
+        p = orders_start_make(b, admin, c->addresses, c->siblings, "pool", c->binding);
+        orders_until_files(b, hangs, b);
+        bench_kill_daemon(b);
+        sd_bus_message_unref(bench_finish(b, p));
+        bench_start_daemon(b);
+        orders_until_step(b, "answer Release");
+        assert_false(orders_nothing_is_left(b));
+        bench_expect_error(orders_make(b, admin, c->addresses, c->siblings, "pool", c->binding), "Busy", "");
+        fake_host_let_go(b->host);
+        orders_until_files(b, is_settled, &(Settled){b, c, false});
+        orders_expect_nothing_left(b);
+        expect_final(b, c, false);
+        bench_disconnect(admin);
+        assert_int_equal(bench_teardown(&state), 0);
+}
+
+static void test_the_worker_outlives_the_daemon(void **state _unused_) {
+        worker_outlives(&pair, "override " PAIR_NIC);
+        worker_outlives(&pair, "unbind " PAIR_NVME);
+        worker_outlives(&pair, "probe " PAIR_NVME);
+        worker_outlives(&two_sets, "unbind " NIC);
+}
+
+/* Nobody changes a grant while we have this. */
+static int lock_grants(Bench *b) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = openat(b->host->fd, LOCKS_DIR "/grants", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        return fd;
+}
+
+static int on_opened(sd_event_source *s _unused_, const struct inotify_event *e _unused_, void *userdata) {
+        *(bool *)userdata = true;
+        return 0;
+}
+
+static bool is_true(void *userdata) {
+        return *(bool *)userdata;
+}
+
+/* It dies when a worker of the helper is about to write grants, and has looked at what is left before that happens. */
+static void daemon_dies_before_grants(Bench *b, Pending *p, int slow) {
+        sd_event_source *source = NULL;
+        bool opened = false;
+        char path[4200];
+
+        (void)snprintf(path, sizeof path, "%s/" LOCKS_DIR "/grants", b->host->root);
+        assert_true(sd_event_add_inotify(b->event, &source, path, IN_OPEN, on_opened, &opened) >= 0);
+        if (slow >= 0)
+                (void)close(slow);
+        bench_until(b, is_true, &opened);
+        sd_event_source_disable_unref(source);
+        bench_kill_daemon(b);
+        sd_bus_message_unref(bench_finish(b, p));
+        bench_start_daemon(b);
+        (void)orders_get_manager(b, "ConfirmUntil");
+}
+
+static void test_a_grant_that_comes_late(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        int lock = lock_grants(b);
+
+        daemon_dies_before_grants(b, orders_start_make(b, admin, PAIR_NIC, PAIR_NVME, "pool", "persistent"),
+                                  -1);
+        orders_expect_nothing_left(b);
+        (void)close(lock);
+        orders_until_step(b, "answer Drop");
+        orders_until_files(b, is_settled, &(Settled){b, &pair, false});
+        orders_expect_nothing_left(b);
+        bench_disconnect(admin);
+}
+
+/* From there on it can only be finished. */
+static void test_a_keep_that_comes_late(void **state) {
+        static const Case loose = {PAIR_NIC, PAIR_NVME, "on-claim"};
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        char path[4200];
+        int slow, lock;
+        Pending *p;
+
+        (void)snprintf(path, sizeof path, "%s/fake/slow", b->host->root);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(chown(path, DAEMON_UID, (gid_t)-1), 0);
+        p = orders_start_make(b, admin, PAIR_NIC, PAIR_NVME, "pool", "on-claim");
+        orders_until_step(b, "commit");
+        slow = open(path, O_WRONLY | O_CLOEXEC); /* when the disk waits for it */
+        assert_true(slow >= 0);
+        (void)unlink(path);
+        lock = lock_grants(b);
+        daemon_dies_before_grants(b, p, slow);
+        orders_until_step(b, "sent Drop");
+        (void)close(lock);
+        until_settled(b, &loose, false);
+        assert_true(all_is_there(b, &loose));
+        expect_final(b, &loose, false);
+        bench_disconnect(admin);
+}
+
 /* While the prompt stands the daemon dies, or the helper; the answer that comes then is worth nothing. */
 static void prompt_outlives(bool daemon, bool returning) {
         void *state = NULL;
@@ -365,6 +491,11 @@ int main(void) {
                         cmocka_unit_test(test_the_answer_of_keep_is_lost),
                         cmocka_unit_test(test_the_answer_of_revoke_is_lost),
                         cmocka_unit_test(test_the_daemon_dies_twice),
+                        cmocka_unit_test(test_the_worker_outlives_the_daemon),
+                        cmocka_unit_test_setup_teardown(test_a_grant_that_comes_late, orders_setup,
+                                                        bench_teardown),
+                        cmocka_unit_test_setup_teardown(test_a_keep_that_comes_late, orders_setup,
+                                                        bench_teardown),
                         cmocka_unit_test(test_the_prompt_outlives_the_daemon),
                         cmocka_unit_test(test_the_prompt_outlives_the_helper),
                         cmocka_unit_test(test_the_worker_dies_in_make),
