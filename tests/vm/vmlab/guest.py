@@ -31,8 +31,9 @@ __all__ = ["Guest", "GuestDied", "CommandFailed", "CommandTimeout", "SLOW"]
 # All deadlines are stretched by this on a machine that is busy or slow.
 SLOW = float(os.environ.get("VERGE_VM_SLOW", "1"))
 
+# no_timer_check: on a busy machine QEMU may not run for so long that a kernel takes its timer for broken, and panics.
 COMMAND_LINE = ("console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off nokaslr random.trust_cpu=on "
-                "systemd.show_status=no loglevel=4 8250.nr_uarts=1")
+                "systemd.show_status=no loglevel=4 8250.nr_uarts=1 no_timer_check")
 MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-M", "q35,kernel-irqchip=split",
            "-accel", "tcg,tb-size=256", "-cpu", "qemu64,+rdrand,-svm", "-smp", "1", "-m", "2G", "-no-reboot",
            "-device", "intel-iommu,intremap=on"]
