@@ -27,9 +27,22 @@ def behind_port(number, name, what, *args, files=None, bridge=None):
     return Device(what, ("-device", port, *args), paths if args else {}, files or {})
 
 
+def disk_of(name, number, what):
+    """A plain NVMe. Its file has holes: what is not written costs nothing."""
+    return behind_port(number, name, what, "-drive", f"if=none,id={name}-disk,format=raw,file={{dir}}/{name}.raw",
+                       "-device", f"nvme,id={name},bus=port-{name},drive={name}-disk,serial={name}",
+                       files={f"{name}.raw": 256})
+
+
+def wired(name, number, mac, what):
+    """A card on the one wire of the lab: what these send to each other goes past QEMU's own network."""
+    return behind_port(number, name, what, "-netdev", f"hubport,id=net-{name},hubid=1",
+                       "-device", f"e1000e,id={name},bus=port-{name},netdev=net-{name},mac={mac}")
+
+
 def nic(name, number, mac, what):
     return behind_port(number, name, what,
-                       "-netdev", f"user,id=net-{name},restrict=on",
+                       "-netdev", f"user,id=net-{name},restrict=on,ipv6=off",
                        "-device", f"e1000e,id={name},bus=port-{name},netdev=net-{name},mac={mac}")
 
 
@@ -63,6 +76,10 @@ CATALOGUE = {
     "vga": Device("the boot display", ("-device", "VGA,id=vga,bus=pcie.0,addr=9"), {"vga": "0000:00:09.0"}),
     "spare": behind_port("15", "spare", "an empty slot for hot-plug"),
     "spare2": behind_port("16", "spare2", "another empty slot"),
+    "disk-a": disk_of("disk-a", "19", "an NVMe of 256 MiB, on which volumes are made"),
+    "disk-b": disk_of("disk-b", "1a", "another one"),
+    "lan": wired("lan", "1b", "52:54:00:00:00:05", "e1000e through which somebody comes in"),
+    "outside": wired("outside", "1c", "52:54:00:00:00:06", "e1000e of the one who comes in"),
 }
 
 # Eight alike, each its own IOMMU set, for a VM that gets many at once.
@@ -71,6 +88,8 @@ CATALOGUE |= {name: nic(name, slot, f"52:54:00:00:01:0{i}", "one of eight e1000e
               for i, (name, slot) in enumerate(zip(CARDS, ("0a", "0b", "0c", "0d", "0e", "0f", "17", "18")))}
 
 STANDARD = ("nic", "uplink", "nvme", "vnet", "pair", "edu", "vga", "spare")
+# For what the host may not lose: disks to stack volumes on, and a wire to come in by.
+SAFETY = ("nic", "uplink", "disk-a", "disk-b", "lan", "outside", "vga", "edu")
 
 # There in every guest.
 BUILTIN = {"root-disk": "0000:00:02.0", "host-bridge": "0000:00:00.0", "isa-bridge": "0000:00:1f.0",

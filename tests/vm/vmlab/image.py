@@ -15,7 +15,8 @@ from . import cache, kernels
 PACKAGES = {
     "test": ["systemd", "systemd-sysv", "dbus", "polkitd", "udev", "kmod", "pciutils", "pci.ids", "iproute2",
              "procps", "busybox-static", "acl", "libpci3", "libacl1", "libsqlite3-0", "libpcre2-8-0", "libjansson4",
-             "e2fsprogs", "util-linux", "mount", "passwd", "login", "libpam-modules", "libglib2.0-bin"],
+             "e2fsprogs", "util-linux", "mount", "passwd", "login", "libpam-modules", "libglib2.0-bin",
+             "mdadm", "lvm2", "cryptsetup-bin", "btrfs-progs", "openssh-server"],
     "bench": ["libvirt-daemon-system", "libvirt-clients", "driverctl"],
     "qemu": ["libvirt-daemon-system", "libvirt-clients", "systemd-container", "python3-dbus"],
 }
@@ -23,7 +24,10 @@ PACKAGES = {
 # From the suite's backports: Debian 12's own QEMU knows nothing of iommufd.
 BACKPORTS = {"qemu": ["qemu-system-x86"]}
 # Started by the cases that need them: each boot would wait for them.
-DISABLED = {"qemu": ["libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket",
+DISABLED = {"test": ["ssh.service", "lvm2-monitor.service", "lvm2-lvmpolld.socket", "dm-event.socket",
+                     "blk-availability.service", "mdmonitor-oneshot.timer", "mdcheck_start.timer",
+                     "mdcheck_continue.timer"],
+            "qemu": ["libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket",
                      "virtlogd.socket", "virtlockd.socket", "virtlogd-admin.socket", "virtlockd-admin.socket",
                      "machines.target"]}
 
@@ -65,8 +69,9 @@ def hooks(variant):
     steps = [user_hook()]
     if variant in BACKPORTS:
         steps.append(backports_hook(BACKPORTS[variant]))
-    if variant in DISABLED:
-        steps.append(f'chroot "$1" systemctl --quiet disable {" ".join(DISABLED[variant])}')
+    for kind in dict.fromkeys(["test", variant]):
+        if kind in DISABLED:
+            steps.append(f'chroot "$1" systemctl --quiet disable {" ".join(DISABLED[kind])}')
     return steps
 
 
