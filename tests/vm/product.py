@@ -57,6 +57,11 @@ def root_grant_call(addresses, consent=()):
             *addresses, str(len(consent)), *consent, "false", "0", ""]
 
 
+def root_revoke_call(addresses):
+    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "asbs", str(len(addresses)),
+            *addresses, "false", ""]
+
+
 def get(vm, address, name, interface=DEVICE):
     """A property, as JSON has it."""
     where = path(address) if interface == DEVICE else ROOT      # the manager has no address
@@ -91,20 +96,23 @@ def restore(vm, addresses):
     """At home, without grant or override, however a case ended."""
     for address in addresses:
         vm.run(["busctl", "--timeout=120", *device_call(address, "Release")[3:]])
-    vm.run(["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "asbs", str(len(addresses)),
-            *addresses, "false", ""])
+    vm.run(root_revoke_call(addresses))
 
 
 # Groups, rules and what is made of them
 
 def variants(**texts):
-    """Arguments for a{sv} of strings; `_` in a name stands for `-`."""
+    """Arguments for a{sv} of strings, numbers and lists of strings; `_` in a name stands for `-`."""
     words = [word for name, value in texts.items() for word in (name.replace("_", "-"), *variant(value))]
     return [len(texts), *words]
 
 
 def variant(value):
-    return ["b", str(value).lower()] if isinstance(value, bool) else ["s", value]
+    if isinstance(value, bool):
+        return ["b", str(value).lower()]
+    if isinstance(value, int):
+        return ["u", value]
+    return ["s", value] if isinstance(value, str) else ["as", len(value), *value]
 
 
 def make_call(addresses, group, **options):
