@@ -13,7 +13,7 @@ def plan(vm, addresses, consent=(), user="alice"):
     """One entry for each IOMMU set; anybody may ask."""
     options = ["consent", "as", len(consent), *consent] if consent else []
     sets, = answer(vm, call(ROOT, MANAGER, "Plan", "aoa{sv}", len(addresses), *map(path, addresses),
-                            bool(consent), *options), user=user)
+                            int(bool(consent)), *options), user=user)
     return [dict(zip(("number", "devices", "possible", "checks", "writes"), s)) for s in sets]
 
 
