@@ -66,6 +66,7 @@ def _(vm):
     vm.run(device_call(kept, "Bind"), user="admin", timeout=60).check()
     assert vm.driver(kept) == "vfio-pci", "by hand it can be had"
     until(f"[ ! -e {BOOTS} ]", "the boot is healthy", vm, timeout=90)
+    vm.sh("sync")                       # seen gone is not yet gone from the disk
 
     vm.power_cut()
     until(state_is(kept, "pool"), "what was ordered is bound again", vm, timeout=40)
