@@ -74,13 +74,6 @@ static int add_target(const Links *l, const char *target) {
         return host_facts_add(l->facts, l->reason, target, what);
 }
 
-static bool is_known(const Links *l, const char *target) {
-        for (size_t i = 0; i < l->facts->n_uses; i++)
-                if (l->facts->uses[i].reason == l->reason && streq(l->facts->uses[i].path, target))
-                        return true;
-        return false;
-}
-
 static int add_interface(Links *l, const char *interface);
 
 static int follow_lower(const char *name, void *userdata) {
@@ -129,7 +122,7 @@ static int add_interface(Links *l, const char *interface) {
         r = find_interface(l, interface, target);
         if (r < 0) /* gone since; it may also be in another network namespace */
                 return r == -ENOENT ? 0 : r;
-        if (is_known(l, target))
+        if (host_facts_have(l->facts, l->reason, target))
                 return 0;
 
         (void)snprintf(l->chain[l->depth++], IF_NAMESIZE, "%s", interface);
