@@ -14,6 +14,7 @@
 #include "log.h"
 #include "steps.h"
 #include "sysfs-write.h"
+#include "sysfs.h"
 #include "trail.h"
 #include "vfio.h"
 
@@ -127,10 +128,19 @@ static int take(int root, const PciAddress *a, WorkerResult *result) {
 static void on_alarm(int sig _unused_) {
 }
 
-int early_bind(int root, const char *address, unsigned patience, Failure *f) {
+/* What comes of it stands in *result, too. */
+static int bind_in_time(int root, const PciAddress *a, unsigned patience, WorkerResult *result) {
         struct sigaction interrupt = {.sa_handler = on_alarm}; /* ends the wait for a lock, not us */
-        WorkerResult result = {0};
         struct timespec now;
+
+        (void)sigaction(SIGALRM, &interrupt, NULL);
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        result->deadline = ((uint64_t)now.tv_sec + patience) * 1000000;
+        return take(root, a, result);
+}
+
+int early_bind(int root, const char *address, unsigned patience, Failure *f) {
+        WorkerResult result = {0};
         PciAddress a;
         Grant g;
         int r;
@@ -145,10 +155,7 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
         if (r < 0)
                 return r;
 
-        (void)sigaction(SIGALRM, &interrupt, NULL);
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        result.deadline = ((uint64_t)now.tv_sec + patience) * 1000000;
-        r = take(root, &a, &result);
+        r = bind_in_time(root, &a, patience, &result);
         trail_early(root, &a, &result, r);
         if (r < 0)
                 *f = result.failure;
@@ -156,6 +163,27 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
         if (f->kind == FAILURE_DRIVER || f->kind == FAILURE_IDENTITY_CHANGED || f->kind == FAILURE_CRITICAL)
                 (void)grant_store_unmark(root, &(IommuSet){.n_members = 1, .members = {a}});
         return r;
+}
+
+/* No failure is one here: the device, its IOMMU or its driver may be yet to come, and so is its event. */
+static int try_mark(const char *name, void *userdata) {
+        const char *suffix = strrchr(name, '.');
+        const int *root = userdata;
+        WorkerResult result = {0};
+        char stem[NAME_MAX + 1];
+        PciAddress a;
+
+        if (!suffix || !streq(suffix, GRANT_MARK_SUFFIX))
+                return 0;
+        (void)snprintf(stem, sizeof stem, "%.*s", (int)(suffix - name), name);
+        if (pci_address_parse(stem, &a) >= 0)
+                (void)bind_in_time(*root, &a, PATIENCE_SECONDS, &result);
+        return 0;
+}
+
+void early_bind_all(int root) {
+        if (!vfio_is_switched_off(root))
+                (void)sysfs_each(root, GRANTS_DIR, try_mark, &root);
 }
 
 /* The sandbox of the unit is not ours here: udev starts us as root with all that root may. */
@@ -176,6 +204,8 @@ void early_run(int root, const char *address) {
         if (r < 0)
                 (void)failure_set(&f, FAILURE_INTERNAL, "The capabilities cannot be given up: %s",
                                   strerror(-r));
+        else if (!address)
+                early_bind_all(root);
         else if (early_bind(root, address, PATIENCE_SECONDS, &f) > 0)
                 (void)puts("VERGE_PASSTHROUGH=1");
 

@@ -13,5 +13,10 @@
  * it should be, but was left to the host. `patience`: seconds to wait for the lock of its IOMMU set. */
 int early_bind(int root, const char *address, unsigned patience, Failure *f);
 
-/* The whole program: gives up all capabilities, binds, and tells udev by VERGE_PASSTHROUGH=1 on standard output. */
+/* All that are there and have a mark, before udev's first event: the host driver of one that has none would take every
+ * card of its make. What does not come of it is said when the device's own event comes. */
+void early_bind_all(int root);
+
+/* The whole program: gives up all capabilities, binds the device and tells udev by VERGE_PASSTHROUGH=1 on standard
+ * output; or (NULL) binds all. */
 void early_run(int root, const char *address);

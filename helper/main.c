@@ -14,9 +14,10 @@ int main(int argc, char *argv[]) {
         int r;
 
         bool early = argc == 3 && streq(argv[1], "--early-bind"),
+             all = argc == 2 && streq(argv[1], "--early-bind-all"),
              begin = argc == 2 && streq(argv[1], "--boot-begin");
 
-        if (argc > 1 && !early && !begin) {
+        if (argc > 1 && !early && !all && !begin) {
                 fprintf(stderr, "verge-passthrough-helper takes no arguments: systemd starts it when "
                                 "verge-passthroughd calls it. See verge-passthrough-helper(8).\n");
                 return EXIT_FAILURE;
@@ -31,8 +32,8 @@ int main(int argc, char *argv[]) {
         if (begin)
                 return boots_begin(config.root_fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         /* Whatever comes of it, the boot goes on. */
-        if (early) {
-                early_run(config.root_fd, argv[2]);
+        if (early || all) {
+                early_run(config.root_fd, early ? argv[2] : NULL);
                 return EXIT_SUCCESS;
         }
 

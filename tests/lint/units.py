@@ -12,7 +12,7 @@ import lint
 
 # Exposure in tenths, as `systemd-analyze security --threshold=` takes it: the goal of each unit.
 EXPOSURE_MAX = {"verge-passthroughd.service": 9, "verge-passthrough-helper.service": 14,
-                "verge-passthrough-boot.service": 7}
+                "verge-passthrough-boot.service": 7, "verge-passthrough-early.service": 12}
 SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
 
 # Values that look like a mere matter of hardening, and without which the service is blind, dead or open.
@@ -34,6 +34,12 @@ NEEDED = {
         "After": "systemd-remount-fs.service", "ConditionKernelCommandLine": "!verge_passthrough=off",
         "ProcSubset": "all", "PrivateTmp": None, "Wants": None, "RuntimeDirectoryPreserve": "yes", "User": None,
         "ReadWritePaths": "/etc/verge-passthrough/grants.d",
+    },
+    "verge-passthrough-early.service": {
+        "Type": "oneshot", "DefaultDependencies": "no", "CapabilityBoundingSet": "", "RemainAfterExit": "yes",
+        "Before": "systemd-udev-trigger.service sysinit.target shutdown.target", "After": None, "Wants": None,
+        "ConditionKernelCommandLine": "!verge_passthrough=off", "ProcSubset": "all", "PrivateTmp": None, "User": None,
+        "PrivateNetwork": None, "ReadWritePaths": "/sys/bus/pci /sys/devices /run /etc/verge-passthrough/grants.d",
     },
 }
 LOOKS_AT_HOST = ("verge-passthroughd.service", "verge-passthrough-helper.service")
@@ -112,7 +118,7 @@ def main():
     for name, text in units.items():
         print(f"{name}: exposure {check_with_systemd(name, text)[1]}")
 
-    daemon, helper, boot = (units[name] for name in NEEDED)
+    daemon, helper, boot, early = (units[name] for name in NEEDED)
     lint.run(check, {
         "a daemon that is root": {"verge-passthroughd.service": daemon.replace("User=verge", "User=root #")},
         "a helper with capabilities": {"verge-passthrough-helper.service": helper.replace(
@@ -129,6 +135,7 @@ def main():
         "a blind helper": {"verge-passthrough-helper.service": helper.replace("ProtectHome=read-only", "ProtectHome=yes")},
         "a guard that comes late": {"verge-passthrough-boot.service": boot.replace("PrivateDevices=", "PrivateTmp=yes\nX=")},
         "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("!/run", "/run")},
+        "binding that comes late": {"verge-passthrough-early.service": early.replace("systemd-udev-trigger.service ", "")},
         "a lonely helper": {"verge-passthrough-helper.service": helper.replace("PrivateTmp=", "PrivateNetwork=yes\nX=")},
     }, "see the comments in data/*.service.in, and measure: systemd-analyze security --offline=true UNIT", units)
 

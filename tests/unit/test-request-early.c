@@ -326,6 +326,35 @@ static void test_taken_before_vfio_is_loaded(void **state) {
         expect_early(h, NIC, 1, "");
 }
 
+/* Where the card beside it has no mark, its event would load the driver of both. What cannot be had yet keeps its mark:
+ * its own event comes. */
+static void test_all_before_the_first_event(void **state) {
+        FakeHost *h = *state;
+
+        reboot(h, false);
+        fake_host_remove(h, "sys/bus/pci/devices/" PAIR_NIC "/iommu_group");
+        assert_int_equal(unlinkat(h->fd, GRANTS_DIR "/" PAIR_NVME ".boot", 0), 0);
+        fake_host_write(h, GRANTS_DIR "/no-address.boot", BOOT "\n");
+        fake_host_write(h, GRANTS_DIR "/0000:99:00.0.boot", BOOT "\n");
+        early_bind_all(h->fd);
+        assert_log(h, "override " NIC " vfio-pci\n");
+        expect_mark(h, PAIR_NIC, BOOT);
+
+        fake_host_clear(h);
+        expect_early(h, NIC, 1, "");
+        expect_early(h, PAIR_NIC, -1, "No IOMMU");
+}
+
+static void test_nothing_before_the_first_event_when_switched_off(void **state) {
+        FakeHost *h = *state;
+
+        reboot(h, false);
+        fake_host_write(h, "proc/cmdline", "quiet verge_passthrough=off\n");
+        early_bind_all(h->fd);
+        assert_log(h, "");
+        expect_mark(h, NIC, BOOT);
+}
+
 static void test_taken_at_once_when_vfio_is_there(void **state) {
         FakeHost *h = *state;
 
@@ -571,6 +600,8 @@ int main(void) {
                         CASE(test_without_a_boot_nothing_is_bound_for_boots),
                         CASE(test_what_the_host_needs_loses_the_mark),
                         CASE(test_taken_before_vfio_is_loaded),
+                        CASE(test_all_before_the_first_event),
+                        CASE(test_nothing_before_the_first_event_when_switched_off),
                         CASE(test_taken_at_once_when_vfio_is_there),
                         CASE(test_siblings_may_come_later_but_no_others),
                         CASE(test_not_ours),
