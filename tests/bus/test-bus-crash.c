@@ -9,6 +9,7 @@
 #include "fake-kernel.h"
 #include "orders.h"
 #include "suite.h"
+#include "vms.h"
 
 #define STEPS_MAX 60U
 
@@ -358,6 +359,32 @@ static void test_the_worker_outlives_the_daemon(void **state _unused_) {
         worker_outlives(&two_sets, "unbind " NIC);
 }
 
+/* Without any crash: who called is answered when it cannot be undone, and then it is undone all the same. */
+static void test_a_failure_while_a_node_is_held(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        sd_bus_message *reply;
+        Pending *p;
+
+        fake_host_fail(b->host, "unbind " PAIR_NIC " hang 1");
+        fake_host_fail(b->host, "probe " PAIR_NIC " EIO 1");
+        p = orders_start_make(b, admin, two_sets.addresses, two_sets.siblings, "pool", "persistent");
+        orders_until_step(b, "answer Bind");
+        fake_host_hold_vfio(b->host, NIC_SET, true);
+        fake_host_let_go(b->host);
+        reply = bench_finish(b, p);
+        assert_true(sd_bus_message_is_method_error(reply, NULL));
+        assert_non_null(strstr(sd_bus_message_get_error(reply)->message, "tried again by itself"));
+        sd_bus_message_unref(reply);
+        bench_expect_error(orders_make(b, admin, NIC, NULL, "pool", NULL), "Busy", "yet to be undone");
+
+        fake_host_hold_vfio(b->host, NIC_SET, false);
+        orders_until_files(b, is_settled, &(Settled){b, &two_sets, false});
+        orders_expect_nothing_left(b);
+        expect_final(b, &two_sets, false);
+        bench_disconnect(admin);
+}
+
 /* Nobody changes a grant while we have this. */
 static int lock_grants(Bench *b) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -500,6 +527,8 @@ int main(void) {
                         cmocka_unit_test(test_the_answer_of_revoke_is_lost),
                         cmocka_unit_test(test_the_daemon_dies_twice),
                         cmocka_unit_test(test_the_worker_outlives_the_daemon),
+                        cmocka_unit_test_setup_teardown(test_a_failure_while_a_node_is_held, orders_setup,
+                                                        bench_teardown),
                         cmocka_unit_test_setup_teardown(test_a_grant_that_comes_late, orders_setup,
                                                         bench_teardown),
                         cmocka_unit_test_setup_teardown(test_a_keep_that_comes_late, orders_setup,
