@@ -223,12 +223,13 @@ static void make_message(int root, const AuditEntry *e, char *text, size_t size)
 
 void audit_entry_format(int root, const char *identifier, const AuditEntry *e, AuditDatagram *ret) {
         char text[MESSAGE_MAX - 16], reasons[LIST_SIZE];
-        AuditKind kind = kind_of(e);
+        AuditKind kind;
 
         assert(identifier);
         assert(e && e->verb);
         assert(ret);
 
+        kind = kind_of(e);
         append_head(ret, identifier, kinds[kind].id, kinds[kind].priority);
         append(ret, "VERGE_VERB", e->verb);
         append(ret, "VERGE_RESULT", kinds[kind].result);

@@ -12,7 +12,7 @@ import lint
 
 # Exposure in tenths, as `systemd-analyze security --threshold=` takes it: the goal of each unit.
 EXPOSURE_MAX = {"verge-passthroughd.service": 9, "verge-passthrough-helper.service": 14,
-                "verge-passthrough-boot.service": 7, "verge-passthrough-early.service": 12}
+                "verge-passthrough-boot.service": 7, "verge-passthrough-early.service": 13}
 SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
 
 # Values that look like a mere matter of hardening, and without which the service is blind, dead or open.
@@ -65,6 +65,8 @@ def check_settings(name, text):
         problems.append(f"{name}: ExecStart= is not filled in")
     if name == "verge-passthrough-boot.service" and "ConditionPathExists=!/run/verge-passthrough/boot-begun" not in text:
         problems.append(f"{name}: it would be run again with each service that is started")
+    if name == "verge-passthrough-early.service" and "\nSystemCallFilter=capset\n" not in text:
+        problems.append(f"{name}: it could not give up its capabilities, and would do nothing")
     if name not in LOOKS_AT_HOST:
         return problems
     problems += [f"{name}: {key}= {reason}" for key, reason in BLINDING.items() if found.get(key, "no") != "no"]
@@ -136,6 +138,7 @@ def main():
         "a guard that comes late": {"verge-passthrough-boot.service": boot.replace("PrivateDevices=", "PrivateTmp=yes\nX=")},
         "a guard that is run again and again": {"verge-passthrough-boot.service": boot.replace("!/run", "/run")},
         "binding that comes late": {"verge-passthrough-early.service": early.replace("systemd-udev-trigger.service ", "")},
+        "binding that ends at once": {"verge-passthrough-early.service": early.replace("Filter=capset", "Filter=none")},
         "a lonely helper": {"verge-passthrough-helper.service": helper.replace("PrivateTmp=", "PrivateNetwork=yes\nX=")},
     }, "see the comments in data/*.service.in, and measure: systemd-analyze security --offline=true UNIT", units)
 
