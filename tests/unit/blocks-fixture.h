@@ -4,11 +4,7 @@
 /* A host with two NVMe, two disks on a SATA controller and one on USB, of which it uses nothing; and what storage looks
  * like on real hosts: device mapper, md, udev's records, mount tables of other processes. */
 
-#include "critical.h"
-#include "fake-host.h"
-#include "sysfs.h"
-
-#define BIT(reason) (1U << CRITICAL_##reason)
+#include "critical-fixture.h"
 
 #define NVME0 "0000:00:04.0"
 #define NVME1 "0000:00:05.0"
@@ -57,45 +53,12 @@ static inline int teardown(void **state) {
         return 0;
 }
 
-static inline Critical evaluate(FakeHost *h, const char *address) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
-        _cleanup_close_ int fd = -1;
-        PciIdentity identity;
-        PciAddress a;
-        Critical c;
-
-        assert_int_equal(pci_address_parse(address, &a), 0);
-        fd = sysfs_open_device(h->fd, &a);
-        assert_true(fd >= 0);
-        assert_int_equal(pci_identity_read(fd, &a, &identity), 0);
-        assert_int_equal(host_facts_load(h->fd, &facts), 0);
-        assert_int_equal(critical_evaluate(facts, fd, &identity, &c), 0);
-        return c;
-}
-
-static inline void expect(FakeHost *h, const char *address, uint32_t reasons) {
-        Critical c = evaluate(h, address);
-        char is[256], wanted[256];
-
-        if (c.reasons != reasons)
-                fail_msg("%s: '%s' instead of '%s'", address, critical_format(c.reasons, is, sizeof is),
-                         critical_format(reasons, wanted, sizeof wanted));
-}
-
 /* All that the host has, in the order NVME0, NVME1, SATA, USB. */
 static inline void expect_all(FakeHost *h, uint32_t nvme0, uint32_t nvme1, uint32_t sata, uint32_t usb) {
         expect(h, NVME0, nvme0);
         expect(h, NVME1, nvme1);
         expect(h, SATA, sata);
         expect(h, USB, usb);
-}
-
-static inline void expect_sentence(FakeHost *h, const char *address, CriticalReason reason,
-                                   const char *text) {
-        Critical c = evaluate(h, address);
-
-        if (!strstr(c.sentence[reason], text))
-                fail_msg("'%s' is not in '%s'", text, c.sentence[reason]);
 }
 
 static inline int load(FakeHost *h, bool *ret_unwatched) {

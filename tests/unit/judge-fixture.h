@@ -5,11 +5,7 @@
 
 #include <limits.h>
 
-#include "critical.h"
-#include "fake-host.h"
-#include "sysfs.h"
-
-#define BIT(reason) (1U << CRITICAL_##reason)
+#include "critical-fixture.h"
 
 static int judge_setup(void **state) {
         *state = fake_host_new();
@@ -52,43 +48,14 @@ static inline void judge_attribute(FakeHost *h, const char *class_name, const ch
         fake_host_write(h, path, "%s\n", value);
 }
 
-static inline Critical judge(FakeHost *h, const char *address) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
-        _cleanup_close_ int fd = -1;
-        PciIdentity identity;
-        PciAddress a;
-        Critical c;
-
-        assert_int_equal(pci_address_parse(address, &a), 0);
-        fd = sysfs_open_device(h->fd, &a);
-        assert_true(fd >= 0);
-        assert_int_equal(pci_identity_read(fd, &a, &identity), 0);
-        assert_int_equal(host_facts_load(h->fd, &facts), 0);
-        assert_int_equal(critical_evaluate(facts, fd, &identity, &c), 0);
-
-        for (int i = 0; i < CRITICAL_REASON_MAX; i++)
-                if ((c.reasons | c.warnings) & 1U << i) {
-                        assert_non_null(strstr(c.sentence[i], address));
-                        assert_int_equal(c.sentence[i][strlen(c.sentence[i]) - 1], '.'); /* not cut */
-                } else
-                        assert_string_equal(c.sentence[i], "");
-        return c;
-}
-
 /* Refused for this reason and no other, and the sentence says this. */
 static inline void judge_refused(FakeHost *h, const char *address, CriticalReason reason, const char *says) {
-        Critical c = judge(h, address);
-        char is[256];
-
-        if (c.reasons != 1U << reason)
-                fail_msg("%s: '%s' instead of '%s'", address, critical_format(c.reasons, is, sizeof is),
-                         critical_reason_to_string(reason));
-        if (!strstr(c.sentence[reason], says))
-                fail_msg("'%s' does not say '%s'", c.sentence[reason], says);
+        expect(h, address, 1U << reason);
+        expect_sentence(h, address, reason, says);
 }
 
 static inline void judge_free(FakeHost *h, const char *address) {
-        Critical c = judge(h, address);
+        Critical c = evaluate(h, address);
 
         for (int i = 0; i < CRITICAL_REASON_MAX; i++)
                 if (c.reasons & 1U << i)

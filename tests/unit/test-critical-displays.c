@@ -322,7 +322,7 @@ static void test_harmless_virtual_function_of_a_gpu(void **state) {
         judge_device(h, .address = "0000:4d:00.1", .class_code = 0x038000, .driver = "i915",
                      .physfn = "0000:4d:00.0");
         judge_free(h, "0000:4d:00.1");
-        assert_int_equal(judge(h, "0000:4d:00.0").reasons, BIT(CONSOLE) | BIT(PF_WITH_VFS));
+        assert_int_equal(evaluate(h, "0000:4d:00.0").reasons, BIT(CONSOLE) | BIT(PF_WITH_VFS));
 }
 
 static void test_harmless_gpu_beside_a_screen_that_is_not_pci(void **state) {

@@ -5,11 +5,8 @@
 #include <arpa/inet.h>
 
 #include "../../common/host-facts.h"
-#include "fake-host.h"
+#include "critical-fixture.h"
 #include "suite.h"
-#include "sysfs.h"
-
-#define BIT(reason) (1U << CRITICAL_##reason)
 
 #define FIRST "0000:00:02.0"
 #define SECOND "0000:00:03.0"
@@ -59,39 +56,6 @@ static int setup(void **state) {
 static int teardown(void **state) {
         fake_host_free(*state);
         return 0;
-}
-
-static Critical evaluate(FakeHost *h, const char *address) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
-        _cleanup_close_ int fd = -1;
-        PciIdentity identity;
-        PciAddress a;
-        Critical c;
-
-        assert_int_equal(pci_address_parse(address, &a), 0);
-        fd = sysfs_open_device(h->fd, &a);
-        assert_true(fd >= 0);
-        assert_int_equal(pci_identity_read(fd, &a, &identity), 0);
-        assert_int_equal(host_facts_load(h->fd, &facts), 0);
-        assert_int_equal(critical_evaluate(facts, fd, &identity, &c), 0);
-        return c;
-}
-
-static void expect(FakeHost *h, const char *address, uint32_t reasons) {
-        Critical c = evaluate(h, address);
-        char is[256], wanted[256];
-
-        if (c.reasons != reasons)
-                fail_msg("%s: '%s' instead of '%s'", address, critical_format(c.reasons, is, sizeof is),
-                         critical_format(reasons, wanted, sizeof wanted));
-}
-
-static void expect_sentence(FakeHost *h, const char *address, CriticalReason reason, const char *part) {
-        Critical c = evaluate(h, address);
-
-        assert_true((c.reasons | c.warnings) & 1U << reason);
-        if (!strstr(c.sentence[reason], part))
-                fail_msg("'%s' does not say '%s'", c.sentence[reason], part);
 }
 
 static bool is_unwatched(FakeHost *h) {

@@ -60,7 +60,7 @@ static void test_refused_two_keyboards_on_one_controller(void **state) {
         add_input(h, XHCI2_PATH "/usb3/3-2/3-2:1.0/0003:04D9:0024.0004", "input6", "Two", KEYBOARD);
         judge_refused(h, XHCI2, CRITICAL_INPUT, "every keyboard of the host is on it");
         judge_free(h, XHCI);
-        assert_int_equal(judge(h, "0000:00:1c.0").reasons, BIT(INPUT) | BIT(BRIDGE_DEVICE));
+        assert_int_equal(evaluate(h, "0000:00:1c.0").reasons, BIT(INPUT) | BIT(BRIDGE_DEVICE));
 }
 
 static void test_refused_one_keyboard_in_each_function_of_a_set(void **state) {
@@ -438,7 +438,7 @@ static void test_keyboard_names_are_anybodys_text(void **state) {
                   "\033[2J\xff with a name that is far longer than what has room in a sentence for people "
                   "to read",
                   KEYBOARD);
-        c = judge(h, XHCI);
+        c = evaluate(h, XHCI);
         assert_int_equal(c.reasons, BIT(INPUT));
         assert_null(strchr(c.sentence[CRITICAL_INPUT], '\033'));
         assert_non_null(strstr(c.sentence[CRITICAL_INPUT],

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "critical.h"
-#include "fake-host.h"
-#include "sysfs.h"
-
-#define BIT(reason) (1U << CRITICAL_##reason)
+#include "critical-fixture.h"
 
 #define NVME "devices/pci0000:00/0000:00:04.0"
 #define NIC "devices/pci0000:00/0000:00:02.0"
@@ -39,38 +35,6 @@ static int setup(void **state) {
 static int teardown(void **state) {
         fake_host_free(*state);
         return 0;
-}
-
-static Critical evaluate(FakeHost *h, const char *address) {
-        _cleanup_(host_facts_freep) HostFacts *facts = NULL;
-        _cleanup_close_ int fd = -1;
-        PciIdentity identity;
-        PciAddress a;
-        Critical c;
-
-        assert_int_equal(pci_address_parse(address, &a), 0);
-        fd = sysfs_open_device(h->fd, &a);
-        assert_true(fd >= 0);
-        assert_int_equal(pci_identity_read(fd, &a, &identity), 0);
-        assert_int_equal(host_facts_load(h->fd, &facts), 0);
-        assert_int_equal(critical_evaluate(facts, fd, &identity, &c), 0);
-
-        /* A reason comes with a sentence that names the device, and only a reason does. */
-        for (int i = 0; i < CRITICAL_REASON_MAX; i++)
-                if (c.reasons & 1U << i)
-                        assert_non_null(strstr(c.sentence[i], address));
-                else
-                        assert_string_equal(c.sentence[i], "");
-        return c;
-}
-
-static void expect(FakeHost *h, const char *address, uint32_t reasons) {
-        Critical c = evaluate(h, address);
-        char is[256], wanted[256];
-
-        if (c.reasons != reasons)
-                fail_msg("%s: '%s' instead of '%s'", address, critical_format(c.reasons, is, sizeof is),
-                         critical_format(reasons, wanted, sizeof wanted));
 }
 
 /* Guards that cry wolf get switched off: what is idle is not critical. */
