@@ -371,6 +371,7 @@ def unplug(vm, address):
 def _(vm):
     try:
         red = plug(vm, RED)
+        until(says(path(red), DEVICE, "Eligible", "b true"), "it is seen that the host does not use it", vm)
         group = pool(vm, [red])
         claim = create_claim(vm, "web", group)
         player = start(vm, "web")
@@ -407,6 +408,7 @@ def _(vm):
 def _(vm):
     try:
         red = plug(vm, RED)
+        until(says(path(red), DEVICE, "Eligible", "b true"), "it is seen that the host does not use it", vm)
         claim = create_claim(vm, "web", pool(vm, [red]))
         player = start(vm, "web")
         player.write("drop devices\n")
