@@ -2,28 +2,12 @@
 
 /* Consent by ids, and the grants that Bind makes from it. Both NICs are 8086:10d3, the NVMe is 1b36:0010. */
 
-#include "lock.h"
-#include "request-fixture.h"
+#include "lock-fixture.h"
 
 #define NICS "8086:10d3"
 #define NICS_EXACTLY "8086:10d3:0000:0000"
 #define NVMES "1b36:0010"
 #define IDS_OF(ids) GRANTS_DIR "/" ids GRANT_IDS_SUFFIX
-
-/* What somebody else does meanwhile: just before we get the lock of the grants. */
-static void (*before_lock)(void);
-static FakeHost *meanwhile;
-
-int __real_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result) {
-        void (*now)(void) = before_lock;
-
-        before_lock = NULL;
-        if (now)
-                now();
-        return __real_lock_grants(root, result);
-}
 
 static void test_grant_and_revoke(void **state) {
         FakeHost *h = *state;

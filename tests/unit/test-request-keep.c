@@ -6,25 +6,9 @@
 
 #include "confine.h"
 #include "grant-store.h"
-#include "lock.h"
-#include "request-fixture.h"
+#include "lock-fixture.h"
 #include "verb.h"
 #include "text.h"
-
-/* What somebody else does meanwhile: just before we get the lock of the grants. */
-static void (*before_lock)(void);
-static FakeHost *meanwhile;
-
-int __real_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result) {
-        void (*now)(void) = before_lock;
-
-        before_lock = NULL;
-        if (now)
-                now();
-        return __real_lock_grants(root, result);
-}
 
 /* Directories in which a file was removed, and which were not synced since. */
 static unsigned unsynced;

@@ -3,25 +3,9 @@
 /* Grants with a time until which they must be confirmed: what is written, who wins, and what comes home. */
 
 #include "grant-confirm.h"
-#include "lock.h"
-#include "request-fixture.h"
+#include "lock-fixture.h"
 
 #define CONFIRM_OF(address) PENDING_GRANTS_DIR "/" address GRANT_CONFIRM_SUFFIX
-
-/* What happens just before we get the lock of the grants. */
-static void (*before_lock)(void);
-static FakeHost *meanwhile;
-
-int __real_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result);
-int __wrap_lock_grants(int root, WorkerResult *result) {
-        void (*now)(void) = before_lock;
-
-        before_lock = NULL;
-        if (now)
-                now();
-        return __real_lock_grants(root, result);
-}
 
 static Failure grant_until(FakeHost *h, uint32_t seconds, const char *const *addresses) {
         Request q = {.uid = 1001, .pending = true, .confirm = seconds};
