@@ -240,22 +240,12 @@ Transaction *confirm_find(const Manager *m, Failure *f) {
 }
 
 int confirm_check_keep(Transaction *t, Failure *f) {
-        const Device *d;
-        const Rule *own;
-
         if (is_late(t))
                 return failure_set(f, FAILURE_NO_SUCH_OBJECT,
                                    "The time to confirm the change is up: it is undone. Make the devices "
                                    "passthrough again.");
-        for (size_t i = 0; i < t->named.n_members; i++) {
-                d = device_table_find(&t->manager->devices, &t->named.members[i]);
-                own = d ? rule_made_for(d) : NULL;
-                if (d && (!own || !streq(own->group->record.id, t->group)))
-                        return failure_set(f, FAILURE_CONFLICT,
-                                           "The group or the rule of device %s was changed by somebody else "
-                                           "meanwhile; Revert the change, or let its time run out.",
-                                           d->address);
-        }
+        if (transaction_check_orders(t, "Revert the change, or let its time run out", f) < 0)
+                return -EREMOTEIO;
         manager_reread_set(t->manager, &t->movers);
         return check_still_out(t, f);
 }

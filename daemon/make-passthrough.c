@@ -125,28 +125,11 @@ static void on_kept(const Failure *failure, sd_bus_message *reply _unused_, void
         }
 }
 
-/* Somebody may have deleted them while the devices were bound. */
-static int check_orders(const Transaction *t, Failure *f) {
-        const Device *d;
-        const Rule *own;
-
-        for (size_t i = 0; i < t->named.n_members; i++) {
-                d = device_table_find(&t->manager->devices, &t->named.members[i]);
-                own = d ? rule_made_for(d) : NULL;
-                if (d && (!own || !streq(own->group->record.id, t->group)))
-                        return failure_set(f, FAILURE_CONFLICT,
-                                           "The group or the rule of device %s was changed by somebody else "
-                                           "meanwhile; look at them and try again.",
-                                           d->address);
-        }
-        return 0;
-}
-
 static void keep(Transaction *t) {
         HelperRequest q = {.verb = HELPER_KEEP, .devices = &t->fresh};
         Failure f = {0};
 
-        if (check_orders(t, &f) < 0)
+        if (transaction_check_orders(t, "look at them and try again", &f) < 0)
                 transaction_undo(t, &f);
         else if (t->to_confirm)
                 confirm_wait(t, answer);

@@ -107,6 +107,22 @@ int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f
         return 0;
 }
 
+int transaction_check_orders(const Transaction *t, const char *advice, Failure *f) {
+        const Device *d;
+        const Rule *own;
+
+        for (size_t i = 0; i < t->named.n_members; i++) {
+                d = device_table_find(&t->manager->devices, &t->named.members[i]);
+                own = d ? rule_made_for(d) : NULL;
+                if (d && (!own || !streq(own->group->record.id, t->group)))
+                        return failure_set(f, FAILURE_CONFLICT,
+                                           "The group or the rule of device %s was changed by somebody else "
+                                           "meanwhile; %s.",
+                                           d->address, advice);
+        }
+        return 0;
+}
+
 /* The answer goes out when nothing of it is under way any more. */
 static void end(Transaction *t, const Failure *failure, transaction_answer_t answer) {
         Manager *m = t->manager;

@@ -94,6 +94,10 @@ bool transactions_hold_beside(const Transaction *t, const PciAddress *a); /* ano
 int transactions_check_free(const Manager *m, const IommuSet *movers,
                             Failure *f); /* Busy, when one is held */
 
+/* make: Conflict, when somebody has changed the group or a rule of it since they were made. advice: the end of the
+ * sentence, what to do. */
+int transaction_check_orders(const Transaction *t, const char *advice, Failure *f);
+
 /* Ends it with success: removes the intent and answers by the function, or with nothing. */
 void transaction_finish(Transaction *t, transaction_answer_t answer);
 
