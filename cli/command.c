@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "command.h"
+#include "help.h"
+
+const Command *command_find(int n, char *const words[], int *ret_taken) {
+        size_t n_commands;
+        const Command *list = commands(&n_commands);
+
+        for (size_t i = 0; n > 0 && i < n_commands; i++) {
+                const Command *c = &list[i];
+                bool two = c->noun && n > 1 && streq(words[0], c->noun) && streq(words[1], c->verb);
+
+                if (two || (!c->noun && streq(words[0], c->verb))) {
+                        *ret_taken = two ? 2 : 1;
+                        return c;
+                }
+        }
+        return NULL;
+}
+
+static ExitCode complain_command(int n, char *const words[]) {
+        _cleanup_free_ char *verbs = NULL;
+        size_t n_commands, size;
+        const Command *list = commands(&n_commands);
+        FILE *f = open_memstream(&verbs, &size);
+
+        if (!f)
+                return complain_oom();
+        for (size_t i = 0; i < n_commands; i++)
+                if (list[i].noun && streq(list[i].noun, words[0]))
+                        (void)fprintf(f, "%s%s", ftell(f) > 0 ? ", " : "", list[i].verb);
+        if (fclose(f) != 0)
+                return complain_oom();
+        if (isempty(verbs))
+                return complain(EXIT_USAGE, "There is no command '%s'; see 'passthroughctl help'.",
+                                words[0]);
+        if (n == 1)
+                return complain(EXIT_USAGE, "'%s' needs a second word: %s.", words[0], verbs);
+        return complain(EXIT_USAGE, "There is no command '%s %s'; there are %s.", words[0], words[1], verbs);
+}
+
+static const char *name_of(const Command *c, char buffer[static 64]) {
+        (void)snprintf(buffer, 64, "%s%s%s", strempty(c->noun), c->noun ? " " : "", c->verb);
+        return buffer;
+}
+
+static ExitCode check_usage(const Command *c, const Options *o) {
+        uint64_t stray = o->given & ~(c->options | OPTIONS_EVERYWHERE);
+        char name[64];
+
+        for (Option i = 0; i < OPTION_MAX; i++)
+                if (stray >> i & 1)
+                        return complain(EXIT_USAGE,
+                                        "'%s' takes no option --%s; see 'passthroughctl help %s'.",
+                                        name_of(c, name), option_info(i)->name, name_of(c, name));
+        if (o->n_words < c->least || o->n_words > c->most)
+                return complain(EXIT_USAGE, "'%s' takes %s%s%s; see 'passthroughctl help %s'.",
+                                name_of(c, name),
+                                isempty(c->arguments) ? "no further word" : "these words: ",
+                                strempty(c->arguments),
+                                o->n_words < c->least ? ", and some are missing" : "", name_of(c, name));
+        return EXIT_DONE;
+}
+
+static ExitCode check_values(const Options *o) {
+        const char *json = option_value(o, OPTION_JSON);
+
+        if (output_setup(option_value(o, OPTION_COLOR)) < 0)
+                return complain(EXIT_USAGE, "--color=%s: give auto, always or never.",
+                                option_value(o, OPTION_COLOR));
+        if (!isempty(json) && !streq(json, "pretty") && !streq(json, "short"))
+                return complain(EXIT_USAGE, "--json=%s: give pretty or short.", json);
+        return EXIT_DONE;
+}
+
+static ExitCode run(Cli *cli) {
+        Options *o = &cli->options;
+        const Command *c;
+        ExitCode code;
+        int taken = 0;
+
+        code = check_values(o);
+        if (code != EXIT_DONE)
+                return code;
+        if (option_given(o, OPTION_VERSION))
+                return help_print_version();
+        if (o->n_words == 0)
+                return help_print(NULL);
+        c = command_find(o->n_words, o->words, &taken);
+        if (!c)
+                return complain_command(o->n_words, o->words);
+        o->n_words -= taken;
+        o->words += taken;
+        if (option_given(o, OPTION_HELP))
+                return help_print(c);
+        code = check_usage(c, o);
+        return code == EXIT_DONE ? c->run(cli) : code;
+}
+
+ExitCode command_run(int argc, char **argv) {
+        Cli cli = {};
+        ExitCode code;
+
+        code = options_parse(argc, argv, &cli.options);
+        if (code == EXIT_DONE)
+                code = run(&cli);
+        model_done(&cli.model);
+        client_close(&cli.client);
+        options_done(&cli.options);
+        output_close_pager();
+        return code;
+}
+
+ExitCode cli_connect(Cli *cli) {
+        return cli->client.bus ? EXIT_DONE
+                               : client_open(&cli->client,
+                                             !option_given(&cli->options, OPTION_NO_ASK_PASSWORD));
+}
+
+ExitCode cli_load(Cli *cli) {
+        ExitCode code;
+
+        if (cli->loaded)
+                return EXIT_DONE;
+        code = cli_connect(cli);
+        if (code == EXIT_DONE)
+                code = model_load(&cli->client, &cli->model);
+        cli->loaded = code == EXIT_DONE;
+        return code;
+}
+
+void cli_forget(Cli *cli) {
+        model_done(&cli->model);
+        cli->loaded = false;
+}
+
+bool cli_wants_json(const Cli *cli) {
+        return option_given(&cli->options, OPTION_JSON);
+}
+
+ExitCode cli_print_json(const Cli *cli, json_t *value) {
+        const char *form = strempty(option_value(&cli->options, OPTION_JSON));
+        size_t flags = JSON_ENCODE_ANY | JSON_SORT_KEYS |
+                       (streq(form, "short") ? JSON_COMPACT : JSON_INDENT(2));
+        int r = value ? json_dumpf(value, stdout, flags) : -1;
+
+        json_decref(value);
+        if (r < 0)
+                return complain_oom();
+        (void)fputc('\n', stdout);
+        return EXIT_DONE;
+}
+
+void cli_open_pager(const Cli *cli) {
+        if (!option_given(&cli->options, OPTION_NO_PAGER))
+                output_open_pager();
+}
+
+ExitCode cli_find_devices(Cli *cli, const Object ***ret, size_t *ret_n) {
+        ExitCode code = cli_load(cli);
+
+        return code == EXIT_DONE ? find_objects(&cli->model, KIND_DEVICE, (size_t)cli->options.n_words,
+                                                cli->options.words, ret, ret_n)
+                                 : code;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdarg.h>
+
+#include "exit-code.h"
+#include "output.h"
+
+ExitCode exit_code_from_failure(FailureKind kind) {
+        switch (kind) {
+        case FAILURE_INVALID_ARGUMENT:
+        case FAILURE_INVALID_FILTER:
+                return EXIT_USAGE;
+        case FAILURE_NO_SUCH_DEVICE:
+        case FAILURE_NO_SUCH_OBJECT:
+                return EXIT_NOT_FOUND;
+        case FAILURE_NOT_AUTHORIZED:
+        case FAILURE_INTERACTION_REQUIRED:
+                return EXIT_NOT_ALLOWED;
+        case FAILURE_NAME_TAKEN:
+        case FAILURE_CONFLICT:
+        case FAILURE_READ_ONLY:
+        case FAILURE_ORDERED:
+        case FAILURE_NOT_GRANTED:
+        case FAILURE_CRITICAL:
+        case FAILURE_INCOMPLETE_IOMMU_SET:
+        case FAILURE_IDENTITY_CHANGED:
+        case FAILURE_NOT_BOUND:
+        case FAILURE_NO_RESET:
+        case FAILURE_CLAIMED:
+        case FAILURE_NOT_RUNNING:
+                return EXIT_REFUSED;
+        case FAILURE_BUSY:
+        case FAILURE_IN_USE:
+        case FAILURE_STUCK:
+        case FAILURE_UNAVAILABLE:
+        case FAILURE_RUNNING:
+        case FAILURE_CONFIRMATION_PENDING:
+        case FAILURE_LIMITS_EXCEEDED:
+                return EXIT_BUSY;
+        case FAILURE_CANCELLED:
+                return EXIT_INTERRUPTED;
+        default:
+                return EXIT_FAILED;
+        }
+}
+
+ExitCode complain(ExitCode code, const char *format, ...) {
+        va_list ap;
+
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "%spassthroughctl:%s ", output_tint(stderr, TINT_BAD),
+                      output_tint(stderr, TINT_NONE));
+        va_start(ap, format);
+        (void)vfprintf(stderr, format, ap);
+        va_end(ap);
+        (void)fputc('\n', stderr);
+        return code;
+}
+
+ExitCode complain_failure(const Failure *f) {
+        assert(f);
+        assert(f->kind != FAILURE_NONE);
+
+        return complain(exit_code_from_failure(f->kind), "%s", f->sentence);
+}
+
+ExitCode complain_oom(void) {
+        return complain(EXIT_FAILED, "Out of memory.");
+}

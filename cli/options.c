@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+
+#include "options.h"
+
+static const OptionInfo infos[OPTION_MAX] = {
+                [OPTION_HELP] = {"help", 'h', NULL, NULL, "What there is, or what the command takes"},
+                [OPTION_VERSION] = {"version", 0, NULL, NULL, "The version of the tool"},
+                [OPTION_NO_ASK_PASSWORD] = {"no-ask-password", 0, NULL, NULL,
+                                            "Fail where polkit would have to prompt"},
+                [OPTION_COLOR] = {"color", 0, "WHEN", "auto always never",
+                                  "Colours: auto (the default), always or never"},
+                [OPTION_JSON] = {"json", 'j', "[FORM]", "pretty short",
+                                 "JSON for programs: pretty (the default) or short, on one line"},
+                [OPTION_NO_LEGEND] = {"no-legend", 0, NULL, NULL, "No line of titles"},
+                [OPTION_NO_PAGER] = {"no-pager", 0, NULL, NULL,
+                                     "No pager between long answers and the terminal"},
+                [OPTION_IOMMU] = {"iommu", 0, NULL, NULL, "As a tree of IOMMU sets, which move as one"},
+                [OPTION_GROUP] = {"group", 'g', "GROUP", NULL, "The resource group"},
+                [OPTION_CLASS] = {"class", 'c', "CLASS",
+                                  "gpu vgpu storage hid usb network media audio fpga pci unknown",
+                                  "What kind of device"},
+                [OPTION_WHOLE_SET] = {"whole-set", 0, NULL, NULL,
+                                      "With all devices of their IOMMU sets, whatever these are"},
+                [OPTION_CONSENT] = {"consent", 0, "REASON", NULL,
+                                    "Override this critical reason by name; may be given several times"},
+                [OPTION_NAME] = {"name", 'n', "NAME", NULL, "The name, or the new one"},
+                [OPTION_DESCRIPTION] = {"description", 'd', "TEXT", NULL, "A note for people"},
+                [OPTION_BINDING] = {"binding", 'b', "WHEN", "persistent on-claim",
+                                    "persistent: on vfio-pci from boot; on-claim: at the host until a VM "
+                                    "starts"},
+                [OPTION_QUOTA] = {"quota", 0, "N", NULL,
+                                  "How many devices the VMs of one user may have; 0: no limit"},
+                [OPTION_ENABLE] = {"enable", 0, NULL, NULL, "Switch it on"},
+                [OPTION_DISABLE] = {"disable", 0, NULL, NULL, "Switch it off, and keep it"},
+                [OPTION_FILTER] = {"filter", 'f', "FILTER", NULL,
+                                   "Which devices; see verge-passthrough-filter(7)"},
+                [OPTION_NODE] = {"node", 0, "NODE", NULL, "For this host alone; '': for all"},
+                [OPTION_COUNT] = {"count", 0, "N", NULL, "How many devices, 1 to 16"},
+                [OPTION_OPTIONAL] = {"optional", 0, "[YES]", "yes no", "The VM may start without them"},
+                [OPTION_ORDER] = {"order", 0, "N", NULL,
+                                  "Among the claims of the VM the lower is served first"},
+                [OPTION_CONFIRM] = {"confirm", 0, "TIME", NULL,
+                                    "Undo it unless 'passthroughctl confirm' comes in time: 60s, 5min; 10s "
+                                    "to 1h"},
+                [OPTION_PRUNE] = {"prune", 0, NULL, NULL,
+                                  "Remove groups and rules that the document does not name"},
+                [OPTION_FORCE] = {"force", 0, NULL, NULL, "Also if somebody else has changed it meanwhile"},
+                [OPTION_ACCESS] = {"access", 0, "HOW", "acl fds",
+                                   "acl: the user may open /dev/vfio; fds: QEMU inherits open descriptors"},
+                [OPTION_WAIT] = {"wait", 'w', "TIME", NULL,
+                                 "Wait so long for devices that others have: 30s, 2h"},
+                [OPTION_MEMORY] = {"memory", 'm', "SIZE", NULL,
+                                   "The VM's memory, 4G: says if the user may not lock as much"},
+                [OPTION_VIOMMU] = {"viommu", 0, NULL, NULL, "The VM has a virtual IOMMU"},
+                [OPTION_NUMA_NODE] = {"numa-node", 0, "N", NULL, "Devices of this NUMA node if possible"},
+                [OPTION_OWNER] = {"owner", 0, "USER", NULL, "The VM of this user, by name or number"},
+                [OPTION_LIBVIRT] = {"libvirt", 0, NULL, NULL, "As XML for libvirt"},
+};
+
+const OptionInfo *option_info(Option o) {
+        assert(o >= 0 && o < OPTION_MAX);
+        return &infos[o];
+}
+
+static ExitCode take(Options *o, Option option, const char *value) {
+        const char **list;
+
+        o->given |= UINT64_C(1) << option;
+        o->values[option] = strempty(value);
+        if (option != OPTION_CONSENT)
+                return EXIT_DONE;
+        list = reallocarray(o->consent, o->n_consent + 1, sizeof *list);
+        if (!list)
+                return complain_oom();
+        o->consent = list;
+        o->consent[o->n_consent++] = value;
+        return EXIT_DONE;
+}
+
+/* Letters that getopt takes, and the long names; val: 256 + the option. */
+static void fill_tables(char letters[static 4 * OPTION_MAX], struct option longs[static OPTION_MAX + 1]) {
+        *letters++ = ':';
+        for (Option i = 0; i < OPTION_MAX; i++) {
+                const char *argument = infos[i].argument;
+                int kind = !argument            ? no_argument
+                           : argument[0] == '[' ? optional_argument
+                                                : required_argument;
+
+                longs[i] = (struct option){infos[i].name, kind, NULL, 256 + (int)i};
+                if (!infos[i].letter)
+                        continue;
+                *letters++ = infos[i].letter;
+                /* "-j" takes no value: it would have to stick to it. */
+                if (kind == required_argument)
+                        *letters++ = ':';
+        }
+        *letters = '\0';
+        longs[OPTION_MAX] = (struct option){};
+}
+
+static Option from_letter(int letter) {
+        for (Option i = 0; i < OPTION_MAX; i++)
+                if (infos[i].letter == letter)
+                        return i;
+        return OPTION_INVALID;
+}
+
+static ExitCode complain_option(int c, const char *word) {
+        if (c != ':')
+                return complain(EXIT_USAGE, "There is no option '%s'; see 'passthroughctl help'.", word);
+        return complain(EXIT_USAGE, "Option '%s' needs a value; see 'passthroughctl help'.", word);
+}
+
+ExitCode options_parse(int argc, char **argv, Options *ret) {
+        struct option longs[OPTION_MAX + 1];
+        char letters[4 * OPTION_MAX];
+        int c;
+
+        *ret = (Options){};
+        fill_tables(letters, longs);
+        optind = 1;
+        while ((c = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
+                Option option = c >= 256 ? (Option)(c - 256) : from_letter(c);
+                ExitCode code;
+                char word[3] = {'-', (char)optopt, '\0'};
+
+                if (c == '?' || c == ':' || option < 0)
+                        return complain_option(c, optopt > 0 && optopt < 256 ? word : argv[optind - 1]);
+                code = take(ret, option, optarg);
+                if (code != EXIT_DONE)
+                        return code;
+        }
+        ret->n_words = argc - optind;
+        ret->words = argv + optind;
+        return EXIT_DONE;
+}
+
+void options_done(Options *o) {
+        free(o->consent);
+        *o = (Options){};
+}
+
+const char *option_value(const Options *o, Option option) {
+        return o->values[option];
+}
+
+ExitCode option_number(const Options *o, Option option, uint64_t max, uint64_t *ret) {
+        const char *text = option_value(o, option);
+        unsigned long long n;
+        char *end = NULL;
+
+        if (!text)
+                return EXIT_DONE;
+        errno = 0;
+        n = strtoull(text, &end, 10);
+        if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n > max)
+                return complain(EXIT_USAGE, "--%s=%s: give a whole number from 0 to %llu.",
+                                infos[option].name, text, (unsigned long long)max);
+        *ret = n;
+        return EXIT_DONE;
+}
