@@ -2,8 +2,8 @@
 
 /*
  * stage: the bench of tests/bus for scripts. It sets up a fake host, a private bus, a scripted polkit, the helper and
- * the daemon, prints "stage ADDRESS ROOT", and then carries out the lines of its standard input, each answered by a line
- * that begins with "ok". It ends with its input. tests/cli/stage.py is its client.
+ * the daemon, prints "stage ADDRESS ROOT", and then carries out the lines of its standard input, each answered by a
+ * line that begins with "ok". It ends with its input. tests/cli/stage.py is its client.
  */
 
 #include <fcntl.h>
