@@ -2,6 +2,7 @@
 """The real daemon and helper on a private bus, for tests that are scripts: the client of tests/cli/stage.c."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -12,9 +13,14 @@ class Stage:
     """One fake host with a daemon, which runs unless start=False. Use it with `with`."""
 
     def __init__(self, program, tool, start=True):
-        self.program, self.tool, self.start = program, tool, start
+        self.program, self.start = os.path.abspath(program), start
+        self.source = os.path.abspath(tool)
 
     def __enter__(self):
+        # Where other users may go, which may not be so of the build directory.
+        self.directory = tempfile.TemporaryDirectory(prefix="verge-tool-")
+        os.chmod(self.directory.name, 0o755)
+        self.tool = shutil.copy(self.source, self.directory.name)
         # Its messages must not fill a pipe that nobody reads.
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -33,6 +39,7 @@ class Stage:
         self.process.stdin.close()
         rest = self.process.stdout.read()
         code = self.process.wait()
+        self.directory.cleanup()
         if code != 0 and kind is None:
             raise AssertionError(f"the stage ended with {code}: {rest}\n{self.complaints()}")
 
