@@ -50,3 +50,19 @@ void agent_close(Client *c) {
                 ;
         c->agent = 0;
 }
+
+bool agent_is_installed(void) {
+        pid_t child;
+        int status = 0;
+
+        (void)fflush(NULL);
+        child = fork();
+        if (child == 0) {
+                (void)close(STDOUT_FILENO);
+                (void)execlp("pkttyagent", "pkttyagent", "--version", NULL);
+                _exit(127);
+        }
+        while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+                ;
+        return child > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 127);
+}

@@ -9,3 +9,5 @@
  * answer says that it could not ask. */
 void agent_open(Client *c);
 void agent_close(Client *c);
+/* Whether it could be started at all. */
+bool agent_is_installed(void);

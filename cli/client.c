@@ -134,8 +134,8 @@ static ExitCode judge_error(sd_bus_message *call, const sd_bus_error *e, Failure
         return exit_code_from_failure(f->kind);
 }
 
-ExitCode client_try(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
-                    sd_bus_message **ret_reply, Failure *f) {
+ExitCode client_ask(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
+                    sd_bus_message **ret_reply) {
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
         _cleanup_(progress_freep) Progress *progress = NULL;
         Answer answer = {};
@@ -160,18 +160,23 @@ ExitCode client_try(Client *c, sd_bus_message *call, const char *doing, uint64_t
                                 "Interrupted%s%s. What had begun by then the service ends or undoes by "
                                 "itself; "
                                 "'passthroughctl show' tells how things stand.",
-                                doing ? " while " : "", doing ? doing : "");
+                                doing ? " while " : "", strempty(doing));
+        *ret_reply = answer.reply;
+        return code;
+}
+
+ExitCode client_try(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
+                    sd_bus_message **ret_reply, Failure *f) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        ExitCode code;
+
+        code = client_ask(c, call, doing, timeout_usec, &reply);
         if (code != EXIT_DONE)
                 return code;
-        if (sd_bus_message_is_method_error(answer.reply, NULL)) {
-                code = judge_error(call, sd_bus_message_get_error(answer.reply), f);
-                sd_bus_message_unref(answer.reply);
-                return code;
-        }
+        if (sd_bus_message_is_method_error(reply, NULL))
+                return judge_error(call, sd_bus_message_get_error(reply), f);
         if (ret_reply)
-                *ret_reply = answer.reply;
-        else
-                sd_bus_message_unref(answer.reply);
+                *ret_reply = STEAL(reply);
         return EXIT_DONE;
 }
 

@@ -45,5 +45,9 @@ ExitCode client_call(Client *c, sd_bus_message *call, const char *doing, sd_bus_
 ExitCode client_try(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
                     sd_bus_message **ret_reply, Failure *f);
 
+/* The same for calls to anybody; the reply may be an error. */
+ExitCode client_ask(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
+                    sd_bus_message **ret_reply);
+
 /* Runs the loop until *done, or ctrl-C (EXIT_INTERRUPTED), or the bus is gone (EXIT_NO_SERVICE). */
 ExitCode client_run(Client *c, const bool *done);

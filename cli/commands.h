@@ -5,6 +5,8 @@
 
 #include "command.h"
 
+/* doctor.c */
+ExitCode command_doctor(Cli *cli);
 /* help.c */
 ExitCode command_help(Cli *cli);
 /* list.c */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "findings.h"
+
+static Tint severity_tint(const char *severity) {
+        if (streq(severity, "ok"))
+                return TINT_GOOD;
+        if (streq(severity, "warning"))
+                return TINT_WARN;
+        return streq(severity, "error") ? TINT_BAD : TINT_DIM;
+}
+
+static const char *text(const json_t *finding, const char *key) {
+        return strempty(json_string_value(json_object_get(finding, key)));
+}
+
+static void print_line(const char *indent, Tint tint, const char *line) {
+        (void)printf("%s%s", indent, output_tint(stdout, tint));
+        (void)output_text(stdout, line, SIZE_MAX);
+        (void)printf("%s\n", output_tint(stdout, TINT_NONE));
+}
+
+static void print_finding(const json_t *finding) {
+        const char *severity = text(finding, "Severity");
+        json_t *item;
+        size_t i;
+
+        (void)printf("%s%-8s%s %s%s%s: ", output_tint(stdout, severity_tint(severity)), severity,
+                     output_tint(stdout, TINT_NONE), output_tint(stdout, TINT_BOLD), text(finding, "Code"),
+                     output_tint(stdout, TINT_NONE));
+        (void)output_text(stdout, text(finding, "Sentence"), SIZE_MAX);
+        (void)fputc('\n', stdout);
+        if (!isempty(text(finding, "Remedy")))
+                print_line("         ", TINT_NONE, text(finding, "Remedy"));
+        json_array_foreach(json_object_get(finding, "Commands"), i, item)
+                        print_line("             ", TINT_BOLD, strempty(json_string_value(item)));
+}
+
+static size_t count(const json_t *findings, const char *severity) {
+        size_t i, n = 0;
+        json_t *finding;
+
+        json_array_foreach(findings, i, finding) n += streq(text(finding, "Severity"), severity);
+        return n;
+}
+
+static ExitCode examine(Cli *cli, json_t *findings) {
+        bool reachable = false;
+        ExitCode code = cli_connect(cli);
+
+        if (code == EXIT_DONE)
+                code = findings_of_service(&cli->client, findings, &reachable);
+        if (code != EXIT_DONE)
+                return code;
+        if (reachable)
+                return findings_of_host(&cli->client, findings);
+        findings_add(findings, "host", "info", "passthroughctl doctor",
+                     "Put this right first, then look again.",
+                     "What the host lacks only the service can tell.");
+        return EXIT_DONE;
+}
+
+ExitCode command_doctor(Cli *cli) {
+        _cleanup_json_ json_t *findings = json_array();
+        size_t errors, warnings, i;
+        json_t *finding;
+        ExitCode code;
+
+        code = examine(cli, findings);
+        if (code != EXIT_DONE)
+                return code;
+        errors = count(findings, "error");
+        warnings = count(findings, "warning");
+        if (cli_wants_json(cli)) {
+                code = cli_print_json(cli, STEAL(findings));
+                return code == EXIT_DONE && errors > 0 ? EXIT_REFUSED : code;
+        }
+
+        cli_open_pager(cli);
+        json_array_foreach(findings, i, finding) print_finding(finding);
+        if (errors + warnings == 0)
+                (void)printf("\nThis host is ready. 'passthroughctl list' shows which devices can leave "
+                             "it.\n");
+        else
+                (void)printf("\n%zu %s, %zu %s. Begin with the first: what follows may come of it.\n",
+                             errors, errors == 1 ? "error" : "errors", warnings,
+                             warnings == 1 ? "warning" : "warnings");
+        return errors > 0 ? EXIT_REFUSED : EXIT_DONE;
+}
