@@ -54,11 +54,10 @@ json_t *object_list(const Object *o, const char *property) {
 }
 
 const Object *model_at(const Model *m, const char *path) {
-        for (Kind kind = 0; kind < KIND_MAX; kind++)
-                for (size_t i = 0; i < m->n[kind]; i++)
-                        if (streq(m->objects[kind][i].path, path))
-                                return &m->objects[kind][i];
-        return NULL;
+        const json_t *place = json_object_get(m->places, path);
+        json_int_t n = json_integer_value(place);
+
+        return place ? &m->objects[n % KIND_MAX][n / KIND_MAX] : NULL;
 }
 
 const char *model_name(const Model *m, const char *path) {
@@ -173,9 +172,15 @@ static int add_objects(Model *m) {
                                          kind++) if (streq(interface, interfaces[kind]) &&
                                                      add_object(m, kind, path, properties) <
                                                                      0) return -ENOMEM;
-        for (Kind kind = 0; kind < KIND_MAX; kind++)
+        m->places = json_object();
+        for (Kind kind = 0; kind < KIND_MAX; kind++) {
                 if (m->n[kind] > 0)
                         qsort(m->objects[kind], m->n[kind], sizeof(Object), compare);
+                for (size_t i = 0; i < m->n[kind]; i++)
+                        if (json_object_set_new(m->places, m->objects[kind][i].path,
+                                                json_integer((json_int_t)(i * KIND_MAX + kind))) < 0)
+                                return -ENOMEM;
+        }
         return 0;
 }
 
@@ -211,6 +216,7 @@ void model_done(Model *m) {
                         free(m->objects[kind][i].name);
                 free(m->objects[kind]);
         }
+        json_decref(m->places);
         json_decref(m->everything);
         *m = (Model){};
 }

@@ -30,6 +30,7 @@ typedef struct Model {
         size_t n[KIND_MAX];
         Object *objects[KIND_MAX]; /* sorted by name */
         json_t *everything;        /* owns what the objects point to */
+        json_t *places;            /* path -> kind and index, as one number */
 } Model;
 
 ExitCode model_load(Client *c, Model *ret);
