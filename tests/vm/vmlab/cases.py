@@ -45,22 +45,23 @@ class Case:
     variant: str                # of the image
     devices: tuple
     command_line: str
+    machine: str                # "test", or what it lacks: vmlab.guest.MACHINES
 
     @property
     def boot(self):
         """Cases that agree in this can share a guest."""
-        return (self.variant, self.devices, self.state, self.command_line)
+        return (self.variant, self.devices, self.state, self.command_line, self.machine)
 
 
 registered = []
 
 
 def case(title, *, product=True, fresh=False, state=False, deadline=60, kernels=None, variant="test",
-         devices=device_catalogue.STANDARD, command_line=""):
+         devices=device_catalogue.STANDARD, command_line="", machine="test"):
     def register(function):
         registered.append(Case(title, function, Path(function.__code__.co_filename).stem, product,
                                fresh or state, state, deadline, tuple(kernels) if kernels else None, variant,
-                               tuple(devices), command_line))
+                               tuple(devices), command_line, machine))
         return function
     return register
 

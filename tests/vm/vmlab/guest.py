@@ -35,8 +35,11 @@ SLOW = float(os.environ.get("VERGE_VM_SLOW", "1"))
 COMMAND_LINE = ("console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off nokaslr random.trust_cpu=on "
                 "systemd.show_status=no loglevel=4 8250.nr_uarts=1 no_timer_check")
 MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-M", "q35,kernel-irqchip=split",
-           "-accel", "tcg,tb-size=256", "-cpu", "qemu64,+rdrand,-svm", "-smp", "1", "-m", "2G", "-no-reboot",
-           "-device", "intel-iommu,intremap=on"]
+           "-accel", "tcg,tb-size=256", "-cpu", "qemu64,+rdrand,-svm", "-smp", "1", "-m", "2G", "-no-reboot"]
+# What the machine has for an IOMMU.
+MACHINES = {"test": ["-device", "intel-iommu,intremap=on"],
+            "no-interrupt-remapping": ["-device", "intel-iommu,intremap=off"],
+            "no-iommu": []}
 BOOT_DEADLINE = 120
 HISTORY = 12
 
@@ -59,7 +62,7 @@ def take_processor():
 
 class Guest:
     def __init__(self, kernel="debian", *, variant="test", destdir=None, device_names=devices.STANDARD,
-                 state=False, command_line="", keep=False):
+                 state=False, command_line="", machine="test", keep=False):
         self.kernel = kernels.get(kernel)
         self.root = image.root(variant)
         self.tools = layers.tools()
@@ -67,6 +70,7 @@ class Guest:
         self.device_names = tuple(device_names)
         self.with_state = state
         self.command_line = command_line
+        self.machine = machine
         self.keep = keep
         self.directory = None
         self.process = None
@@ -116,7 +120,7 @@ class Guest:
             self.disks.append(("state", state))
 
     def _arguments(self, agent, control):
-        args = ["qemu-system-x86_64", *MACHINE, "-kernel", str(self.kernel.vmlinuz),
+        args = ["qemu-system-x86_64", *MACHINE, *MACHINES[self.machine], "-kernel", str(self.kernel.vmlinuz),
                 "-initrd", str(self.kernel.initramfs), "-append", f"{COMMAND_LINE} {self.command_line}".strip(),
                 "-chardev", f"file,id=console,path={self.directory}/console.log,append=on",
                 "-device", "isa-serial,chardev=console",

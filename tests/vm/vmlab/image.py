@@ -16,7 +16,7 @@ PACKAGES = {
     "test": ["systemd", "systemd-sysv", "dbus", "polkitd", "udev", "kmod", "pciutils", "pci.ids", "iproute2",
              "procps", "busybox-static", "acl", "libpci3", "libacl1", "libsqlite3-0", "libpcre2-8-0", "libjansson4",
              "e2fsprogs", "util-linux", "mount", "passwd", "login", "libpam-modules", "libglib2.0-bin",
-             "mdadm", "lvm2", "cryptsetup-bin", "btrfs-progs", "openssh-server"],
+             "mdadm", "lvm2", "cryptsetup-bin", "btrfs-progs", "openssh-server", "tmux", "less"],
     "bench": ["libvirt-daemon-system", "libvirt-clients", "driverctl"],
     "qemu": ["libvirt-daemon-system", "libvirt-clients", "systemd-container", "python3-dbus"],
 }

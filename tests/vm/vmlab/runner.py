@@ -65,7 +65,8 @@ class Runner:
             self.drop_guest()
         if not self.guest:
             guest = Guest(self.kernel, variant=case.variant, destdir=self.destdir, device_names=case.devices,
-                          state=case.state, command_line=case.command_line, keep=self.keep)
+                          state=case.state, command_line=case.command_line, machine=case.machine,
+                          keep=self.keep)
             self.guest, self.guest_boot = guest, case.boot
             guest.start()
             cache.say(f"{self.kernel}: guest booted in {guest.boot_seconds:.1f} s")
