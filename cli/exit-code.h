@@ -9,13 +9,12 @@ typedef enum ExitCode {
         EXIT_DONE = 0,
         EXIT_FAILED = 1, /* the service, a driver or the kernel failed */
         EXIT_USAGE = 2,  /* not a command line that is documented, or an argument that is not of its form */
-        EXIT_NOT_FOUND = 3,   /* no device, group, rule, claim or VM of this name; or more than one */
-        EXIT_NOT_ALLOWED = 4, /* polkit said no, or nobody answered its prompt */
-        EXIT_REFUSED = 5,     /* it was refused; or check, plan or doctor have found what would be */
-        EXIT_BUSY = 6,        /* in use, moving, running: may succeed later */
-        EXIT_NO_SERVICE = 7,  /* the bus or the service cannot be reached */
-        EXIT_NO_DEVICES =
-                        125, /* vm start: the command was not started, since its devices could not be had */
+        EXIT_NOT_FOUND = 3,     /* no device, group, rule, claim or VM of this name; or more than one */
+        EXIT_NOT_ALLOWED = 4,   /* polkit said no, or nobody answered its prompt */
+        EXIT_REFUSED = 5,       /* it was refused; or check, plan or doctor have found what would be */
+        EXIT_BUSY = 6,          /* in use, moving, running: may succeed later */
+        EXIT_NO_SERVICE = 7,    /* the bus or the service cannot be reached */
+        EXIT_NO_DEVICES = 125,  /* vm start: no devices, so the command was not started */
         EXIT_CANNOT_RUN = 126,  /* vm start: the command is there and cannot be run */
         EXIT_NO_COMMAND = 127,  /* vm start: there is no such command */
         EXIT_INTERRUPTED = 130, /* by ctrl-C or SIGTERM */
