@@ -46,7 +46,7 @@ const Verb *verb_find(const char *name) {
 
 static int fail_malformed(Failure *f) {
         return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                           "The arguments are not of the documented form; see org.verge.Passthrough(7).");
+                           "The arguments are not of the documented form; see org.verge.Passthrough(5).");
 }
 
 static int take_address(const char *s, Request *q, Failure *f) {

@@ -7,7 +7,6 @@ import re
 import lint
 
 MANAGER, DEVICE = "dbus/org.verge.Passthrough.Manager.xml", "dbus/org.verge.Passthrough.Device.xml"
-MAN = "docs/man/org.verge.Passthrough.7"
 JOURNAL_MAN, CATALOG = "docs/man/verge-passthroughd.8", "data/verge-passthrough.catalog"
 
 
@@ -20,6 +19,12 @@ def table(text, name):
 def between(text, begin, end):
     match = re.search(begin + r"(.*?)" + end, text, re.S)
     return match.group(1) if match else ""
+
+
+def items_before(xml, name):
+    """The words that are items of the comment before this property."""
+    comments = re.findall(rf'<!--((?:(?!-->).)*)-->\s*<property name="{name}"', xml, re.S)
+    return set(re.findall(r'^ +"([a-z-]+)": ', comments[0], re.M)) if comments else set()
 
 
 def compare(what, code, where, documented, problems):
@@ -60,25 +65,19 @@ def check(tree):
     # This one goes out under a name of freedesktop.org.
     errors = table(tree["common/bus-error.c"], "failure_kind") - {"InteractionRequired"}
     listed = between(tree[MANAGER], r"Errors are named", r"Where polkit")
-    compare("error", errors, MANAGER, set(re.findall(r"^    ([A-Z]\w+)  +\S", listed, re.M)), problems)
-    compare("error", errors, MAN, set(re.findall(r"^\.B ([A-Z]\w+)$", between(tree[MAN], r"\.SH ERRORS", r"\.SH "),
-                                                 re.M)), problems)
+    compare("error", errors, MANAGER, set(re.findall(r"^    ([A-Z]\w+): \S", listed, re.M)), problems)
 
+    # The manual page is made of the XML, which tests/lint/manual.py proves.
     reasons = table(tree["common/critical.c"], "critical_reason")
-    listed = between(tree[DEVICE], r"What the host would lose:", r"-->")
-    compare("critical reason", reasons, DEVICE, set(re.findall(r'"([a-z-]+)"', listed)), problems)
-    compare("critical reason", reasons, MAN,
-            set(re.findall(r"^\.B ([a-z-]+)$", between(tree[MAN], r"\.SH CRITICAL REASONS", r"\.SH "), re.M)), problems)
-
+    compare("critical reason", reasons, DEVICE, items_before(tree[DEVICE], "Critical"), problems)
     states = table(tree.get("daemon/device.c", ""), "device_state")
-    listed = between(tree[DEVICE], r'-->\s*<property name="Granted"', r'<property name="State"')
-    compare("state", states, DEVICE, set(re.findall(r'"([a-z]+)" ?\(', '"host" (' + listed)), problems)
+    compare("state", states, DEVICE, items_before(tree[DEVICE], "State"), problems)
     return problems
 
 
 def sample(**changes):
-    parts = {"error": '"Busy"', "error_xml": "Busy", "error_man": "Busy", "reason": '"swap"', "reason_xml": '"swap"',
-             "reason_man": "swap", "state": '"host"', "state_xml": "", "id": "0" * 32, "id_man": "0" * 32,
+    parts = {"error": '"Busy"', "error_xml": "Busy", "reason": '"swap"', "reason_xml": "swap",
+             "state": '"host"', "state_xml": "host", "id": "0" * 32, "id_man": "0" * 32,
              "id_catalog": "0" * 32, "id_example": "0" * 32, "field": "VERGE_VERB", "field_man": "VERGE_VERB",
              "answer": '"not-asked"', "answer_man": "not\\-asked"} | changes
     return {
@@ -92,10 +91,9 @@ def sample(**changes):
         "common/bus-error.c": f"failure_kind_table[A] = {{\n [B] = {parts['error']},\n}};",
         "common/critical.c": f"critical_reason_table[A] = {{\n [B] = {parts['reason']},\n}};",
         "daemon/device.c": f"device_state_table[A] = {{\n [B] = {parts['state']},\n}};",
-        MANAGER: f"Errors are named\n    {parts['error_xml']}    text\n Where polkit",
-        DEVICE: f"What the host would lose: {parts['reason_xml']} -->\n --> <property name=\"Granted\""
-                f" {parts['state_xml']} <property name=\"State\"",
-        MAN: f".SH ERRORS\n.B {parts['error_man']}\n.SH CRITICAL REASONS\n.B {parts['reason_man']}\n.SH END\n",
+        MANAGER: f"Errors are named\n    {parts['error_xml']}: text\n Where polkit",
+        DEVICE: f'<!-- What:\n  "{parts["reason_xml"]}": text -->\n<property name="Critical"/>'
+                f'<!-- Where.\n  "{parts["state_xml"]}": text -->\n<property name="State"/>',
     }
 
 
@@ -103,10 +101,9 @@ if __name__ == "__main__":
     assert not check(sample()), check(sample())
     lint.run(check, {
         "an error that is not documented": sample(error='"Busy",\n [C] = "Late"'),
-        "an error that does not exist": sample(error_xml="Busy    text\n    Never"),
-        "a man page that is behind": sample(error_man="Never"),
+        "an error that does not exist": sample(error_xml="Busy: text\n    Never"),
         "a reason that is not documented": sample(reason='"swap",\n [C] = "console"'),
-        "a reason that does not exist": sample(reason_xml='"swap", "moon"'),
+        "a reason that does not exist": sample(reason_xml='swap": text\n  "moon'),
         "a state that is not documented": sample(state='"host",\n [C] = "limbo"'),
         "tables that moved away": sample(error=""),
         "a message id that is not documented": sample(id_man="x"),
