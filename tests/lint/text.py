@@ -6,7 +6,8 @@ import re
 import lint
 
 SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
-SOURCES = (".c", ".h", ".py", ".sh", ".xml", ".conf", ".policy", ".service", ".in", "meson.build", ".8", ".7", ".5", ".js")
+SOURCES = (".c", ".h", ".py", ".sh", ".xml", ".conf", ".policy", ".service", ".in", "meson.build", ".8", ".7", ".5", ".1",
+           ".js")
 COLUMNS = 120  # clang-format keeps code below 109; this is for comments and strings that it cannot break
 FOREIGN_PATH = re.compile(r"(?<![\w.$}*])/(?:home|work)/\w+/")
 
