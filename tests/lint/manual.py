@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The manual page of the D-Bus interface is what tools/bus-manual makes of the XML: nothing of it is written by hand,
-each member has a comment of its own, and man takes it without a warning."""
+each member has a comment of its own, what methods say of polkit is what daemon/authorisation.c asks, and man takes the
+page without a warning."""
 
 import importlib.machinery
 import importlib.util
 import shutil
 
 import lint
+from methods import DAEMON_TABLE, ROW
 
 
 def load_generator():
@@ -31,6 +33,23 @@ def warnings(page):
     return [f"{GENERATOR.PAGE}: {line}" for line in problems]
 
 
+def check_polkit(tree):
+    """An open method says that polkit is asked nothing, any other names the action."""
+    problems = []
+    rows = ROW.findall(lint.without_comments(tree.get(DAEMON_TABLE, "")))
+    for interface, member, kind, action in rows:
+        path = f"dbus/org.verge.Passthrough.{interface.capitalize()}.xml"
+        texts = {element.get("name"): text for element, text in GENERATOR.Interface(path, tree[path]).members}
+        said = GENERATOR.polkit_of(texts.get(member, "")) or ""
+        name = action.removeprefix("POLKIT_ACTION_").lower().replace("_", "-")
+        if said.startswith("as "):  # "as StartVm."
+            said = GENERATOR.polkit_of(texts.get(said.split()[1].rstrip("."), "")) or ""
+        if not (said.startswith("nothing") and "org.verge" not in said if kind == "OPEN"
+                else f"org.verge.Passthrough.{name}" in said):
+            problems.append(f"{path}: {member} says of polkit '{said}', but {DAEMON_TABLE} has {kind} {action}")
+    return problems
+
+
 def check(tree):
     if GENERATOR.FRAME not in tree:
         return [f"{GENERATOR.FRAME} is missing"]
@@ -40,20 +59,23 @@ def check(tree):
         return [str(error)]
     if tree.get(GENERATOR.PAGE) != page:
         return [f"{GENERATOR.PAGE} is not what the XML says now"]
-    return warnings(page)
+    return check_polkit(tree) + warnings(page)
 
 
 HEAD = "<!--\n  The top.\n\n  Errors are named x.\n    Busy: text.\n-->\n"
-MEMBER = ('    <!-- F: does\n         this.\n         a: what.\n           "x" (s), "y" (s): more. -->\n'
+MEMBER = ('    <!-- F: does\n         this.\n         a: what.\n           "x" (s), "y" (s): more.\n         polkit: org.verge.Passthrough.manage. -->\n'
           '    <method name="F"><arg name="a" type="s" direction="in"/></method>\n    <!-- What it is. -->\n'
           '    <property name="P" type="s" access="read"/>\n')
 FRAME = '.\\" SPDX\n.TH x 5 ""\n.SH NAME\nx \\- y\n@INTERFACE Manager@\n.SH ERRORS\n@ERRORS@\n'
 
 
-def sample(member=MEMBER, frame=FRAME, page=None, head=HEAD):
+TABLE = '{ BUS_INTERFACE_MANAGER, "F", AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },'
+
+
+def sample(member=MEMBER, frame=FRAME, page=None, head=HEAD, table=TABLE):
     xml = f'<?xml version="1.0"?>\n{head}<node>\n  <interface name="org.verge.Passthrough.Manager">\n{member}' \
           "  </interface>\n</node>\n"
-    tree = {"dbus/org.verge.Passthrough.Manager.xml": xml, GENERATOR.FRAME: frame}
+    tree = {"dbus/org.verge.Passthrough.Manager.xml": xml, GENERATOR.FRAME: frame, DAEMON_TABLE: table}
     try:
         made = GENERATOR.write_page(tree)
     except GENERATOR.ManualError:
@@ -74,6 +96,9 @@ if __name__ == "__main__":
         "an indented line of nothing": sample(MEMBER.replace("         a: what.", "         For\n           a what.")),
         "an interface that the page leaves out": sample(frame=FRAME.replace("@INTERFACE Manager@\n", "")),
         "an interface that does not exist": sample(frame=FRAME.replace("Manager@", "Managers@")),
+        "a method that says nothing of polkit": sample(MEMBER.replace("polkit: ", "Polkit ")),
+        "a method that names another action": sample(table=TABLE.replace("ACTION_MANAGE", "ACTION_CLAIM")),
+        "an open method that names an action": sample(table=TABLE.replace("_POLKIT,", "_OPEN,")),
         "no table of errors": sample(head="<!--\n  The top.\n-->\n"),
         **({"a macro that does not exist": sample(frame=FRAME + ".NOSUCH x\n")} if shutil.which("groff") else {}),
     }, "describe it in dbus/*.xml or in the frame, then run tools/bus-manual and commit the page")
