@@ -312,12 +312,14 @@ static void test_claim(void **state) {
 }
 
 /* The VM is a shell that says so when it runs, and ends with its input. */
-static Child *start_vm(Bench *b, const Path *claim) {
+static Child *start_vm(Bench *b, sd_bus *admin, const Path *claim, const char *other) {
         Child *c;
 
         c = START_PROGRAM(b, OTHER_UID, "start-vm", "web", "sh", "-c", "echo up; cat; exit 7");
         child_until(c, "up\n");
         assert_string_equal(c->text, NIC "\t/dev/vfio/7\nup\n");
+        /* If the lifeline had not come along, the service would have seen it by the time it has done all this. */
+        bench_expect_success(orders_make(b, admin, other, NULL, "others", "persistent"));
         assert_string_equal(orders_get_claim(b, claim, "Status"), "online");
         assert_true(vms_may_open(b, NIC_SET, OTHER_UID));
         return c;
@@ -325,24 +327,25 @@ static Child *start_vm(Bench *b, const Path *claim) {
 
 static void test_start_vm(void **state) {
         Bench *b = *state;
-        sd_bus *user = bench_connect(b, OTHER_UID);
+        sd_bus *user = bench_connect(b, OTHER_UID), *admin = bench_connect(b, ADMIN_UID);
         Path group = vms_make_group(b, NIC, NULL, NULL),
              claim = orders_make_claim(b, user, "web", &group, 1);
         Child *c;
 
-        c = start_vm(b, &claim);
+        c = start_vm(b, admin, &claim, CARD);
         (void)child_finish(c, 7);
         vms_until_home(b, NIC);
         orders_until_claim(b, &claim, "Status", "idle");
 
         /* cat of the shell has the lifeline, too: it ends with the pipe. */
-        c = start_vm(b, &claim);
+        c = start_vm(b, admin, &claim, SPARE);
         assert_int_equal(kill(c->pid, SIGKILL), 0);
         (void)child_finish(c, 128 + SIGKILL);
         vms_until_home(b, NIC);
         vms_expect_shut(b, NIC_SET);
 
         expect_said(RUN(b, OTHER_UID, 1, "start-vm", "mail", "true"), "NoSuchObject");
+        bench_disconnect(admin);
         bench_disconnect(user);
 }
 
