@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Words that callers see (error names, critical reasons, states), and what the journal has of us (message ids, fields,
-answers of polkit), are documented where people look, all of them and no others."""
+"""Words that callers see (error names, critical reasons, states), what the journal has of us (message ids, fields,
+answers of polkit), and settings are documented where people look, all of them and no others."""
 
 import re
 
 import lint
 
 MANAGER, DEVICE = "dbus/org.verge.Passthrough.Manager.xml", "dbus/org.verge.Passthrough.Device.xml"
+SETTINGS, CONF_MAN = "helper/helper.c", "docs/man/verge-passthrough.conf.5"
 JOURNAL_MAN, CATALOG = "docs/man/verge-passthroughd.8", "data/verge-passthrough.catalog"
 
 
@@ -72,6 +73,10 @@ def check(tree):
     compare("critical reason", reasons, DEVICE, items_before(tree[DEVICE], "Critical"), problems)
     states = table(tree.get("daemon/device.c", ""), "device_state")
     compare("state", states, DEVICE, items_before(tree[DEVICE], "State"), problems)
+
+    listed = between(tree[CONF_MAN], r"\.SH THE FILE", r"\.SH ")
+    compare("setting", set(re.findall(r'"([a-z][a-z-]+)="', tree[SETTINGS])), CONF_MAN,
+            {word.replace("\\-", "-") for word in re.findall(r"^\.BI (\S+)= ", listed, re.M)}, problems)
     return problems
 
 
@@ -79,7 +84,7 @@ def sample(**changes):
     parts = {"error": '"Busy"', "error_xml": "Busy", "reason": '"swap"', "reason_xml": "swap",
              "state": '"host"', "state_xml": "host", "id": "0" * 32, "id_man": "0" * 32,
              "id_catalog": "0" * 32, "id_example": "0" * 32, "field": "VERGE_VERB", "field_man": "VERGE_VERB",
-             "answer": '"not-asked"', "answer_man": "not\\-asked"} | changes
+             "answer": '"not-asked"', "answer_man": "not\\-asked", "setting": "a-time", "setting_man": "a\\-time"} | changes
     return {
         "include/audit.h": f'#define AUDIT_ID_X "{parts["id"]}"\n',
         "common/audit-entry.c": f'append(d, "VERGE_POLKIT_RESULT", x);\nappend(d, "{parts["field"]}", x);\n',
@@ -91,6 +96,8 @@ def sample(**changes):
         "common/bus-error.c": f"failure_kind_table[A] = {{\n [B] = {parts['error']},\n}};",
         "common/critical.c": f"critical_reason_table[A] = {{\n [B] = {parts['reason']},\n}};",
         "daemon/device.c": f"device_state_table[A] = {{\n [B] = {parts['state']},\n}};",
+        SETTINGS: f'#define SETTING "{parts["setting"]}="',
+        CONF_MAN: f".SH THE FILE\n.TP\n.BI {parts['setting_man']}= N\n.SH END\n",
         MANAGER: f"Errors are named\n    {parts['error_xml']}: text\n Where polkit",
         DEVICE: f'<!-- What:\n  "{parts["reason_xml"]}": text -->\n<property name="Critical"/>'
                 f'<!-- Where.\n  "{parts["state_xml"]}": text -->\n<property name="State"/>',
@@ -112,6 +119,8 @@ if __name__ == "__main__":
         "an example that finds nothing": sample(id_example="0" * 31 + "1"),
         "a field that is not documented": sample(field="VERGE_NEW"),
         "a field that does not exist": sample(field_man="VERGE_VERB\n.B VERGE_OLD"),
+        "a setting that is not documented": sample(setting='a-time=" "b-time'),
+        "a setting that does not exist": sample(setting_man="b\\-time"),
         "an answer that is not documented": sample(answer='"not-asked",\n [C] = "yes"'),
         "an answer that does not exist": sample(answer_man="not\\-asked\n.B maybe"),
     }, "document the word in the XML, in docs/man and in the catalog, or remove it there")
