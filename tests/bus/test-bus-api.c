@@ -63,7 +63,7 @@ _Noreturn static void exec_program(const Bench *b, uid_t uid, const char *name, 
         (void)dup2(out, STDOUT_FILENO);
         (void)dup2(out, STDERR_FILENO);
         /* By descriptor, which the interpreter opens again: its user need not be able to reach the source tree. */
-        fd = open(path, O_RDONLY); // NOLINT(android-cloexec-open)
+        fd = open(path, O_RDONLY);
         if (fd >= 0 && setresgid(NOBODY_UID, NOBODY_UID, NOBODY_UID) == 0 && setresuid(uid, uid, uid) == 0 &&
             prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
                 (void)fexecve(fd, argv, envp);
