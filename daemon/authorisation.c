@@ -22,6 +22,7 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_MANAGER, "Export",          AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_MANAGER, "PreviewRule",     AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_MANAGER, "Plan",            AUTHORISATION_OPEN,   NULL                 },
+        { BUS_INTERFACE_MANAGER, "Diagnose",        AUTHORISATION_OPEN,   NULL                 },
         { BUS_INTERFACE_GROUP,   "Update",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_GROUP,   "Delete",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_RULE,    "Update",          AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },

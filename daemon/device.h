@@ -111,6 +111,7 @@ typedef struct Device {
         int order_done; /* what the last order did: 1 bound, -1 released, 0 failed, or there was none */
         unsigned order_failures;
         uint64_t order_tried;
+        char first_driver[PCI_DRIVER_SIZE], first_module[PCI_DRIVER_SIZE]; /* see steward_look_back() */
         char *refusal; /* NULL, or what the helper said to the last try */
         char *attention;
 

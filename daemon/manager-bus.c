@@ -5,6 +5,7 @@
 #include "confirm.h"
 #include "confirm-calls.h"
 #include "consent-calls.h"
+#include "diagnosis-calls.h"
 #include "edits.h"
 #include "log.h"
 #include "make-passthrough.h"
@@ -153,6 +154,10 @@ static int on_plan(sd_bus_message *message, void *userdata, sd_bus_error *error)
             (r = options_read(m, message, table, ELEMENTSOF(table), &q, &f)) < 0)
                 return options_fail(r, &f, error);
         return plan_devices(m, message, &devices, q.consent);
+}
+
+static int on_diagnose(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        return diagnose(userdata, message);
 }
 
 static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -325,6 +330,8 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("ao", devices, "a{sv}", options),
                                         SD_BUS_RESULT("a(uaoba(ossbs)a(oss))", sets), on_plan,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Diagnose", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssssasao)", findings),
+                                        on_diagnose, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("ReturnToHost", SD_BUS_ARGS("ao", devices), SD_BUS_NO_RESULT,
                                         on_return_to_host, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("Confirm", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_confirm,

@@ -3,6 +3,7 @@
 #include "boot-guard.h"
 #include "calls.h"
 #include "confirm.h"
+#include "diagnosis-calls.h"
 #include "edits.h"
 #include "grants.h"
 #include "hotplug.h"
@@ -397,6 +398,7 @@ Manager *manager_free(Manager *m) {
         transactions_free_all(m);
         run_stops_free_all(m);
         calls_free_all(m);
+        diagnoser_free(m);
         run_watches_free_all(m);
         machines_free(m->machines);
         lifelines_free(m->lifelines);

@@ -27,6 +27,7 @@
 
 typedef struct Manager Manager;
 typedef struct Call Call;
+typedef struct Diagnoser Diagnoser;
 typedef struct Edit Edit;
 typedef struct Errand Errand;
 typedef struct Operation Operation;
@@ -107,6 +108,7 @@ struct Manager {
 
         Call *calls; /* calls.c */
         size_t n_calls;
+        Diagnoser *diagnoser;  /* diagnosis-calls.c; NULL: nobody has asked yet */
         Operation *operations; /* operation.c */
         Errand *errands;       /* steward.c */
         Edit *edits;           /* edits.c, the next first */

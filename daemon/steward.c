@@ -171,12 +171,24 @@ static void take_note(Manager *m, Device *d) {
                             d->address, d->facts.driver[0] ? d->facts.driver : "none");
 }
 
+/* Who has a device that an earlier boot has left a mark of came before early binding: it is in the initramfs, or in the
+ * kernel. For Diagnose alone; a restart of the service after it was bound does not know it any more. */
+static void note_first_driver(const Manager *m, Device *d) {
+        if (boot_guard_rests(m) || !device_is_driven(d) || !d->persistent[0] ||
+            streq(d->persistent, m->boot_id))
+                return;
+
+        (void)snprintf(d->first_driver, sizeof d->first_driver, "%s", d->facts.driver);
+        (void)snprintf(d->first_module, sizeof d->first_module, "%s", d->facts.module);
+}
+
 void steward_look_back(Manager *m) {
         Device *d;
 
         for (size_t i = 0; i < m->devices.n; i++) {
                 d = m->devices.devices[i];
                 d->was_pool = d->state == DEVICE_POOL;
+                note_first_driver(m, d);
                 if (d->state == DEVICE_HOST && d->persistent[0] && streq(d->persistent, m->boot_id))
                         take_note(m, d);
         }
