@@ -9,6 +9,8 @@
  *   <root>/fake/die    a number: dies at that step from now on, 1 being the next
  *   <root>/fake/lose   a verb of the helper: the next answer to it is that the helper did not answer
  *   <root>/fake/slow   a FIFO: the disk writes nothing until somebody has opened it for writing, and closed it
+ *   <root>/fake/slow-look  a FIFO: a look at the host, for Diagnose (--wrap=diagnosis_host_load), waits for a byte or
+ *                          the end of it, and while it does there is a file <root>/fake/looking
  *
  * The first two go when that has happened. <root>/fake/steps tells which steps there were.
  */
@@ -17,6 +19,7 @@
 #include <stdarg.h>
 
 #include "daemon-steps.h"
+#include "diagnosis-host.h"
 #include "helper-client.h"
 #include "store-write.h"
 
@@ -28,6 +31,8 @@ int __real_store_commit(Store *s, StoreChange *c, store_done_t done, void *userd
 int __wrap_store_commit(Store *s, StoreChange *c, store_done_t done, void *userdata);
 int __real_store_writer_commit(StoreWriter *w, const StoreChange *c, Failure *broken);
 int __wrap_store_writer_commit(StoreWriter *w, const StoreChange *c, Failure *broken);
+int __real_diagnosis_host_load(int root_fd, DiagnosisHost *ret);
+int __wrap_diagnosis_host_load(int root_fd, DiagnosisHost *ret);
 
 /* One that is under way; all stay reachable, since who drops a call does not tell us. */
 typedef struct Step {
@@ -150,6 +155,20 @@ int __wrap_store_commit(Store *store, StoreChange *c, store_done_t done, void *u
         s->stored = done;
         pass("commit");
         return __real_store_commit(store, c, on_stored, s);
+}
+
+/* In a thread of its own. */
+int __wrap_diagnosis_host_load(int root_fd, DiagnosisHost *ret) {
+        FILE *f = open_file("slow-look", "re"), *told = f ? open_file("looking", "we") : NULL;
+
+        if (told)
+                (void)fclose(told);
+        if (f) {
+                (void)fgetc(f);
+                (void)fclose(f);
+                remove_file("looking");
+        }
+        return __real_diagnosis_host_load(root_fd, ret);
 }
 
 /* In the thread of the store. */

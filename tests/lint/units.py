@@ -11,7 +11,7 @@ from pathlib import Path
 import lint
 
 # Exposure in tenths, as `systemd-analyze security --threshold=` takes it: the goal of each unit.
-EXPOSURE_MAX = {"verge-passthroughd.service": 9, "verge-passthrough-helper.service": 14,
+EXPOSURE_MAX = {"verge-passthroughd.service": 11, "verge-passthrough-helper.service": 14,
                 "verge-passthrough-boot.service": 7, "verge-passthrough-early.service": 13}
 SYSTEMD_MIN = 252  # older ones lack --offline= or know fewer of the settings
 
