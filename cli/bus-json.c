@@ -107,7 +107,7 @@ static int read_value(sd_bus_message *m, char type, const char *contents, json_t
         _cleanup_json_ json_t *value = NULL;
         int r;
 
-        if (!strchr("a(v", type))
+        if (!strchr("arv", type)) /* r: a struct */
                 return read_basic(m, type, ret);
         if (dictionary && !strchr("so", contents[1]))
                 return -EBADMSG; /* JSON has no such keys; we send none */

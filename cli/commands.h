@@ -5,11 +5,34 @@
 
 #include "command.h"
 
+/* claim.c */
+ExitCode command_claim_list(Cli *cli);
+ExitCode command_claim_show(Cli *cli);
+ExitCode command_claim_add(Cli *cli);
+ExitCode command_claim_edit(Cli *cli);
+ExitCode command_claim_delete(Cli *cli);
 /* doctor.c */
 ExitCode command_doctor(Cli *cli);
+/* document.c */
+ExitCode command_export(Cli *cli);
+ExitCode command_import(Cli *cli);
+/* group.c */
+ExitCode command_group_list(Cli *cli);
+ExitCode command_group_show(Cli *cli);
+ExitCode command_group_add(Cli *cli);
+ExitCode command_group_edit(Cli *cli);
+ExitCode command_group_delete(Cli *cli);
 /* help.c */
 ExitCode command_help(Cli *cli);
 /* list.c */
 ExitCode command_list(Cli *cli);
+/* rule.c */
+ExitCode command_rule_list(Cli *cli);
+ExitCode command_rule_show(Cli *cli);
+ExitCode command_rule_add(Cli *cli);
+ExitCode command_rule_edit(Cli *cli);
+ExitCode command_rule_delete(Cli *cli);
+ExitCode command_rule_preview(Cli *cli);
+ExitCode command_rule_explain(Cli *cli);
 /* show.c */
 ExitCode command_show(Cli *cli);

@@ -30,6 +30,13 @@ void field_printf(const char *title, Tint tint, const char *format, ...) {
                 text = NULL;
 }
 
+void field_print_lines(const char *title, const char *text) {
+        for (size_t n; *text; text += n + (text[n] == '\n'), title = "") {
+                n = strcspn(text, "\n");
+                field_printf(title, TINT_NONE, "%.*s", (int)n, text);
+        }
+}
+
 void field_print_list(const Model *m, const char *title, const json_t *list) {
         json_t *item;
         size_t i;

@@ -9,6 +9,8 @@
 /* Nothing for an empty text. */
 void field_print(const char *title, Tint tint, const char *text);
 void field_printf(const char *title, Tint tint, const char *format, ...) _printf_(3, 4);
+/* Of several lines. */
+void field_print_lines(const char *title, const char *text);
 /* One line for each text of the list, the title before the first. */
 void field_print_list(const Model *m, const char *title, const json_t *list);
 /* Microseconds since the epoch, in local time; nothing for 0. */

@@ -4,6 +4,7 @@
 #include "find.h"
 #include "output.h"
 #include "pci-address.h"
+#include "users.h"
 
 #define CANDIDATES_MAX 12
 
@@ -72,6 +73,7 @@ static ExitCode complain_none(const Model *m, Kind kind, const char *word) {
 }
 
 static ExitCode complain_many(const Model *m, Kind kind, const char *word, const Fit fits[], Fit best) {
+        char user[USER_TEXT_SIZE];
         size_t n = 0;
 
         (void)complain(EXIT_NOT_FOUND, "More than one %s is called '%s'; say which:", kind_name(kind, false),
@@ -82,8 +84,10 @@ static ExitCode complain_many(const Model *m, Kind kind, const char *word, const
                 if (fits[i] != best || ++n > CANDIDATES_MAX)
                         continue;
                 /* Two users can have VMs and claims of one name: then only the id tells them apart. */
-                (void)fprintf(stderr, "  %s  %s\n", o->name,
-                              kind == KIND_DEVICE ? object_text(o, "Name") : object_text(o, "Id"));
+                (void)fprintf(stderr, "  %s  %s%s%s\n", o->name,
+                              kind == KIND_DEVICE ? object_text(o, "Name") : object_text(o, "Id"),
+                              kind == KIND_CLAIM ? "  of " : "",
+                              kind == KIND_CLAIM ? users_owner(o, user) : "");
         }
         if (n > CANDIDATES_MAX)
                 (void)fprintf(stderr, "  and %zu more\n", n - CANDIDATES_MAX);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
+#include "list.h"
 #include "names.h"
 #include "table.h"
 
@@ -106,6 +107,12 @@ static ExitCode print_table(const Cli *cli, const Choice *choice) {
         if (table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0)
                 return complain_oom();
         return EXIT_DONE;
+}
+
+ExitCode list_print_devices(const Cli *cli, bool shown[]) {
+        const Choice choice = {shown, cli->model.n[KIND_DEVICE]};
+
+        return print_table(cli, &choice);
 }
 
 static int compare_sets(const void *a, const void *b, void *userdata) {

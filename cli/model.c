@@ -119,8 +119,12 @@ json_t *model_json(const Model *m, const json_t *properties) {
 
 static int compare(const void *a, const void *b) {
         const Object *x = a, *y = b;
+        uint64_t owner = object_number(x, "Owner"), other = object_number(y, "Owner");
         int r = strcmp(x->name, y->name);
 
+        /* VMs and claims of two users can have one name. */
+        if (r == 0 && owner != other)
+                return owner < other ? -1 : 1;
         return r != 0 ? r : strcmp(x->path, y->path);
 }
 

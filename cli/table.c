@@ -117,10 +117,11 @@ static void print_cell(const char *text, Tint tint, unsigned flags, size_t width
                 pad(*gap + (flags & COLUMN_RIGHT ? rest : 0));
                 *gap = 0;
                 (void)fputs(tint != TINT_NONE ? output_tint(stdout, tint) : "", stdout);
-                (void)output_text(stdout, text, width);
+                columns = output_text(stdout, text, width);
                 (void)fputs(tint != TINT_NONE ? output_tint(stdout, TINT_NONE) : "", stdout);
         }
-        *gap += GAP + (columns == 0 || !(flags & COLUMN_RIGHT) ? rest : 0);
+        /* Less than it could be, where half a wide character was left. */
+        *gap += GAP + (columns == 0 || !(flags & COLUMN_RIGHT) ? width - columns : 0);
 }
 
 int table_print(const Table *t, bool legend) {
