@@ -26,7 +26,7 @@ PROMPT = re.compile(r"(\$|other\$|root#) (.*)")
 MASKS = [
     (re.compile(r"[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b"), "DATE TIME"),
-    (re.compile(r"\bat \d\d:\d\d:\d\d\b"), "at TIME"),
+    (re.compile(r"\b(at|until) \d\d:\d\d:\d\d\b"), r"\1 TIME"),
     (re.compile(r"\bt\+\d+\.\d+"), "t+TIME"),
     (re.compile(r'("(?:Created|Modified|ConfirmUntil)": ?)[1-9]\d*'), r"\1NUMBER"),
     (re.compile(r":1\.\d+\b"), ":1.N"),
