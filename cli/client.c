@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <signal.h>
 
 #include "agent.h"
@@ -134,6 +135,16 @@ static ExitCode judge_error(sd_bus_message *call, const sd_bus_error *e, Failure
         return exit_code_from_failure(f->kind);
 }
 
+static ExitCode complain_interrupted(const char *doing) {
+        if (!doing)
+                return complain(EXIT_INTERRUPTED, "Interrupted.");
+        return complain(EXIT_INTERRUPTED,
+                        "Interrupted while %c%s. What had begun by then the service ends or undoes by "
+                        "itself; "
+                        "'passthroughctl show' tells how things stand.",
+                        tolower((unsigned char)doing[0]), doing + 1);
+}
+
 ExitCode client_ask(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
                     sd_bus_message **ret_reply) {
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
@@ -156,11 +167,7 @@ ExitCode client_ask(Client *c, sd_bus_message *call, const char *doing, uint64_t
         code = client_run(c, &answer.done);
         progress = progress_free(progress);
         if (code == EXIT_INTERRUPTED)
-                return complain(code,
-                                "Interrupted%s%s. What had begun by then the service ends or undoes by "
-                                "itself; "
-                                "'passthroughctl show' tells how things stand.",
-                                doing ? " while " : "", strempty(doing));
+                return complain_interrupted(doing);
         *ret_reply = answer.reply;
         return code;
 }

@@ -48,6 +48,7 @@ typedef struct Command {
         uint64_t options; /* beside OPTIONS_EVERYWHERE */
         const char *help; /* one line */
         bool hidden;
+        bool begins; /* a part of the help */
 } Command;
 
 /* All of them, in the order of the help, and how many. */

@@ -36,3 +36,22 @@ ExitCode command_rule_preview(Cli *cli);
 ExitCode command_rule_explain(Cli *cli);
 /* show.c */
 ExitCode command_show(Cli *cli);
+/* check.c, plan.c */
+ExitCode command_check(Cli *cli);
+ExitCode command_plan(Cli *cli);
+/* make.c */
+ExitCode command_make(Cli *cli);
+/* confirm.c */
+ExitCode command_confirm(Cli *cli);
+ExitCode command_revert(Cli *cli);
+ExitCode command_return(Cli *cli);
+/* grant.c */
+ExitCode command_grant(Cli *cli);
+ExitCode command_revoke(Cli *cli);
+/* move.c */
+ExitCode command_bind(Cli *cli);
+ExitCode command_release(Cli *cli);
+ExitCode command_reset(Cli *cli);
+ExitCode command_end_quarantine(Cli *cli);
+/* vfs.c */
+ExitCode command_vfs(Cli *cli);

@@ -53,7 +53,7 @@ static void print_commands(void) {
 
                 if (list[i].hidden)
                         continue;
-                if (i == 0 || !streq(noun, strempty(list[i].noun)))
+                if (i == 0 || list[i].begins || !streq(noun, strempty(list[i].noun)))
                         (void)fputc('\n', stdout);
                 noun = strempty(list[i].noun);
                 (void)snprintf(text, sizeof text, "%s%s%s%s%s", noun, isempty(noun) ? "" : " ", list[i].verb,

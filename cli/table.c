@@ -74,8 +74,9 @@ static size_t total(const Table *t, const size_t widths[], const bool shown[]) {
 }
 
 static size_t least(const Table *t, const size_t widths[], size_t i) {
-        return t->columns[i].flags & COLUMN_SHRINKS && widths[i] > t->columns[i].least ? t->columns[i].least
-                                                                                       : widths[i];
+        return t->columns[i].flags & (COLUMN_SHRINKS | COLUMN_WRAPS) && widths[i] > t->columns[i].least
+                               ? t->columns[i].least
+                               : widths[i];
 }
 
 /* Takes one column at a time from the widest that can spare it, so that the widths become alike. */
@@ -124,6 +125,38 @@ static void print_cell(const char *text, Tint tint, unsigned flags, size_t width
         *gap += GAP + (columns == 0 || !(flags & COLUMN_RIGHT) ? width - columns : 0);
 }
 
+/* How many bytes of the text fit, up to a blank; a word that is longer than a line goes over it. */
+static size_t measure_line(const char *text, size_t width) {
+        size_t best = 0;
+
+        for (const char *end = text; *end; end += *end == ' ') {
+                _cleanup_free_ char *line = NULL;
+
+                end += strcspn(end, " ");
+                line = strndup(text, (size_t)(end - text));
+                if (best > 0 && (!line || text_columns(line) > width))
+                        break;
+                best = (size_t)(end - text);
+        }
+        return best;
+}
+
+/* offset: where the column begins. */
+static void print_wrapped(const char *text, Tint tint, size_t width, size_t offset, size_t gap) {
+        while (*text) {
+                size_t n = text_columns(text) > width ? measure_line(text, width) : strlen(text);
+                _cleanup_free_ char *line = strndup(text, n);
+
+                pad(gap);
+                (void)fputs(tint != TINT_NONE ? output_tint(stdout, tint) : "", stdout);
+                (void)output_text(stdout, line ? line : text, SIZE_MAX);
+                (void)fputs(tint != TINT_NONE ? output_tint(stdout, TINT_NONE) : "", stdout);
+                text += line ? n + strspn(text + n, " ") : strlen(text);
+                (void)fputs(*text ? "\n" : "", stdout);
+                gap = offset;
+        }
+}
+
 int table_print(const Table *t, bool legend) {
         size_t widths[TABLE_COLUMNS_MAX] = {};
         bool shown[TABLE_COLUMNS_MAX];
@@ -147,11 +180,14 @@ int table_print(const Table *t, bool legend) {
 
                 for (size_t i = 0; i < t->n_columns; i++) {
                         const Cell *cell = row > 0 ? &t->cells[(row - 1) * t->n_columns + i] : NULL;
+                        const char *text = cell ? cell->text : t->columns[i].title;
+                        Tint tint = cell ? cell->tint : TINT_DIM;
 
-                        if (shown[i])
-                                print_cell(cell ? cell->text : t->columns[i].title,
-                                           cell ? cell->tint : TINT_DIM, t->columns[i].flags, widths[i],
-                                           &gap);
+                        if (t->columns[i].flags & COLUMN_WRAPS)
+                                print_wrapped(text, tint, widths[i], total(t, widths, shown) - widths[i],
+                                              gap);
+                        else if (shown[i])
+                                print_cell(text, tint, t->columns[i].flags, widths[i], &gap);
                 }
                 (void)fputc('\n', stdout);
         }

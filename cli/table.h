@@ -12,6 +12,8 @@ typedef enum ColumnFlags {
         COLUMN_OPTIONAL =
                         1 << 1, /* left out where the terminal is too narrow for all, the last such first */
         COLUMN_RIGHT = 1 << 2,  /* numbers */
+        COLUMN_WRAPS = 1
+                       << 3, /* sentences: the last column alone, which goes on below itself, from `least` */
 } ColumnFlags;
 
 typedef struct Column {

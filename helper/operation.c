@@ -154,6 +154,7 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
         char address[ID_SELECTOR_SIZE];
         int r;
 
+        /* Behind the ":" request_mark_stuck() says who that is. */
         o->mark = (Request){.set = result->set,
                             .confine = o->request.confine,
                             .work = request_mark_stuck,
@@ -161,9 +162,9 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
         (void)failure_set(
                         &o->mark.stuck, FAILURE_STUCK,
                         "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself when "
-                        "the process that uses the device lets it go:",
+                        "the process that uses the device lets it go%s",
                         (unsigned long long)(o->all->deadline_usec / 1000000), result->doing, o->verb->name,
-                        operation_first_named(o, address));
+                        operation_first_named(o, address), result->set.n_members > 0 ? ":" : ".");
         log_warning("%s", o->mark.stuck.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "commands.h"
+#include "table.h"
+
+static const Column columns[] = {
+                {"ADDRESS", 0, 0},
+                {"NAME", COLUMN_SHRINKS, 12},
+                {"VFS", COLUMN_RIGHT, 0},
+                {"DRIVER", COLUMN_OPTIONAL, 0},
+                {"STATE", 0, 0},
+                {"GROUP", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
+                {"CLAIM", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
+                {},
+};
+
+/* What a list of the physical functions and, behind each, their virtual ones is made into. */
+typedef struct Output {
+        const Model *model;
+        Table *table;
+        json_t *list;
+} Output;
+
+static const char *dash(const char *text) {
+        return isempty(text) ? "-" : text;
+}
+
+static ExitCode add(const Output *out, const Object *device, const char *branch) {
+        const char *group = strempty(json_string_value(json_array_get(object_list(device, "Groups"), 0)));
+        uint64_t total = object_number(device, "SriovTotalVfs");
+        char first[64], count[64] = "-";
+
+        (void)snprintf(first, sizeof first, "%s%s", branch, device->name);
+        if (total > 0)
+                (void)snprintf(count, sizeof count, "%" PRIu64 "/%" PRIu64,
+                               object_number(device, "SriovNumVfs"), total);
+        table_add(out->table, TINT_BOLD, first);
+        table_add(out->table, TINT_NONE, object_text(device, "Name"));
+        table_add(out->table, TINT_NONE, count);
+        table_add(out->table, TINT_NONE, dash(object_text(device, "Driver")));
+        table_add(out->table, TINT_NONE, object_text(device, "State"));
+        table_add(out->table, TINT_NONE, dash(model_name(out->model, group)));
+        table_add(out->table, TINT_NONE, dash(model_name(out->model, object_text(device, "Claim"))));
+        if (json_array_append_new(out->list, model_json(out->model, device->properties)) < 0)
+                return complain_oom();
+        return EXIT_DONE;
+}
+
+static ExitCode add_tree(const Output *out, const Object *physical) {
+        const json_t *functions = object_list(physical, "VirtualFunctions");
+        ExitCode code = add(out, physical, "");
+        json_t *path;
+        size_t i;
+
+        json_array_foreach(functions, i, path) {
+                const Object *device = model_at(out->model, strempty(json_string_value(path)));
+                bool last = i + 1 == json_array_size(functions);
+
+                if (code == EXIT_DONE && device)
+                        code = add(out, device,
+                                   last ? "\342\224\224\342\224\200" : "\342\224\234\342\224\200");
+        }
+        return code;
+}
+
+static bool has_functions(const Object *device) {
+        return object_number(device, "SriovTotalVfs") > 0 ||
+               json_array_size(object_list(device, "VirtualFunctions")) > 0;
+}
+
+static ExitCode add_all(const Output *out) {
+        ExitCode code = EXIT_DONE;
+
+        for (size_t i = 0; i < out->model->n[KIND_DEVICE] && code == EXIT_DONE; i++)
+                if (has_functions(&out->model->objects[KIND_DEVICE][i]))
+                        code = add_tree(out, &out->model->objects[KIND_DEVICE][i]);
+        return code;
+}
+
+/* Of a virtual function the tree that it is in. */
+static ExitCode add_named(const Output *out, const char *word) {
+        const Object *device = NULL, *physical;
+        ExitCode code = find_object(out->model, KIND_DEVICE, word, &device);
+
+        if (code != EXIT_DONE)
+                return code;
+        physical = model_at(out->model, object_text(device, "PhysicalFunction"));
+        device = physical ? physical : device;
+        if (!has_functions(device))
+                return complain(EXIT_NOT_FOUND,
+                                "Device %s has no virtual functions and cannot have any; 'passthroughctl "
+                                "vfs' "
+                                "shows which devices can.",
+                                device->name);
+        return add_tree(out, device);
+}
+
+ExitCode command_vfs(Cli *cli) {
+        _cleanup_(table_freep) Table *t = table_new(columns);
+        _cleanup_json_ json_t *list = json_array();
+        const Output out = {&cli->model, t, list};
+        ExitCode code;
+
+        if (!t || !list)
+                return complain_oom();
+        code = cli_load(cli);
+        if (code == EXIT_DONE)
+                code = cli->options.n_words > 0 ? add_named(&out, cli->options.words[0]) : add_all(&out);
+        if (code != EXIT_DONE)
+                return code;
+        if (cli_wants_json(cli))
+                return cli_print_json(cli, STEAL(list));
+        if (table_rows(t) == 0) {
+                (void)printf("No device of this host can have virtual functions.\n");
+                return EXIT_DONE;
+        }
+        cli_open_pager(cli);
+        return table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0 ? complain_oom()
+                                                                                  : EXIT_DONE;
+}
