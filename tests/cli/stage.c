@@ -130,19 +130,36 @@ static void order_mount(Bench *b, char *words[]) {
         fake_host_mount(b->host, "259:0", "/srv/data", "ext4", "/dev/nvme0n1");
 }
 
+/* Waits until a property of a device is so; as text. */
+static void order_until(Bench *b, char *words[]) {
+        bench_until_property(b, words[1], words[2], words[3]);
+}
+
+/* Waits until so many prompts were called off. */
+static void order_cancelled(Bench *b, char *words[]) {
+        bench_until_cancelled(b, (size_t)atoi(words[1]));
+}
+
+/* What the helper reads when it starts next. */
+static void order_deadline(Bench *b, char *words[]) {
+        fake_host_write(b->host, HELPER_CONF, "deadline-seconds=%s\n", words[1]);
+}
+
 static void order_unplug(Bench *b, char *words[]) {
         fake_host_remove_device(b->host, words[1]);
 }
 
 static const Order orders[] = {
-                {"polkit", 2, order_polkit}, {"settle", 2, order_settle},
-                {"asked", 2, order_asked},   {"start", 1, order_start},
-                {"kill", 1, order_kill},     {"freeze", 2, order_freeze},
-                {"hold", 3, order_hold},     {"fail", 2, order_fail},
-                {"clear", 1, order_clear},   {"hold-device", 3, order_hold_device},
-                {"cdev", 1, order_cdev},     {"let-go", 1, order_let_go},
-                {"fill", 2, order_fill},     {"sriov", 1, order_sriov},
-                {"mount", 1, order_mount},   {"unplug", 2, order_unplug},
+                {"polkit", 2, order_polkit},     {"settle", 2, order_settle},
+                {"asked", 2, order_asked},       {"start", 1, order_start},
+                {"kill", 1, order_kill},         {"freeze", 2, order_freeze},
+                {"hold", 3, order_hold},         {"fail", 2, order_fail},
+                {"clear", 1, order_clear},       {"hold-device", 3, order_hold_device},
+                {"cdev", 1, order_cdev},         {"let-go", 1, order_let_go},
+                {"fill", 2, order_fill},         {"sriov", 1, order_sriov},
+                {"mount", 1, order_mount},       {"unplug", 2, order_unplug},
+                {"until", 4, order_until},       {"cancelled", 2, order_cancelled},
+                {"deadline", 2, order_deadline},
 };
 
 static void carry_out(Bench *b, char *line) {

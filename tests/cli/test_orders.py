@@ -152,7 +152,7 @@ TESTS = [test_conflict, test_gone_meanwhile, test_names, test_not_text, test_exp
 
 
 def main():
-    program, tool = sys.argv[1:]
+    program, tool = sys.argv[1:3]
     failed = 0
     with Stage(program, tool) as stage:
         for n, test in enumerate(TESTS, 1):
