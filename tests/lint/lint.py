@@ -13,7 +13,7 @@ from pathlib import Path
 SKIP = 77  # what meson takes for "skipped"
 
 PRODUCT = ("common", "daemon", "helper", "include", "cli")
-DIRECTORIES = PRODUCT + ("bench", "data", "dbus", "docs", "polkit", "tests", "tools")
+DIRECTORIES = PRODUCT + ("bench", "data", "dbus", "debian", "docs", "polkit", "rpm", "tests", "tools")
 
 
 def root():

@@ -46,22 +46,24 @@ class Case:
     devices: tuple
     command_line: str
     machine: str                # "test", or what it lacks: vmlab.guest.MACHINES
+    content: Optional[Callable]  # gives the directory that is laid over the root in place of the product
 
     @property
     def boot(self):
         """Cases that agree in this can share a guest."""
-        return (self.variant, self.devices, self.state, self.command_line, self.machine)
+        return (self.variant, self.devices, self.state, self.command_line, self.machine, self.content)
 
 
 registered = []
 
 
 def case(title, *, product=True, fresh=False, state=False, deadline=60, kernels=None, variant="test",
-         devices=device_catalogue.STANDARD, command_line="", machine="test"):
+         devices=device_catalogue.STANDARD, command_line="", machine="test",
+         content=None):
     def register(function):
         registered.append(Case(title, function, Path(function.__code__.co_filename).stem, product,
                                fresh or state, state, deadline, tuple(kernels) if kernels else None, variant,
-                               tuple(devices), command_line, machine))
+                               tuple(devices), command_line, machine, content))
         return function
     return register
 

@@ -64,7 +64,8 @@ class Runner:
         if self.guest and (case.fresh or self.guest_boot != case.boot):
             self.drop_guest()
         if not self.guest:
-            guest = Guest(self.kernel, variant=case.variant, destdir=self.destdir, device_names=case.devices,
+            destdir = case.content() if case.content else self.destdir
+            guest = Guest(self.kernel, variant=case.variant, destdir=destdir, device_names=case.devices,
                           state=case.state, command_line=case.command_line, machine=case.machine,
                           keep=self.keep)
             self.guest, self.guest_boot = guest, case.boot
@@ -110,6 +111,10 @@ class Runner:
             return f"only for {', '.join(case.kernels)}"
         if case.product and not self.destdir:
             return "the product is not installed (use --destdir or --build)"
+        try:
+            case.content and case.content()
+        except cases.Skip as reason:
+            return str(reason)
         return None
 
     def attempt(self, case, name):
