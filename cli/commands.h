@@ -11,6 +11,8 @@ ExitCode command_claim_show(Cli *cli);
 ExitCode command_claim_add(Cli *cli);
 ExitCode command_claim_edit(Cli *cli);
 ExitCode command_claim_delete(Cli *cli);
+/* complete.c */
+ExitCode command_complete(Cli *cli);
 /* doctor.c */
 ExitCode command_doctor(Cli *cli);
 /* document.c */
@@ -26,6 +28,8 @@ ExitCode command_group_delete(Cli *cli);
 ExitCode command_help(Cli *cli);
 /* list.c */
 ExitCode command_list(Cli *cli);
+/* monitor.c */
+ExitCode command_monitor(Cli *cli);
 /* rule.c */
 ExitCode command_rule_list(Cli *cli);
 ExitCode command_rule_show(Cli *cli);
@@ -55,3 +59,8 @@ ExitCode command_reset(Cli *cli);
 ExitCode command_end_quarantine(Cli *cli);
 /* vfs.c */
 ExitCode command_vfs(Cli *cli);
+/* vm.c, vm-start.c */
+ExitCode command_vm_list(Cli *cli);
+ExitCode command_vm_start(Cli *cli);
+ExitCode command_vm_stop(Cli *cli);
+ExitCode command_vm_arguments(Cli *cli);

@@ -37,6 +37,13 @@ const char *kind_name(Kind kind, bool plural) {
         return names[kind][plural];
 }
 
+Kind kind_from_interface(const char *interface) {
+        for (Kind kind = 0; kind < KIND_MAX; kind++)
+                if (streq(interface, interfaces[kind]))
+                        return kind;
+        return KIND_INVALID;
+}
+
 const char *object_text(const Object *o, const char *property) {
         return strempty(json_string_value(json_object_get(o->properties, property)));
 }
@@ -170,12 +177,12 @@ static int add_objects(Model *m) {
         const char *path, *interface;
         json_t *object, *properties;
 
-        json_object_foreach(m->everything, path, object) json_object_foreach(
-                        object, interface,
-                        properties) for (Kind kind = 0; kind < KIND_MAX;
-                                         kind++) if (streq(interface, interfaces[kind]) &&
-                                                     add_object(m, kind, path, properties) <
-                                                                     0) return -ENOMEM;
+        json_object_foreach(m->everything, path, object) json_object_foreach(object, interface, properties) {
+                Kind kind = kind_from_interface(interface);
+
+                if (kind >= 0 && add_object(m, kind, path, properties) < 0)
+                        return -ENOMEM;
+        }
         m->places = json_object();
         for (Kind kind = 0; kind < KIND_MAX; kind++) {
                 if (m->n[kind] > 0)
@@ -188,9 +195,68 @@ static int add_objects(Model *m) {
         return 0;
 }
 
+static void drop_objects(Model *m) {
+        for (Kind kind = 0; kind < KIND_MAX; kind++) {
+                for (size_t i = 0; i < m->n[kind]; i++)
+                        free(m->objects[kind][i].name);
+                free(m->objects[kind]);
+                m->objects[kind] = NULL;
+                m->n[kind] = 0;
+        }
+        json_decref(m->places);
+        m->places = NULL;
+}
+
+/* An object of this name in the JSON object, made if there is none yet. NULL: no memory. */
+static json_t *have_object(json_t *parent, const char *name, bool *made) {
+        json_t *child = json_object_get(parent, name);
+
+        if (child)
+                return child;
+        *made = true;
+        return json_object_set_new(parent, name, json_object()) < 0 ? NULL : json_object_get(parent, name);
+}
+
+int model_change(Model *m, const char *path, const char *interface, const json_t *properties) {
+        bool made = false;
+        json_t *object, *known;
+
+        object = have_object(m->everything, path, &made);
+        known = object ? have_object(object, interface, &made) : NULL;
+        if (!known || json_object_update(known, (json_t *)properties) < 0)
+                return -ENOMEM;
+        if (!made && !json_object_get(properties, "Name"))
+                return 0;
+        drop_objects(m);
+        return add_objects(m);
+}
+
+int model_remove(Model *m, const char *path) {
+        drop_objects(m);
+        (void)json_object_del(m->everything, path);
+        return add_objects(m);
+}
+
 static ExitCode complain_answer(int r) {
         return complain(EXIT_FAILED, "The service's answer cannot be read: %s.",
                         strerror(r < 0 ? -r : EBADMSG));
+}
+
+int model_read(sd_bus_message *reply, Model *ret) {
+        Model m = {};
+        int r;
+
+        r = bus_json_read(reply, &m.everything);
+        if (r > 0)
+                r = add_objects(&m);
+        else if (r == 0)
+                r = -EBADMSG;
+        if (r < 0) {
+                model_done(&m);
+                return r;
+        }
+        *ret = m;
+        return 0;
 }
 
 ExitCode model_load(Client *c, Model *ret) {
@@ -205,22 +271,12 @@ ExitCode model_load(Client *c, Model *ret) {
                 code = client_call(c, call, NULL, &reply);
         if (code != EXIT_DONE)
                 return code;
-        r = bus_json_read(reply, &ret->everything);
-        if (r <= 0)
-                return complain_answer(r);
-        if (add_objects(ret) >= 0)
-                return EXIT_DONE;
-        model_done(ret);
-        return complain_oom();
+        r = model_read(reply, ret);
+        return r < 0 ? complain_answer(r) : EXIT_DONE;
 }
 
 void model_done(Model *m) {
-        for (Kind kind = 0; kind < KIND_MAX; kind++) {
-                for (size_t i = 0; i < m->n[kind]; i++)
-                        free(m->objects[kind][i].name);
-                free(m->objects[kind]);
-        }
-        json_decref(m->places);
+        drop_objects(m);
         json_decref(m->everything);
         *m = (Model){};
 }

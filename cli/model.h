@@ -36,6 +36,14 @@ typedef struct Model {
 ExitCode model_load(Client *c, Model *ret);
 void model_done(Model *m);
 
+/* The same from the answer to a GetManagedObjects(). 0 or -EBADMSG, -ENOMEM. */
+int model_read(sd_bus_message *reply, Model *ret);
+
+/* For those who follow the signals: an interface of an object is there, or some properties of it are others now; an
+ * object is gone. Objects of before are not valid any more. -ENOMEM. */
+int model_change(Model *m, const char *path, const char *interface, const json_t *properties);
+int model_remove(Model *m, const char *path);
+
 /* The properties of the host's object, Manager. */
 ExitCode model_load_host(Client *c, json_t **ret);
 
@@ -43,6 +51,8 @@ ExitCode model_load_host(Client *c, json_t **ret);
 const Object *model_at(const Model *m, const char *path);
 /* Its name, for people; of a path that nothing has any more the path itself, of "/" "". */
 const char *model_name(const Model *m, const char *path);
+/* KIND_INVALID: of none. */
+Kind kind_from_interface(const char *interface) _pure_;
 /* "group", "groups" */
 const char *kind_name(Kind kind, bool plural) _const_;
 

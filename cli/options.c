@@ -131,6 +131,7 @@ ExitCode options_parse(int argc, char **argv, Options *ret) {
                 if (code != EXIT_DONE)
                         return code;
         }
+        ret->separated = optind > 1 && streq(argv[optind - 1], "--");
         ret->n_words = argc - optind;
         ret->words = argv + optind;
         return EXIT_DONE;

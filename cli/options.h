@@ -67,6 +67,7 @@ typedef struct Options {
         const char *values[OPTION_MAX]; /* of the last of its kind, borrowed from argv; "" without a value */
         size_t n_consent;
         const char **consent; /* each --consent */
+        bool separated;       /* "--" stands in front of some words, so that they are no options of ours */
         int n_words;          /* what is no option */
         char **words;
 } Options;
