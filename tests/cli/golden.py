@@ -46,7 +46,7 @@ def split(line):
 
 
 def mask(text, root):
-    text = text.replace(root, "ROOT")
+    text = text.replace(root, "ROOT").replace("\t", "<tab>")
     for pattern, word in MASKS:
         text = pattern.sub(word, text)
     return text
