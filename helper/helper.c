@@ -18,48 +18,6 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
         return operation_start(userdata, m);
 }
 
-/* One row for each verb of verb.c; a test compares them. */
-static const sd_bus_vtable helper_vtable[] = {
-                SD_BUS_VTABLE_START(0),
-                SD_BUS_METHOD_WITH_NAMES("Check", "s", SD_BUS_PARAM(device), "a(ssbs)", SD_BUS_PARAM(checks),
-                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Plan", "sasb",
-                                         SD_BUS_PARAM(device) SD_BUS_PARAM(consent) SD_BUS_PARAM(persistent),
-                                         "a(sssbs)a(sss)", SD_BUS_PARAM(checks) SD_BUS_PARAM(writes),
-                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Grant", "asasbus",
-                                         SD_BUS_PARAM(devices) SD_BUS_PARAM(consent) SD_BUS_PARAM(pending)
-                                                         SD_BUS_PARAM(confirm) SD_BUS_PARAM(subject),
-                                         "", , on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Keep", "as", SD_BUS_PARAM(devices), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Drop", "as", SD_BUS_PARAM(devices), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Revoke", "asbs",
-                                         SD_BUS_PARAM(devices) SD_BUS_PARAM(release) SD_BUS_PARAM(subject),
-                                         "", , on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("GrantIds", "ass", SD_BUS_PARAM(ids) SD_BUS_PARAM(subject), "", ,
-                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("RevokeIds", "ass", SD_BUS_PARAM(ids) SD_BUS_PARAM(subject), "", ,
-                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Bind", "sb", SD_BUS_PARAM(device) SD_BUS_PARAM(persistent), "", ,
-                                         on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Release", "s", SD_BUS_PARAM(device), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Recover", "s", SD_BUS_PARAM(device), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Reset", "s", SD_BUS_PARAM(device), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Open", "asbs",
-                                         SD_BUS_PARAM(devices) SD_BUS_PARAM(fds) SD_BUS_PARAM(subject),
-                                         "a{sh}", SD_BUS_PARAM(descriptors), on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_NAMES("Close", "s", SD_BUS_PARAM(device), "", , on_call,
-                                         SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD("Healthy", "", "", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_VTABLE_END,
-};
-
 /* proc_pid_status(5): CapInh, CapPrm, CapEff, CapBnd and CapAmb must all be empty. Root's files are opened by uid
  * alone; with no capability, nothing else of root is there to be stolen. */
 static int check_capabilities(int root) {
@@ -177,8 +135,8 @@ static int set_up(Operations *all) {
             (r = sd_bus_match_signal_async(all->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                            "org.freedesktop.DBus", "NameOwnerChanged", on_name_owner_changed,
                                            NULL, all)) < 0 ||
-            (r = sd_bus_add_object_vtable(all->bus, NULL, HELPER_PATH, HELPER_INTERFACE, helper_vtable,
-                                          all)) < 0)
+            (r = sd_bus_add_object_vtable(all->bus, NULL, HELPER_PATH, HELPER_INTERFACE,
+                                          verb_vtable(on_call), all)) < 0)
                 return r;
 
         return sd_bus_request_name_async(all->bus, NULL, HELPER_NAME, 0, on_name, all);

@@ -9,33 +9,52 @@
 
 #define BUS_NAME_LENGTH_MAX 255U
 
+/* The names are those of the arguments, then those of the answer. */
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", request_check, 0, MOVE_VERB_INVALID},
-                {"Plan", "sasb", "a(sssbs)a(sss)", request_plan, 0, MOVE_VERB_INVALID},
-                {"Grant", "asasbus", "", request_grant, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID,
-                 false, request_prepare_grant, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
-                {"Keep", "as", "", request_keep, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
-                {"Drop", "as", "", request_drop, CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID},
-                {"Revoke", "asbs", "", request_revoke, CONFINE_ALL, MOVE_VERB_INVALID, false,
-                 request_prepare_revoke, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
-                {"GrantIds", "ass", "", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
-                 true, request_prepare_grant_ids, POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
+                {"Check", "s", "a(ssbs)", "device\0checks\0", request_check, 0, MOVE_VERB_INVALID},
+                {"Plan", "sasb", "a(sssbs)a(sss)", "device\0consent\0persistent\0checks\0writes\0",
+                 request_plan, 0, MOVE_VERB_INVALID},
+                {"Grant", "asasbus", "", "devices\0consent\0pending\0confirm\0subject\0", request_grant,
+                 CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID, false, request_prepare_grant,
+                 POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT_CRITICAL},
+                {"Keep", "as", "", "devices\0", request_keep, CONFINE_LOCKS | CONFINE_GRANTS,
+                 MOVE_VERB_INVALID},
+                {"Drop", "as", "", "devices\0", request_drop, CONFINE_LOCKS | CONFINE_GRANTS,
+                 MOVE_VERB_INVALID},
+                {"Revoke", "asbs", "", "devices\0release\0subject\0", request_revoke, CONFINE_ALL,
+                 MOVE_VERB_INVALID, false, request_prepare_revoke, POLKIT_ACTION_REVOKE,
+                 POLKIT_ACTION_REVOKE},
+                {"GrantIds", "ass", "", "ids\0subject\0", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT,
+                 MOVE_VERB_INVALID, true, request_prepare_grant_ids, POLKIT_ACTION_GRANT,
+                 POLKIT_ACTION_GRANT,
                  "Authentication is required to let ALL PCI devices with the ids $(device) ($(model)), now "
                  "and later, leave this host for virtual machines"},
-                {"RevokeIds", "ass", "", request_revoke_ids, CONFINE_LOCKS | CONFINE_KEPT, MOVE_VERB_INVALID,
-                 true, request_prepare_revoke_ids, POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE,
+                {"RevokeIds", "ass", "", "ids\0subject\0", request_revoke_ids, CONFINE_LOCKS | CONFINE_KEPT,
+                 MOVE_VERB_INVALID, true, request_prepare_revoke_ids, POLKIT_ACTION_REVOKE,
+                 POLKIT_ACTION_REVOKE,
                  "Authentication is required to take back the consent that all PCI devices with the ids "
                  "$(device) ($(model)) may leave this host"},
-                {"Bind", "sb", "", request_move, CONFINE_ALL, MOVE_BIND},
-                {"Release", "s", "", request_move, CONFINE_ALL, MOVE_RELEASE},
-                {"Recover", "s", "", request_recover, CONFINE_ALL, MOVE_RELEASE},
-                {"Reset", "s", "", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
+                {"Bind", "sb", "", "device\0persistent\0", request_move, CONFINE_ALL, MOVE_BIND},
+                {"Release", "s", "", "device\0", request_move, CONFINE_ALL, MOVE_RELEASE},
+                {"Recover", "s", "", "device\0", request_recover, CONFINE_ALL, MOVE_RELEASE},
+                {"Reset", "s", "", "device\0", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
                  MOVE_RESET},
-                {"Open", "asbs", "a{sh}", request_open, CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET,
-                 .lets_in = true},
-                {"Close", "s", "", request_close, CONFINE_OPEN, MOVE_RESET},
-                {"Healthy", "", "", request_healthy, CONFINE_KEPT, MOVE_VERB_INVALID},
+                {"Open", "asbs", "a{sh}", "devices\0fds\0subject\0descriptors\0", request_open,
+                 CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET, .lets_in = true},
+                {"Close", "s", "", "device\0", request_close, CONFINE_OPEN, MOVE_RESET},
+                {"Healthy", "", "", "", request_healthy, CONFINE_KEPT, MOVE_VERB_INVALID},
 };
+
+const sd_bus_vtable *verb_vtable(sd_bus_message_handler_t on_call) {
+        static sd_bus_vtable vtable[ELEMENTSOF(verbs) + 2] = {SD_BUS_VTABLE_START(0)};
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                vtable[i + 1] = (sd_bus_vtable)SD_BUS_METHOD_WITH_NAMES(verbs[i].name, verbs[i].signature,
+                                                                        verbs[i].names, verbs[i].result, ,
+                                                                        on_call, SD_BUS_VTABLE_UNPRIVILEGED);
+        vtable[ELEMENTSOF(verbs) + 1] = (sd_bus_vtable)SD_BUS_VTABLE_END;
+        return vtable;
+}
 
 const Verb *verb_find(const char *name) {
         for (size_t i = 0; name && i < ELEMENTSOF(verbs); i++)

@@ -12,6 +12,7 @@ typedef struct Verb {
         const char *name;
         const char *signature; /* of the call */
         const char *result;    /* of the reply */
+        const char *names;     /* of both, for introspection */
         worker_work_t work;
         unsigned writes;             /* what the work may write (confine.h); what prepares it, nothing */
         MoveVerb move;               /* what the journal calls it; MOVE_VERB_INVALID: it moves nothing */
@@ -22,6 +23,9 @@ typedef struct Verb {
         const char *message; /* of the prompt, in place of the action's; polkit fills in the details */
         bool lets_in;        /* the subject is whom to let in; the bus is asked who that is */
 } Verb;
+
+/* All of them, each served by that function. */
+const sd_bus_vtable *verb_vtable(sd_bus_message_handler_t on_call);
 
 /* NULL: no such verb. */
 const Verb *verb_find(const char *name);
