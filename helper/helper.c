@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
-#include <stdarg.h>
-#include <sys/stat.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "helper.h"
 #include "log.h"
 #include "operation.h"
+#include "record-file.h"
 #include "revert.h"
 #include "sysfs.h"
+#include "text.h"
 
+#define SETTING "deadline-seconds="
 #define DEADLINE_DEFAULT 30U
 #define DEADLINE_MAX 120U
 
@@ -22,51 +23,36 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
  * alone; with no capability, nothing else of root is there to be stolen. */
 static int check_capabilities(int root) {
         _cleanup_free_ char *status = NULL;
-        char *save = NULL;
-        unsigned seen = 0;
+        char line[4096];
+        const char *at;
+        unsigned none = 0;
         int r;
 
         r = sysfs_read_full(root, "proc/self/status", 65536, &status);
-        if (r < 0)
-                return r;
-
-        for (char *line = strtok_r(status, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-                if (!startswith(line, "Cap"))
-                        continue;
-                if (strspn(line + strcspn(line, "\t") + 1, "0") != 16)
-                        return -EPERM;
-                seen++;
-        }
-        return seen == 5 ? 0 : -EBADMSG;
+        for (at = status; r >= 0 && (r = text_next_line(&at, line, sizeof line)) > 0;)
+                none += startswith(line, "Cap") && streq(line + 6, ":\t0000000000000000");
+        return r < 0 ? r : none == 5 ? 0 : -EPERM;
 }
 
 /* `deadline-seconds=30`, comments and empty lines; only if root alone can write it. */
 static unsigned read_deadline(int root) {
-        char text[4096], *save = NULL, *end;
-        unsigned long v;
-        struct stat st;
+        char text[4096], line[4096];
         unsigned deadline = DEADLINE_DEFAULT;
+        const char *at = text;
+        uint64_t v;
+        int r;
 
-        if (fstatat(root, HELPER_CONF, &st, 0) < 0)
-                return deadline;
-        if (st.st_uid != geteuid() || st.st_mode & 022 ||
-            sysfs_read(root, HELPER_CONF, text, sizeof text) < 0) {
+        r = record_read(root, HELPER_CONF, geteuid(), text, sizeof text);
+        if (r < 0 && r != -ENOENT)
                 log_warning("/" HELPER_CONF " is not root's alone or cannot be read; it is ignored.");
-                return deadline;
-        }
-
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-                if (line[0] == '#')
-                        continue;
-                v = startswith(line, "deadline-seconds=") ? strtoul(strchr(line, '=') + 1, &end, 10) : 0;
-                if (v < 1 || v > DEADLINE_MAX || *end != '\0')
-                        log_warning("/" HELPER_CONF
-                                    ": '%s' is not understood and ignored; the one setting is "
-                                    "deadline-seconds, 1 to %u.",
-                                    line, DEADLINE_MAX);
-                else
+        while (r >= 0 && text_next_line(&at, line, sizeof line) > 0)
+                if (startswith(line, SETTING) &&
+                    record_parse_decimal(line + strlen(SETTING), DEADLINE_MAX, &v) >= 0 && v > 0)
                         deadline = (unsigned)v;
-        }
+                else if (line[0] && line[0] != '#')
+                        log_warning("/" HELPER_CONF ": '%s' is not understood and ignored; the one setting "
+                                    "is " SETTING "N, 1 to %u.",
+                                    line, DEADLINE_MAX);
         return deadline;
 }
 

@@ -34,8 +34,8 @@
 /* Below the root directory of the host (or of a test's fake host). */
 #define GRANTS_DIR "etc/verge-passthrough/grants.d"         /* the helper's: grants, selectors, marks */
 #define PENDING_GRANTS_DIR "run/verge-passthrough/grants.d" /* the same, until they are kept */
-#define HELPER_CONF "etc/verge-passthrough/helper.conf"     /* written by root */
-#define STATE_DIR "var/lib/verge-passthrough"               /* the daemon's own */
+#define HELPER_CONF "etc/verge-passthrough/verge-passthrough.conf" /* written by root */
+#define STATE_DIR "var/lib/verge-passthrough"                      /* the daemon's own */
 #define MOVES_DIR "run/verge-passthrough/moves" /* written by the helper, one file a moving IOMMU set */
 #define LOCKS_DIR "run/verge-passthrough/locks" /* the helper's own */
 

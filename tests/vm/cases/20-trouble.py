@@ -15,7 +15,7 @@ MOVES = "/run/verge-passthrough/moves"
 
 def set_deadline(vm, seconds):
     """Takes effect when the helper starts the next time."""
-    vm.sh(f"echo deadline-seconds={seconds} > /etc/verge-passthrough/helper.conf; "
+    vm.sh(f"echo deadline-seconds={seconds} > /etc/verge-passthrough/verge-passthrough.conf; "
           "systemctl stop verge-passthrough-helper")
 
 
