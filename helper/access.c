@@ -60,13 +60,19 @@ static uint64_t read_node(const Target *t) {
         return fstatat(t->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : (uint64_t)st.st_ino;
 }
 
+#define ACCESS_PATH_SIZE (sizeof ACCESS_DIR + 16)
+
+static const char *access_path(const Target *t, char buf[static ACCESS_PATH_SIZE]) {
+        (void)snprintf(buf, ACCESS_PATH_SIZE, ACCESS_DIR "/%u", t->movers.number);
+        return buf;
+}
+
 int access_read(Target *t, Access *ret) {
-        char path[sizeof ACCESS_DIR + 16], text[ACCESS_TEXT_SIZE];
+        char path[ACCESS_PATH_SIZE], text[ACCESS_TEXT_SIZE];
         Access a = {0};
         int r;
 
-        (void)snprintf(path, sizeof path, ACCESS_DIR "/%u", t->movers.number);
-        r = record_read(t->root, path, geteuid(), text, sizeof text);
+        r = record_read(t->root, access_path(t, path), geteuid(), text, sizeof text);
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || (r = access_parse(text, &a)) < 0)
@@ -81,18 +87,14 @@ int access_read(Target *t, Access *ret) {
 }
 
 int access_write(Target *t, const Access *access) {
-        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
-        char text[ACCESS_TEXT_SIZE], name[16];
+        _cleanup_(atomic_files_close) AtomicFiles f = {.root = t->root, .dir = -1}; /* on tmpfs: no sync */
+        char text[ACCESS_TEXT_SIZE], path[ACCESS_PATH_SIZE];
         Access a = *access;
         int r;
 
         a.node = read_node(t);
-
-        (void)snprintf(name, sizeof name, "%u", t->movers.number);
-        if ((r = access_format(&a, text, sizeof text)) >= 0 &&
-            (r = atomic_files_open(&f, t->root, ACCESS_DIR, false)) >= 0 && /* on tmpfs: nothing to sync */
-            (r = atomic_files_add(&f, name, text)) >= 0)
-                r = atomic_files_commit(&f);
+        atomic_files_add(&f, access_path(t, path), access_format(&a, text, sizeof text), text);
+        r = atomic_files_commit(&f);
         if (r < 0)
                 return failure_set(&t->result->failure, FAILURE_INTERNAL,
                                    "Nobody was let in: /" ACCESS_DIR " cannot be written (%s); run "
@@ -102,10 +104,9 @@ int access_write(Target *t, const Access *access) {
 }
 
 int access_forget(const Target *t) {
-        char path[sizeof ACCESS_DIR + 16];
+        char path[ACCESS_PATH_SIZE];
 
-        (void)snprintf(path, sizeof path, ACCESS_DIR "/%u", t->movers.number);
-        return unlinkat(t->root, path, 0) < 0 && errno != ENOENT ? -errno : 0;
+        return unlinkat(t->root, access_path(t, path), 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static void acl_done(const acl_t *acl) {

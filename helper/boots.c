@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "atomic-files.h"
@@ -52,23 +51,20 @@ static void read_list(int root, const char *own, BootList *ret) {
                         ret->damaged = true;
 }
 
-static const char *name_of(const char *path) {
-        return strrchr(path, '/') + 1;
+/* So early nobody may have made it yet. */
+static void make_run_directory(int root) {
+        static const char path[] = "run/verge-passthrough";
+
+        if (mkdirat(root, path, 0755) >= 0)
+                (void)fchmodat(root, path, 0755, 0);
 }
 
-/* So early nobody may have made it yet. */
-static int open_run_directory(int root) {
-        static const char path[] = "run/verge-passthrough";
-        bool new;
-        int fd;
+static int write_file(int root, const char *path, const char *text, bool sync) {
+        _cleanup_(atomic_files_close)
+                        AtomicFiles f = {.root = root, .dir = -1, .sync = sync, .unlocked = true};
 
-        new = mkdirat(root, path, 0755) >= 0;
-        fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        if (new)
-                (void)fchmod(fd, 0755);
-        return fd;
+        atomic_files_add(&f, path, (int)strlen(text), text);
+        return atomic_files_commit(&f);
 }
 
 static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
@@ -89,7 +85,6 @@ static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
 }
 
 bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
-        _cleanup_close_ int run = -1;
         char own[GRANT_BOOT_SIZE], line[BOOTS_SENTENCE_SIZE + 1];
         BootList list;
         int r;
@@ -106,8 +101,9 @@ bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
 
         compose(&list, why);
         (void)snprintf(line, sizeof line, "%s\n", why);
-        r = run = open_run_directory(root);
-        if (r < 0 || (r = atomic_file_replace(run, name_of(BOOT_GUARD_FILE), line, false)) < 0)
+        make_run_directory(root);
+        r = write_file(root, BOOT_GUARD_FILE, line, false);
+        if (r < 0)
                 log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
                             strerror(-r));
         return true;
@@ -115,7 +111,6 @@ bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
 
 int boots_record(int root) {
         char own[GRANT_BOOT_SIZE], text[LIST_TEXT_SIZE] = "";
-        _cleanup_close_ int dir = -1;
         BootList list;
         size_t n = 0;
         int r;
@@ -130,9 +125,7 @@ int boots_record(int root) {
         for (size_t i = 0; i < list.n_others; i++)
                 n += (size_t)snprintf(text + n, sizeof text - n, "%s\n", list.others[i]);
         (void)snprintf(text + n, sizeof text - n, "%s\n", own);
-
-        dir = openat(root, GRANTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir < 0 ? -errno : atomic_file_replace(dir, name_of(BOOTS_FILE), text, true);
+        return write_file(root, BOOTS_FILE, text, true);
 }
 
 typedef struct Marks {
@@ -154,16 +147,14 @@ static int is_older_mark(const char *name, void *userdata) {
 }
 
 int boots_begin(int root) {
-        _cleanup_close_ int run = -1;
         char why[BOOTS_SENTENCE_SIZE];
         Marks marks = {.root = root};
         int r;
 
         if (vfio_is_switched_off(root))
                 return 0;
-        run = open_run_directory(root);
-        if (run >= 0)
-                (void)atomic_file_replace(run, name_of(BOOT_BEGUN_FILE), "", false);
+        make_run_directory(root);
+        (void)write_file(root, BOOT_BEGUN_FILE, "", false);
         if (boots_guard(root, why)) {
                 log_warning("%s", why);
                 return 0;
@@ -185,18 +176,9 @@ int boots_begin(int root) {
 
 /* Whatever there is: of a list that is damaged the next boot is to know nothing either. Needs no room on the disk. */
 void request_healthy(int root, const void *request _unused_, WorkerResult *result) {
-        _cleanup_close_ int dir = -1;
-        int r = 0;
+        int r;
 
-        dir = openat(root, GRANTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir < 0)
-                r = errno == ENOENT ? 0 : -errno;
-        else if (unlinkat(dir, name_of(BOOTS_FILE), 0) < 0)
-                r = errno == ENOENT || faccessat(dir, name_of(BOOTS_FILE), F_OK, AT_SYMLINK_NOFOLLOW) < 0
-                                    ? 0
-                                    : -errno;
-        else if (fsync(dir) < 0)
-                r = -errno;
+        r = atomic_file_remove(root, BOOTS_FILE);
         if (r < 0)
                 (void)failure_set(&result->failure, FAILURE_INTERNAL,
                                   "The list of boots /" BOOTS_FILE " cannot be removed (%s), so boots that "

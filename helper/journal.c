@@ -4,18 +4,14 @@
 #include "atomic-files.h"
 #include "journal.h"
 
+/* On tmpfs, so there is nothing to sync. */
 static int write_entry(int root, const Move *m) {
-        _cleanup_(atomic_files_close) AtomicFiles f = {.dir = -1};
-        char text[MOVE_TEXT_SIZE], name[16];
-        int r;
+        _cleanup_(atomic_files_close) AtomicFiles f = {.root = root, .dir = -1};
+        char text[MOVE_TEXT_SIZE], path[sizeof MOVES_DIR + 16];
 
-        r = move_format(m, text, sizeof text);
-        if (r < 0)
-                return r;
-
-        (void)snprintf(name, sizeof name, "%u", m->set.number);
-        r = atomic_files_open(&f, root, MOVES_DIR, false); /* on tmpfs: nothing to sync */
-        return r < 0 || (r = atomic_files_add(&f, name, text)) < 0 ? r : atomic_files_commit(&f);
+        (void)snprintf(path, sizeof path, MOVES_DIR "/%u", m->set.number);
+        atomic_files_add(&f, path, move_format(m, text, sizeof text), text);
+        return atomic_files_commit(&f);
 }
 
 int journal_begin(int root, MoveVerb verb, const IommuSet *set) {
