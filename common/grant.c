@@ -313,3 +313,15 @@ const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_
 const char *grant_mark_path(const PciAddress *a, char buf[static GRANT_PATH_SIZE]) {
         return format_path(GRANTS_DIR, a, GRANT_MARK_SUFFIX, buf);
 }
+
+bool grant_file_is(const char *name, const char *suffix, PciAddress *ret) {
+        char address[PCI_ADDRESS_SIZE];
+        const char *dot = strchr(name, '.'), *end;
+
+        /* The address has a dot, too. */
+        end = dot ? strchr(dot + 1, '.') : NULL;
+        if (!end || !streq(end, suffix) || (size_t)(end - name) >= sizeof address)
+                return false;
+        (void)snprintf(address, sizeof address, "%.*s", (int)(end - name), name);
+        return pci_address_parse(address, ret) >= 0;
+}

@@ -73,11 +73,11 @@ static int take(const char *name, void *userdata) {
         char stem[32];
         PciAddress a;
 
+        if (grant_file_is(name, GRANT_SUFFIX, &a))
+                return take_grant(r, &a);
         if (name[0] == '.' || !suffix ||
             (size_t)snprintf(stem, sizeof stem, "%.*s", (int)(suffix - name), name) >= sizeof stem)
                 return 0;
-        if (streq(suffix, GRANT_SUFFIX) && pci_address_parse(stem, &a) >= 0)
-                return take_grant(r, &a);
         if (streq(suffix, GRANT_IDS_SUFFIX) && !r->pending && id_selector_parse(stem, &ids) >= 0)
                 return take_ids(r, &ids);
         return 0;

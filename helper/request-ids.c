@@ -68,25 +68,12 @@ static int check_at_home(Search *s, const PciAddress *a) {
         return 0;
 }
 
-/* The address that a file is named after. */
-static int address_of(const char *name, PciAddress *ret) {
-        char address[PCI_ADDRESS_SIZE + sizeof GRANT_SUFFIX], *end;
-
-        if ((size_t)snprintf(address, sizeof address, "%s", name) >= sizeof address)
-                return -EINVAL;
-        end = strrchr(address, '.');
-        if (!end || !streq(end, GRANT_SUFFIX))
-                return -EINVAL;
-        *end = '\0';
-        return pci_address_parse(address, ret);
-}
-
 static int visit_grant(const char *name, void *userdata) {
         Search *s = userdata;
         PciAddress a;
         Grant g;
 
-        if (address_of(name, &a) < 0)
+        if (!grant_file_is(name, GRANT_SUFFIX, &a))
                 return 0;
         if (++s->n > GRANTS_LISTED_MAX)
                 return failure_set(&s->result->failure, FAILURE_LIMITS_EXCEEDED,

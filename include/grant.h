@@ -58,3 +58,6 @@ bool grant_boot_is_valid(const char *s) _pure_;
         (sizeof PENDING_GRANTS_DIR + sizeof GRANTS_DIR + PCI_ADDRESS_SIZE + sizeof GRANT_SUFFIX)
 const char *grant_path(bool pending, const PciAddress *a, char buf[static GRANT_PATH_SIZE]);
 const char *grant_mark_path(const PciAddress *a, char buf[static GRANT_PATH_SIZE]);
+
+/* Is this the name of a file "ADDRESS<suffix>", and of which device? */
+bool grant_file_is(const char *name, const char *suffix, PciAddress *ret);
