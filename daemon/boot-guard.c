@@ -2,6 +2,7 @@
 #include "boot-guard.h"
 #include "log.h"
 #include "operation.h"
+#include "text.h"
 
 #define DOUBLINGS_MAX 5U /* from 30 s to 16 minutes */
 
@@ -24,12 +25,37 @@ static void take_reason(Manager *m, const char *reason) {
                 changes_touch_device(&m->changes, m->devices.devices[i]);
 }
 
+/* Two boots, a line each; anything else tells of a list that was damaged. */
+static void compose(const char *facts, char *ret, size_t size) {
+        char first[GRANT_BOOT_SIZE], second[GRANT_BOOT_SIZE];
+
+        if (!facts[0])
+                ret[0] = '\0';
+        else if (text_next_line(&facts, first, sizeof first) > 0 &&
+                 text_next_line(&facts, second, sizeof second) > 0 && grant_boot_is_valid(first) &&
+                 grant_boot_is_valid(second))
+                (void)snprintf(ret, size,
+                               "The last two boots that bound devices, %s and %s, did not get as far as a "
+                               "passthrough service that is idle for a while: this one leaves all devices "
+                               "to the host. See 'journalctl -b %s' for what went wrong; then call "
+                               "ReturnToHost for what is to blame, Bind what you need now, or reboot to "
+                               "try again.",
+                               first, second, second);
+        else
+                (void)snprintf(ret, size,
+                               "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so nobody "
+                               "knows how the last boots went: this one leaves all devices to the host. The "
+                               "service removes the list when it has been idle for a while; Bind what you "
+                               "need now, or reboot then.");
+}
+
 void boot_guard_read(Manager *m) {
-        char reason[768];
+        char facts[256], reason[768];
 
         assert(m);
 
-        root_files_read_guard(m->root, m->root_uid, reason, sizeof reason);
+        root_files_read_guard(m->root, m->root_uid, facts, sizeof facts);
+        compose(facts, reason, sizeof reason);
         take_reason(m, reason);
         m->boot_guard.listed = root_files_has_boots(m->root);
         (void)sd_event_source_set_enabled(m->boot_guard.timer, SD_EVENT_OFF);

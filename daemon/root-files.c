@@ -10,7 +10,6 @@
 #include "record-file.h"
 #include "root-files.h"
 #include "sysfs.h"
-#include "text.h"
 
 #define MOVES_MAX 4096U
 
@@ -217,5 +216,4 @@ void root_files_read_guard(int root, uid_t root_uid, char *ret, size_t size) {
 
         if (record_read(root, BOOT_GUARD_FILE, root_uid, ret, size) <= 0)
                 ret[0] = '\0';
-        text_make_printable(ret);
 }

@@ -31,7 +31,7 @@ RootFiles *root_files_free(RootFiles *f);
  * out: their writing ends with another event. A directory that is not there holds none. */
 int root_files_read_moves(int root, Move **ret, size_t *ret_n);
 
-/* The boot guard's (helper/boots.h): is its list of boots there? Why does this boot bind nothing by itself: "" for no
- * reason; a file that is not root's alone is none. */
+/* The boot guard's (helper/boots.h): is its list of boots there? Which boots have tripped it, "" for none, a
+ * line each, or "damaged"; a file that is not root's alone is none. */
 bool root_files_has_boots(int root);
 void root_files_read_guard(int root, uid_t root_uid, char *ret, size_t size);

@@ -67,42 +67,22 @@ static int write_file(int root, const char *path, const char *text, bool sync) {
         return atomic_files_commit(&f);
 }
 
-static void compose(const BootList *l, char why[static BOOTS_SENTENCE_SIZE]) {
-        if (l->damaged)
-                (void)snprintf(why, BOOTS_SENTENCE_SIZE,
-                               "The list of boots /" BOOTS_FILE " is damaged or not root's alone, so nobody "
-                               "knows how the last boots went: this one leaves all devices to the host. The "
-                               "service removes the list when it has been idle for a while; Bind what you "
-                               "need now, or reboot then.");
-        else
-                (void)snprintf(why, BOOTS_SENTENCE_SIZE,
-                               "The last two boots that bound devices, %s and %s, did not get as far as a "
-                               "passthrough service that is idle for a while: this one leaves all devices "
-                               "to the host. See 'journalctl -b %s' for what went wrong; then call "
-                               "ReturnToHost for what is to blame, Bind what you need now, or reboot to "
-                               "try again.",
-                               l->others[0], l->others[1], l->others[1]);
-}
-
-bool boots_guard(int root, char why[static BOOTS_SENTENCE_SIZE]) {
-        char own[GRANT_BOOT_SIZE], line[BOOTS_SENTENCE_SIZE + 1];
+bool boots_guard(int root) {
+        char own[GRANT_BOOT_SIZE] = "", text[LIST_TEXT_SIZE];
         BootList list;
         int r;
 
-        assert(why);
-
-        if (record_read(root, BOOT_GUARD_FILE, geteuid(), why, BOOTS_SENTENCE_SIZE) > 0)
+        if (record_read(root, BOOT_GUARD_FILE, geteuid(), text, sizeof text) > 0)
                 return true;
-        if (grant_read_boot(root, own) < 0)
-                own[0] = '\0';
+        (void)grant_read_boot(root, own);
         read_list(root, own, &list);
         if (!list.damaged && list.n_others < BOOTS_TRIP)
                 return false;
 
-        compose(&list, why);
-        (void)snprintf(line, sizeof line, "%s\n", why);
+        (void)snprintf(text, sizeof text, "%s\n%s\n", list.damaged ? "damaged" : list.others[0],
+                       list.damaged ? "" : list.others[1]);
         make_run_directory(root);
-        r = write_file(root, BOOT_GUARD_FILE, line, false);
+        r = write_file(root, BOOT_GUARD_FILE, text, false);
         if (r < 0)
                 log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
                             strerror(-r));
@@ -135,19 +115,16 @@ typedef struct Marks {
 
 /* One of this boot is of a Bind, which has recorded it. */
 static int is_older_mark(const char *name, void *userdata) {
-        const char *suffix = strrchr(name, '.');
+        char path[GRANT_PATH_SIZE], boot[64];
         const Marks *marks = userdata;
-        char path[512], boot[64];
+        PciAddress a;
 
-        if (!suffix || !streq(suffix, GRANT_MARK_SUFFIX))
-                return 0;
-        (void)snprintf(path, sizeof path, GRANTS_DIR "/%s", name);
-        return record_read(marks->root, path, geteuid(), boot, sizeof boot) > 0 &&
+        return grant_file_is(name, GRANT_MARK_SUFFIX, &a) &&
+               record_read(marks->root, grant_mark_path(&a, path), geteuid(), boot, sizeof boot) > 0 &&
                grant_boot_is_valid(boot) && !streq(boot, marks->own);
 }
 
 int boots_begin(int root) {
-        char why[BOOTS_SENTENCE_SIZE];
         Marks marks = {.root = root};
         int r;
 
@@ -155,8 +132,8 @@ int boots_begin(int root) {
                 return 0;
         make_run_directory(root);
         (void)write_file(root, BOOT_BEGUN_FILE, "", false);
-        if (boots_guard(root, why)) {
-                log_warning("%s", why);
+        if (boots_guard(root)) {
+                log_warning("%s", BOOTS_GUARD_SENTENCE);
                 return 0;
         }
 

@@ -88,12 +88,10 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
 }
 
 static int check_boots(Target *t, const Member *m) {
-        char why[BOOTS_SENTENCE_SIZE];
-
-        if (boots_guard(t->root, why))
-                return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
-                                   "Device %s stays with the host. %s", m->address, why);
-        return 0;
+        if (!boots_guard(t->root))
+                return 0;
+        return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
+                           "Device %s stays with the host. " BOOTS_GUARD_SENTENCE, m->address);
 }
 
 static int take(int root, const PciAddress *a, WorkerResult *result) {
@@ -167,16 +165,11 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
 
 /* No failure is one here: the device, its IOMMU or its driver may be yet to come, and so is its event. */
 static int try_mark(const char *name, void *userdata) {
-        const char *suffix = strrchr(name, '.');
         const int *root = userdata;
         WorkerResult result = {0};
-        char stem[NAME_MAX + 1];
         PciAddress a;
 
-        if (!suffix || !streq(suffix, GRANT_MARK_SUFFIX))
-                return 0;
-        (void)snprintf(stem, sizeof stem, "%.*s", (int)(suffix - name), name);
-        if (pci_address_parse(stem, &a) >= 0)
+        if (grant_file_is(name, GRANT_MARK_SUFFIX, &a))
                 (void)bind_in_time(*root, &a, PATIENCE_SECONDS, &result);
         return 0;
 }

@@ -212,7 +212,7 @@ static void test_late_binding_counts_too(void **state) {
 
         remove_mark(b);
         boot(b, '3');
-        expect_said_at_boot(b, id_of('2'));
+        expect_said_at_boot(b, BOOT_GUARD_FILE);
         fake_host_clear(b->host);
         start_guarded(b, '1', '2');
         orders_until_device(b, NIC, "Attention", "stays with the host");

@@ -35,13 +35,16 @@ static void list_boots(FakeHost *h, const char *text) {
 
 /* NULL: this boot binds. */
 static void expect_guard(FakeHost *h, const char *text) {
-        char why[BOOTS_SENTENCE_SIZE];
-        bool on = boots_guard(h->fd, why);
+        _cleanup_free_ char *said = NULL;
+        bool on = boots_guard(h->fd);
 
         assert_int_equal(on, text != NULL);
         assert_int_equal(fake_host_exists(h, BOOT_GUARD_FILE), on);
-        if (on && !strstr(why, text))
-                fail_msg("'%s' does not speak of '%s'", why, text);
+        if (!on)
+                return;
+        said = fake_host_read(h, BOOT_GUARD_FILE);
+        if (!strstr(said, text))
+                fail_msg("'%s' does not speak of '%s'", said, text);
 }
 
 /* The power is cut, and comes back: nothing of /run, no driver, no override. */
@@ -104,12 +107,11 @@ static void test_two_others_trip_and_own_does_not(void **state) {
         list_boots(h, ONE "\n" ONE "\n" THREE "\n");
         expect_guard(h, NULL);
         list_boots(h, ONE "\n" TWO "\n");
-        expect_guard(h, ONE " and " TWO);
-        expect_guard(h, "journalctl -b " TWO);
+        expect_guard(h, ONE "\n" TWO "\n");
 
         /* Decided for this boot: what becomes of the list changes nothing. */
         fake_host_remove(h, LIST_FILE);
-        expect_guard(h, ONE " and " TWO);
+        expect_guard(h, ONE "\n" TWO "\n");
 }
 
 /* So early there is nothing below /run; and who asks has a umask of his own. */
@@ -132,7 +134,6 @@ static void test_the_reason_is_for_all_to_read(void **state) {
 /* udev's programs run side by side: each finds the same, and nobody sees half a file. */
 static void test_all_at_once(void **state) {
         FakeHost *h = *state;
-        char why[BOOTS_SENTENCE_SIZE];
         pid_t pids[8];
         int status;
 
@@ -144,7 +145,7 @@ static void test_all_at_once(void **state) {
                         pids[i] = fork();
                         assert_true(pids[i] >= 0);
                         if (pids[i] == 0)
-                                _exit(boots_guard(h->fd, why) ? 1 : boots_record(h->fd) < 0 ? 2 : 0);
+                                _exit(boots_guard(h->fd) ? 1 : boots_record(h->fd) < 0 ? 2 : 0);
                 }
                 for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
                         assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
@@ -181,7 +182,7 @@ static void test_a_damaged_list_trips_and_goes(void **state) {
         fake_host_remove(h, BOOT_GUARD_FILE);
         list_boots(h, ONE "\n");
         assert_int_equal(fchmodat(h->fd, LIST_FILE, 0666, 0), 0);
-        expect_guard(h, "not root's alone");
+        expect_guard(h, "damaged");
         fake_host_remove(h, BOOT_GUARD_FILE);
         fake_host_remove(h, LIST_FILE);
         fake_host_link(h, LIST_FILE, "/dev/null");
@@ -273,7 +274,7 @@ static void test_early_binding_counts_and_stops(void **state) {
         assert_log(h, "");
         assert_true(early(h, &f) < 0);
         assert_non_null(strstr(f.sentence, NIC " stays with the host"));
-        assert_non_null(strstr(f.sentence, ONE " and " TWO));
+        assert_non_null(strstr(f.sentence, BOOT_GUARD_FILE));
         expect_list(h, ONE "\n" TWO "\n");
         assert_true(fake_host_exists(h, MARK_OF(NIC))); /* the service takes it back */
         assert_success(healthy(h));
