@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "critical.h"
 #include "helper-client.h"
+#include "holders.h"
 #include "log.h"
 
 /* The helper answers within its own deadline (30 s, configurable up to a little over a minute); this one is
@@ -22,15 +23,25 @@ static const char *const helper_verb_table[HELPER_VERB_MAX] = {
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
 
+/* At once; each is a process. What is not asked then goes without a name. */
+#define SEARCHES_MAX 8U
+
 struct HelperClient {
         sd_bus *bus;
+        int root;
+        unsigned n_searches;
         sd_bus_slot *watch;
         helper_left_t left;
         void *userdata;
 };
 
 struct HelperCall {
+        HelperClient *client;
+        PciAddress device; /* the first that it is about */
         sd_bus_slot *slot;
+        Failure failure;
+        sd_bus_message *reply;
+        HolderSearch *search; /* who holds it, when it could not be moved */
         helper_done_t done;
         void *userdata;
 };
@@ -69,7 +80,7 @@ static int on_watch_installed(sd_bus_message *m, void *userdata _unused_, sd_bus
         return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), -EIO);
 }
 
-int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret) {
+int helper_client_new(sd_bus *bus, int root, helper_left_t left, void *userdata, HelperClient **ret) {
         _cleanup_(helper_client_freep) HelperClient *c = NULL;
         int r;
 
@@ -81,6 +92,7 @@ int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperCli
         if (!c)
                 return -ENOMEM;
         c->bus = sd_bus_ref(bus);
+        c->root = root;
         c->left = left;
         c->userdata = userdata;
 
@@ -100,24 +112,59 @@ HelperCall *helper_call_free(HelperCall *call) {
                 return NULL;
 
         sd_bus_slot_unref(call->slot);
+        sd_bus_message_unref(call->reply);
+        if (call->search)
+                call->client->n_searches--;
+        holder_search_free(call->search);
         free(call);
         return NULL;
+}
+DEFINE_CLEANUP(HelperCall *, helper_call_free);
+
+/* Unhooked first: done() may tear everything down. */
+static void finish(HelperCall *call) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = sd_bus_message_ref(call->reply);
+        Failure failure = call->failure;
+        helper_done_t done = call->done;
+        void *userdata = call->userdata;
+
+        (void)helper_call_free(call);
+        done(failure.kind ? &failure : NULL, reply, userdata);
+}
+
+static void on_holders(const char *names, void *userdata) {
+        HelperCall *call = userdata;
+        size_t n = strlen(call->failure.sentence);
+
+        if (names[0])
+                (void)snprintf(call->failure.sentence + n, sizeof call->failure.sentence - n,
+                               " It is probably held by %s.", names);
+        finish(call);
+}
+
+/* The helper has no eyes for other processes; who holds the device is for us to find out. */
+static bool find_holder(HelperCall *call) {
+        HelperClient *c = call->client;
+
+        if ((call->failure.kind != FAILURE_IN_USE && call->failure.kind != FAILURE_STUCK) ||
+            c->n_searches == SEARCHES_MAX ||
+            holders_search(sd_bus_get_event(c->bus), c->root, &call->device, on_holders, call,
+                           &call->search) < 0)
+                return false;
+        c->n_searches++;
+        return true;
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         HelperCall *call = userdata;
-        helper_done_t done = call->done;
         const sd_bus_error *e;
-        Failure failure = {0};
 
         e = sd_bus_message_get_error(m);
         if (e)
-                failure_from_bus(&failure, e);
-
-        /* Unhooked first: done() may tear everything down. */
-        userdata = call->userdata;
-        (void)helper_call_free(call);
-        done(e ? &failure : NULL, m, userdata);
+                failure_from_bus(&call->failure, e);
+        call->reply = sd_bus_message_ref(m);
+        if (!find_holder(call))
+                finish(call);
         return 1;
 }
 
@@ -195,7 +242,7 @@ static bool prompts(HelperVerb verb) {
 int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,
                        HelperCall **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        HelperCall *call;
+        _cleanup_(helper_call_freep) HelperCall *call = NULL;
         int r;
 
         assert(c);
@@ -212,16 +259,17 @@ int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t do
         call = calloc(1, sizeof *call);
         if (!call)
                 return -ENOMEM;
+        call->client = c;
         call->done = done;
         call->userdata = userdata;
+        if (q->device || q->devices)
+                call->device = q->device ? *q->device : q->devices->members[0];
 
         r = sd_bus_call_async(c->bus, &call->slot, m, on_reply, call,
                               prompts(q->verb) ? PROMPT_TIMEOUT_USEC : OPERATION_TIMEOUT_USEC);
-        if (r < 0) {
-                helper_call_free(call);
+        if (r < 0)
                 return r;
-        }
 
-        *ret = call;
+        *ret = STEAL(call);
         return 0;
 }

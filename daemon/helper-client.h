@@ -35,7 +35,8 @@ typedef struct HelperCall HelperCall;
 /* The helper has left the bus: whatever it was doing has ended. */
 typedef void (*helper_left_t)(void *userdata);
 
-int helper_client_new(sd_bus *bus, helper_left_t left, void *userdata, HelperClient **ret);
+/* root: of the host, to look at its processes: InUse and Stuck say who holds the device, where that can be seen. */
+int helper_client_new(sd_bus *bus, int root, helper_left_t left, void *userdata, HelperClient **ret);
 HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
 typedef struct HelperRequest {

@@ -380,7 +380,7 @@ int manager_new(sd_bus *bus, sd_event *event, const ManagerConfig *config, const
             (r = polkit_new(bus, &m->polkit)) < 0 ||
             (r = audit_new(&(AuditConfig){event, m->root, DAEMON_IDENTIFIER, AUDIT_WINDOW_USEC},
                            &m->audit)) < 0 ||
-            (r = helper_client_new(bus, on_helper_left, m, &m->helper)) < 0 ||
+            (r = helper_client_new(bus, m->root, on_helper_left, m, &m->helper)) < 0 ||
             (r = pci_names_new(&m->names)) < 0)
                 return r;
 

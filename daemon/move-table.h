@@ -8,7 +8,7 @@
 
 typedef struct MoveEntry {
         Move move;
-        char answer[512];  /* "" or the helper's answer Stuck, where the file does not say it */
+        char answer[512];  /* "" or the helper's answer Stuck, where it says more than the file */
         bool wanted;       /* something happened that makes a try worth while */
         bool busy;         /* the helper said that somebody works on it: wait for the file to change */
         unsigned failures; /* tries of ours that did not end it */
@@ -26,7 +26,7 @@ void move_table_clear(MoveTable *t);
 
 /* What the kernel is waiting for; NULL: it is not stuck. */
 static inline const char *move_entry_stuck(const MoveEntry *e) {
-        return e->move.stuck[0] ? e->move.stuck : e->answer[0] ? e->answer : NULL;
+        return e->answer[0] ? e->answer : e->move.stuck[0] ? e->move.stuck : NULL;
 }
 
 MoveEntry *move_table_find(const MoveTable *t, const PciAddress *a); /* the entry that moves this device */

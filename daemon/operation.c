@@ -73,7 +73,8 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
                 return;
 
         reconcile_tried(e, failure ? failure->kind : FAILURE_NONE, manager_now(m));
-        if (failure && failure->kind == FAILURE_STUCK && !e->move.stuck[0]) {
+        /* Where the file says the same, the answer may also name who holds it. */
+        if (failure && failure->kind == FAILURE_STUCK && startswith(failure->sentence, e->move.stuck)) {
                 (void)snprintf(e->answer, sizeof e->answer, "%.*s", (int)sizeof e->answer - 1,
                                failure->sentence);
                 manager_apply_moves(m);

@@ -4,9 +4,9 @@
 #include "atomic-files.h"
 #include "journal.h"
 
-/* On tmpfs, so there is nothing to sync. */
+/* On tmpfs, so there is nothing to sync. A worker, and the main loop when that is late, may write at once. */
 static int write_entry(int root, const Move *m) {
-        _cleanup_(atomic_files_close) AtomicFiles f = {.root = root, .dir = -1};
+        _cleanup_(atomic_files_close) AtomicFiles f = {.root = root, .dir = -1, .unlocked = true};
         char text[MOVE_TEXT_SIZE], path[sizeof MOVES_DIR + 16];
 
         (void)snprintf(path, sizeof path, MOVES_DIR "/%u", m->set.number);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Writing the journal of moves (include/move.h). The holder of the set's lock calls these. */
+/* Writing the journal of moves (include/move.h). The holder of the set's lock calls these; and the main loop, of a
+ * worker that is late, journal_mark_stuck(). */
 
 #include "move.h"
 

@@ -13,7 +13,7 @@ struct Operation {
         Operation *next;
         sd_bus_message *call; /* NULL once answered */
         const Verb *verb;
-        Request request, mark;
+        Request request;
         char *subject;
         char set[PCI_ADDRESS_SIZE]; /* of a move or a plan: the IOMMU set's number, or else the device */
         bool preparing, for_daemon;
@@ -23,7 +23,7 @@ struct Operation {
         uid_t caller;       /* (uid_t)-1 while nobody knows: of a verb that prompts, whose consent it is */
         const char *action; /* that polkit was asked about; NULL: it was not */
         PolkitVerdict verdict;
-        Worker *worker, *marker;
+        Worker *worker;
         operation_ended_t ended; /* of our own, without a call */
         void *userdata;
 };

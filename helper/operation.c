@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "confine.h"
+#include "journal.h"
+#include "lock.h"
 #include "log.h"
 #include "operation-internal.h"
 #include "revert.h"
@@ -7,7 +9,6 @@
 #include "trail.h"
 
 #define PLANS_OF_SET_MAX 4U
-#define MARK_STUCK_USEC (2ULL * 1000 * 1000)
 
 Operation *operation_free(Operation *o) {
         if (!o)
@@ -20,7 +21,6 @@ Operation *operation_free(Operation *o) {
         bus_uid_query_free(o->who);
         polkit_cancel(o->question);
         worker_free(o->worker);
-        worker_free(o->marker);
         sd_bus_message_unref(o->call);
         free(o->subject);
         free(o);
@@ -33,7 +33,7 @@ void operations_free_all(Operations *all) {
 }
 
 void operation_release_if_done(Operation *o) {
-        if (!o->call && !o->worker && !o->marker && !o->question)
+        if (!o->call && !o->worker && !o->question)
                 operation_free(o);
 }
 
@@ -135,48 +135,33 @@ void operation_start_work(Operation *o) {
         operation_release_if_done(o);
 }
 
-static void on_marker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
-        Operation *o = userdata;
-
-        if (o->call) /* else the late worker has ended meanwhile, and that was the answer */
-                operation_answer(o,
-                                 end == WORKER_FINISHED && result->failure.kind ? &result->failure
-                                                                                : &o->mark.stuck,
-                                 NULL);
-        if (end != WORKER_LATE) {
-                o->marker = worker_free(w);
-                operation_release_if_done(o);
-        }
-}
-
 /* The kernel does not come back. Say so now; the worker goes on when it does. */
 static void on_worker_late(Operation *o, const WorkerResult *result) {
+        const unsigned set = result->set.number;
+        _cleanup_close_ int lock = -1;
         char address[ID_SELECTOR_SIZE];
+        Failure f = {0};
         int r;
 
-        /* Behind the ":" request_mark_stuck() says who that is. */
-        o->mark = (Request){.set = result->set,
-                            .confine = o->request.confine,
-                            .work = request_mark_stuck,
-                            .writes = CONFINE_LOCKS | CONFINE_MOVES};
         (void)failure_set(
-                        &o->mark.stuck, FAILURE_STUCK,
+                        &f, FAILURE_STUCK,
                         "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself when "
-                        "the process that uses the device lets it go%s",
+                        "the process that uses the device lets it go.",
                         (unsigned long long)(o->all->deadline_usec / 1000000), result->doing, o->verb->name,
-                        operation_first_named(o, address), result->set.n_members > 0 ? ":" : ".");
-        log_warning("%s", o->mark.stuck.sentence);
+                        operation_first_named(o, address));
+        log_warning("%s", f.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */
-        if (result->set.n_members == 0) {
-                operation_answer(o, &o->mark.stuck, NULL);
-                return;
+        if (result->set.n_members > 0) {
+                r = journal_mark_stuck(o->all->root_fd, set, f.sentence);
+                if (r < 0 && r != -ENOENT)
+                        log_warning("Cannot mark IOMMU set %u as stuck: %s", set, strerror(-r));
+                /* If the move ended just now, this entry came back from the dead. */
+                lock = lock_set(o->all->root_fd, set, NULL);
+                if (lock >= 0)
+                        (void)journal_end(o->all->root_fd, set);
         }
-
-        r = worker_start(o->all->event, o->all->root_fd, MARK_STUCK_USEC, confine_and_work, &o->mark,
-                         on_marker, o, &o->marker);
-        if (r < 0)
-                operation_answer(o, &o->mark.stuck, NULL);
+        operation_answer(o, &f, NULL);
 }
 
 static void end_own(Operation *o, WorkerEnd end, const WorkerResult *result) {

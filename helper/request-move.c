@@ -63,7 +63,7 @@ static bool any_given_away(const Target *t) {
 /* Refused at once rather than left to the kernel, which would wait for the holder with the device locked. A kernel with
  * VFIO's cdev alone has no group node to ask; there the deadline has to do. */
 int move_check_in_use(Target *t) {
-        char holder[256], members[256];
+        char members[256];
         int r;
 
         /* Asked of a set without a device on vfio-pci too: a foreign unbind that waits for the holder has taken the
@@ -79,10 +79,10 @@ int move_check_in_use(Target *t) {
                                    "then 'systemctl restart verge-passthrough-helper' and try again.",
                                    t->movers.number, strerror(-r));
 
-        vfio_describe_holder(t->root, &t->movers, holder, sizeof holder);
         return failure_set(&t->result->failure, FAILURE_IN_USE,
-                           "A VM holds %s open (/dev/vfio/%u; %s); shut it down and try again.",
-                           iommu_set_format(&t->movers, members, sizeof members), t->movers.number, holder);
+                           "A VM holds %s open (root finds it with 'fuser -v /dev/vfio/%u'); shut it down "
+                           "and try again.",
+                           iommu_set_format(&t->movers, members, sizeof members), t->movers.number);
 }
 
 static bool all_bound(const Target *t) {
@@ -358,23 +358,4 @@ void request_move(int root, const void *request, WorkerResult *result) {
 
 void request_recover(int root, const void *request, WorkerResult *result) {
         run(root, request, true, result);
-}
-
-void request_mark_stuck(int root, const void *request, WorkerResult *result) {
-        const Request *q = request;
-        _cleanup_close_ int lock = -1;
-        char holder[256];
-        int r;
-
-        vfio_describe_holder(root, &q->set, holder, sizeof holder);
-        (void)failure_set(&result->failure, FAILURE_STUCK, "%.640s %.256s.", q->stuck.sentence, holder);
-
-        r = journal_mark_stuck(root, q->set.number, result->failure.sentence);
-        if (r < 0 && r != -ENOENT)
-                log_warning("Cannot mark IOMMU set %u as stuck: %s", q->set.number, strerror(-r));
-
-        /* If the move ended just now, this entry came back from the dead. */
-        lock = lock_set(root, q->set.number, NULL);
-        if (lock >= 0)
-                (void)journal_end(root, q->set.number);
 }

@@ -30,8 +30,6 @@ typedef struct Request {
         worker_work_t work; /* for confine_and_work() */
         unsigned writes;    /* the same: what it may write (confine.h) */
         bool confine;       /* use Landlock where the kernel has it; false only in tests */
-        Failure stuck;      /* of request_mark_stuck: the sentence begun by the main loop */
-        IommuSet set;       /* of request_mark_stuck */
 } Request;
 
 /* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in
@@ -70,6 +68,3 @@ void request_revoke_ids(int root, const void *request, WorkerResult *result);
 
 /* This boot went well: the boot guard forgets it, and those before (boots.h). */
 void request_healthy(int root, const void *request, WorkerResult *result);
-
-/* Names who holds a set that does not move, in the journal and in result->failure. */
-void request_mark_stuck(int root, const void *request, WorkerResult *result);

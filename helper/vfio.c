@@ -4,7 +4,6 @@
 
 #include "node.h"
 #include "sysfs.h"
-#include "text.h"
 #include "vfio.h"
 
 int vfio_in_use(int root, unsigned iommu_set) {
@@ -82,69 +81,6 @@ bool vfio_device_is_given(int root, int device) {
 
         fd = open_device(root, device, O_RDONLY);
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
-}
-
-typedef struct HolderSearch {
-        int proc;
-        const IommuSet *set;
-        char *buf;
-        size_t size, used;
-        unsigned found;
-} HolderSearch;
-
-static bool names_member(const IommuSet *set, const char *command_line, size_t length) {
-        char address[PCI_ADDRESS_SIZE];
-
-        for (size_t i = 0; i < set->n_members; i++) {
-                (void)pci_address_format(&set->members[i], address);
-                if (memmem(command_line, length, address, strlen(address)))
-                        return true;
-        }
-        return false;
-}
-
-static int match_process(const char *name, void *userdata) {
-        char path[NAME_MAX + 16], command_line[16384], comm[32], shown[32];
-        _cleanup_close_ int fd = -1;
-        HolderSearch *s = userdata;
-        ssize_t n;
-
-        if (name[0] < '1' || name[0] > '9' || atoi(name) == getpid())
-                return 0;
-
-        (void)snprintf(path, sizeof path, "%s/cmdline", name);
-        fd = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
-        n = fd < 0 ? -1 : read(fd, command_line, sizeof command_line);
-        if (n <= 0 || !names_member(s->set, command_line, (size_t)n))
-                return 0;
-
-        (void)snprintf(path, sizeof path, "%s/comm", name);
-        if (sysfs_read(s->proc, path, comm, sizeof comm) < 0)
-                return 0;
-
-        /* A process chooses its own name: keep it from writing our sentence. */
-        text_sanitize(shown, sizeof shown, comm, strlen(comm));
-        s->used += (size_t)snprintf(s->buf + s->used, s->size - s->used, "%s process %.10s (%s)",
-                                    s->found++ > 0 ? "," : "probably held by", name, shown);
-        return s->found == 4 || s->used >= s->size;
-}
-
-void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size) {
-        _cleanup_close_ int proc = -1;
-        HolderSearch s = {.set = set, .buf = buf, .size = size};
-
-        assert(set);
-        assert(buf);
-
-        /* A command line is read from the memory of its process, whose owner can let that take for ever (FUSE); only a
-         * signal that kills ends the wait. Then the worker ends, and with it its locks. */
-        (void)alarm(VFIO_HOLDER_SECONDS);
-        proc = s.proc = sysfs_open_dir(root, "proc");
-        if (proc >= 0)
-                (void)sysfs_each(proc, ".", match_process, &s);
-        (void)alarm(0);
-        if (s.found == 0)
-                (void)snprintf(buf, size, "root finds the holder with 'fuser -v /dev/vfio/%u'", set->number);
 }
 
 bool vfio_is_switched_off(int root) {

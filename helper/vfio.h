@@ -18,12 +18,5 @@ int vfio_open_iommufd(int root);
 /* Does somebody hold a copy? That he does not is no proof, for he may have unlocked it. */
 bool vfio_device_is_given(int root, int device);
 
-/* Fills buf with a clause about who holds the set: the processes that name one of its devices on their command
- * line, as QEMU does. Without capabilities we cannot look into the descriptors of other processes; where nobody
- * names it, the clause says how root finds out. Only workers call it: on a process that hangs, or wants to, it blocks,
- * and after VFIO_HOLDER_SECONDS ends its own. */
-#define VFIO_HOLDER_SECONDS 5U
-void vfio_describe_holder(int root, const IommuSet *set, char *buf, size_t size);
-
 /* The way back in: an administrator who has locked himself out boots with KERNEL_OPTION_OFF. */
 bool vfio_is_switched_off(int root);

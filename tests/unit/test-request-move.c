@@ -460,17 +460,6 @@ static void test_in_use(void **state) {
         assert_pair_home(h);
 }
 
-static void test_in_use_names_the_process(void **state) {
-        FakeHost *h = *state;
-
-        fake_host_write_bytes(h, "proc/4242/cmdline", "qemu\0-device\0vfio-pci,host=" PAIR_NVME,
-                              sizeof "qemu\0-device\0vfio-pci,host=" PAIR_NVME);
-        fake_host_write(h, "proc/4242/comm", "qemu\nRoot:\n");
-        fake_host_hold_vfio(h, 9, true);
-        refused(h, MOVE_RELEASE, PAIR_NIC, FAILURE_IN_USE, "process 4242 (qemu?Root:)");
-        fake_host_hold_vfio(h, 9, false);
-}
-
 static void test_bridges_and_strangers(void **state) {
         FakeHost *h = *state;
 
@@ -662,7 +651,6 @@ int main(void) {
                         CASE(test_an_override_of_somebody_else),
                         CASE(test_vfio_is_not_loaded),
                         CASE_BOUND(test_in_use),
-                        CASE_BOUND(test_in_use_names_the_process),
                         CASE(test_bridges_and_strangers),
                         CASE(test_a_pf_with_vfs_stays),
                         CASE_BOUND(test_the_host_driver_does_not_come_back),

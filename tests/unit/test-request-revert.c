@@ -276,33 +276,6 @@ static void test_nothing_that_outlives_the_deadline(void **state) {
         expect_mark(h, PAIR_NIC, BOOT);
 }
 
-/* A stranger's command line that nobody can read to its end: he ends the worker, but no wait for the device. */
-static void test_a_stranger_hangs(void **state) {
-        FakeHost *h = *state;
-        int status;
-        pid_t pid;
-
-        bind_pair_until(h);
-        make_due(h, PAIR_NIC);
-        fake_host_hold_vfio(h, 9, true);
-        fake_host_mkdir(h, "proc/4242");
-        assert_int_equal(mkfifoat(h->fd, "proc/4242/cmdline", 0600), 0);
-
-        pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                (void)revert(h, PAIR_NIC);
-                _exit(EXIT_SUCCESS);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
-        assert_unconfirmed(h, PAIR_NIC);
-
-        fake_host_hold_vfio(h, 9, false);
-        assert_success(revert(h, PAIR_NIC));
-        assert_pair_home(h);
-}
-
 static void test_a_vm_holds_it(void **state) {
         FakeHost *h = *state;
 
@@ -448,7 +421,6 @@ int main(void) {
                         CASE(test_what_was_out_before_stays),
                         CASE(test_the_only_grant_of_what_was_out),
                         CASE(test_nothing_that_outlives_the_deadline),
-                        CASE(test_a_stranger_hangs),
                         CASE(test_a_vm_holds_it),
                         CASE(test_it_is_unplugged),
                         CASE(test_damaged),
