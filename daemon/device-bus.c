@@ -4,6 +4,7 @@
 #include "critical.h"
 #include "device-bus.h"
 #include "device-calls.h"
+#include "plan-calls.h"
 #include "quarantine.h"
 #include "registry.h"
 #include "wire.h"
@@ -122,7 +123,7 @@ static int get_attention(GETTER_ARGUMENTS) {
 }
 
 static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
-        return device_call(wire_manager(m), m, userdata, HELPER_CHECK);
+        return plan_check(wire_manager(m), m, userdata);
 }
 
 static int on_bind(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {

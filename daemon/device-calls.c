@@ -42,9 +42,6 @@ static int check(Call *c, Failure *f) {
         char address[PCI_ADDRESS_SIZE];
         const Device *d;
 
-        if (data->verb == HELPER_CHECK) /* the helper says what it finds */
-                return 0;
-
         (void)pci_address_format(&data->identity.address, address);
         d = find(c);
         if (!d)
@@ -80,49 +77,6 @@ static void describe(const Call *c, CallDetails *ret) {
         call_details_add(ret, "verb", helper_verb_to_string(data->verb));
 }
 
-static int reply_checks(sd_bus_message *call, sd_bus_message *answer, sd_bus_message **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r;
-
-        r = sd_bus_message_has_signature(answer, "a(ssbs)");
-        if (r <= 0)
-                return r < 0 ? r : -EBADMSG;
-        if ((r = sd_bus_message_new_method_return(call, &reply)) < 0 ||
-            (r = sd_bus_message_copy(reply, answer, true)) < 0)
-                return r;
-
-        *ret = STEAL(reply);
-        return 0;
-}
-
-static void on_checked(const Failure *failure, sd_bus_message *answer, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        Call *c = userdata;
-        int r;
-
-        c->helper = NULL;
-        if (failure) {
-                call_finish(c, failure);
-                return;
-        }
-
-        r = reply_checks(c->message, answer, &reply);
-        if (r < 0)
-                call_fail(c, r);
-        else
-                call_finish_with(c, reply);
-}
-
-static void ask_for_checks(Call *c) {
-        const DeviceCall *data = c->data;
-        HelperRequest q = {.verb = HELPER_CHECK, .device = &data->identity.address};
-        int r;
-
-        r = helper_client_call(c->manager->helper, &q, on_checked, c, &c->helper);
-        if (r < 0)
-                call_fail(c, r);
-}
-
 static void on_operated(const Failure *failure, void *userdata) {
         call_finish(userdata, failure);
 }
@@ -131,11 +85,6 @@ static void go(Call *c) {
         const DeviceCall *data = c->data;
         OperationRequest q = {.verb = data->verb, .device = data->identity.address};
         Failure f = {0};
-
-        if (data->verb == HELPER_CHECK) {
-                ask_for_checks(c);
-                return;
-        }
 
         q.persistent = data->verb == HELPER_BIND && wanted_by(&c->manager->devices, find(c));
         if (operation_start(c->manager, &q, on_operated, c, &f) < 0)

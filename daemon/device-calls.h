@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Device.Check, Bind, Release and Reset. Returns what a method handler returns. */
+/* Device.Bind, Release and Reset. Returns what a method handler returns. */
 
 #include "manager.h"
 

@@ -11,13 +11,19 @@
 #define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
 
 static const char *const helper_verb_table[HELPER_VERB_MAX] = {
-                [HELPER_CHECK] = "Check",        [HELPER_PLAN] = "Plan",
-                [HELPER_GRANT] = "Grant",        [HELPER_REVOKE] = "Revoke",
-                [HELPER_BIND] = "Bind",          [HELPER_RELEASE] = "Release",
-                [HELPER_RESET] = "Reset",        [HELPER_RECOVER] = "Recover",
-                [HELPER_KEEP] = "Keep",          [HELPER_DROP] = "Drop",
-                [HELPER_GRANT_IDS] = "GrantIds", [HELPER_REVOKE_IDS] = "RevokeIds",
-                [HELPER_OPEN] = "Open",          [HELPER_CLOSE] = "Close",
+                [HELPER_PLAN] = "Plan",
+                [HELPER_GRANT] = "Grant",
+                [HELPER_REVOKE] = "Revoke",
+                [HELPER_BIND] = "Bind",
+                [HELPER_RELEASE] = "Release",
+                [HELPER_RESET] = "Reset",
+                [HELPER_RECOVER] = "Recover",
+                [HELPER_KEEP] = "Keep",
+                [HELPER_DROP] = "Drop",
+                [HELPER_GRANT_IDS] = "GrantIds",
+                [HELPER_REVOKE_IDS] = "RevokeIds",
+                [HELPER_OPEN] = "Open",
+                [HELPER_CLOSE] = "Close",
                 [HELPER_HEALTHY] = "Healthy",
 };
 

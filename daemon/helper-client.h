@@ -8,7 +8,6 @@
 #include "string-table.h"
 
 typedef enum HelperVerb {
-        HELPER_CHECK,
         HELPER_PLAN,
         HELPER_GRANT,
         HELPER_REVOKE,
@@ -41,7 +40,7 @@ HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
 typedef struct HelperRequest {
         HelperVerb verb;
-        const PciAddress *device; /* Check, Plan, Bind, Release, Reset, Recover, Close */
+        const PciAddress *device; /* Plan, Bind, Release, Reset, Recover, Close */
         const IommuSet *devices;  /* Grant, Keep, Drop, Revoke, Open: the addresses */
         const char *const *ids;   /* GrantIds, RevokeIds: "10de:1eb8" or "10de:1eb8:10de:12a2" */
         size_t n_ids;

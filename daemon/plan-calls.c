@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "calls.h"
+#include "critical.h"
 #include "plan-calls.h"
+#include "plan-text.h"
 
 /* Of all plans together: the helper has places for others, too. */
 #define AT_ONCE_MAX 16U
@@ -17,6 +19,7 @@ typedef struct PlannedSet {
 
 typedef struct Plan {
         uint32_t consent;
+        bool checks; /* of one device, for Check */
         bool begun;
         Failure failure; /* of one set, and so of all */
         size_t n, n_asked, n_answered;
@@ -66,19 +69,26 @@ typedef struct Row {
         int passed;
 } Row;
 
-static int read_row(sd_bus_message *answer, Row *ret) {
-        return sd_bus_message_read(answer, "(sssbs)", &ret->device, &ret->check, &ret->severity,
-                                   &ret->passed, &ret->sentence);
+/* buf: for the words that the helper leaves to us. */
+static int read_row(const Manager *m, sd_bus_message *answer, Row *ret, char buf[static PLAN_TEXT_SIZE]) {
+        int r;
+
+        r = sd_bus_message_read(answer, "(sssbs)", &ret->device, &ret->check, &ret->severity, &ret->passed,
+                                &ret->sentence);
+        if (r > 0 && ret->passed && !ret->sentence[0])
+                ret->sentence = plan_text(m, ret->device, ret->check, buf);
+        return r;
 }
 
 /* Looks through the rows, and goes back to their beginning. */
-static int read_verdict(sd_bus_message *answer, bool *ret) {
+static int read_verdict(const Manager *m, sd_bus_message *answer, bool *ret) {
+        char text[PLAN_TEXT_SIZE];
         Row row;
         int r;
 
         *ret = true;
         r = sd_bus_message_enter_container(answer, 'a', "(sssbs)");
-        while (r >= 0 && (r = read_row(answer, &row)) > 0)
+        while (r >= 0 && (r = read_row(m, answer, &row, text)) > 0)
                 *ret = *ret && (row.passed || !streq(row.severity, "error"));
         return r < 0 ? r : sd_bus_message_rewind(answer, true);
 }
@@ -94,14 +104,15 @@ static int append_row(sd_bus_message *reply, const Row *row) {
         return sd_bus_message_close_container(reply);
 }
 
-static int append_rows(sd_bus_message *reply, sd_bus_message *answer, const Row *claimed) {
+static int append_rows(sd_bus_message *reply, const Manager *m, sd_bus_message *answer, const Row *claimed) {
+        char text[PLAN_TEXT_SIZE];
         Row row;
         int r;
 
         if ((r = sd_bus_message_open_container(reply, 'a', "(ossbs)")) < 0 ||
             (r = sd_bus_message_enter_container(answer, 'a', "(sssbs)")) < 0)
                 return r;
-        while ((r = read_row(answer, &row)) > 0)
+        while ((r = read_row(m, answer, &row, text)) > 0)
                 if ((r = append_row(reply, &row)) < 0)
                         return r;
         if (r < 0 || (r = sd_bus_message_exit_container(answer)) < 0 || (r = append_row(reply, claimed)) < 0)
@@ -138,7 +149,7 @@ static int append_set(sd_bus_message *reply, const Manager *m, const PlannedSet 
         if ((r = sd_bus_message_open_container(reply, 'r', "uaoba(ossbs)a(oss)")) < 0 ||
             (r = sd_bus_message_append(reply, "u", s->set.number)) < 0 ||
             (r = append_movers(reply, m, s, &claimed, &f)) < 0 ||
-            (r = read_verdict(s->answer, &possible)) < 0)
+            (r = read_verdict(m, s->answer, &possible)) < 0)
                 return r;
 
         possible = possible && !claimed;
@@ -146,16 +157,55 @@ static int append_set(sd_bus_message *reply, const Manager *m, const PlannedSet 
         row.passed = !claimed;
         row.sentence = claimed ? f.sentence : "No VM has it.";
         if ((r = sd_bus_message_append(reply, "b", (int)possible)) < 0 ||
-            (r = append_rows(reply, s->answer, &row)) < 0 ||
+            (r = append_rows(reply, m, s->answer, &row)) < 0 ||
             (r = append_writes(reply, s->answer, possible)) < 0)
                 return r;
         return sd_bus_message_close_container(reply);
+}
+
+/* Check asks less than Plan, and of the grant it has one row: what is no grant for this device is none. */
+static bool is_check(Row *row) {
+        static const char *const checks[] = {"iommu-set", "granted", "driver", "host-use"};
+
+        if (streq(row->check, "identity") && !row->passed)
+                row->check = "granted";
+        if (streq(row->check, "granted"))
+                row->severity = "error";
+        for (size_t i = 0; i < ELEMENTSOF(checks); i++)
+                if (streq(row->check, checks[i]))
+                        return true;
+        return critical_reason_from_string(row->check) >= 0;
+}
+
+static int append_checks(sd_bus_message *reply, const Manager *m, sd_bus_message *answer) {
+        char text[PLAN_TEXT_SIZE];
+        Row row;
+        int r;
+
+        if ((r = sd_bus_message_has_signature(answer, ANSWER)) <= 0)
+                return r < 0 ? r : -EBADMSG;
+        if ((r = sd_bus_message_open_container(reply, 'a', "(ssbs)")) < 0 ||
+            (r = sd_bus_message_enter_container(answer, 'a', "(sssbs)")) < 0)
+                return r;
+        while ((r = read_row(m, answer, &row, text)) > 0)
+                if (is_check(&row) && (r = sd_bus_message_append(reply, "(ssbs)", row.check, row.severity,
+                                                                 row.passed, row.sentence)) < 0)
+                        return r;
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int make_reply(const Call *c, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const Plan *p = c->data;
         int r;
+
+        if (p->checks) {
+                if ((r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
+                    (r = append_checks(reply, c->manager, p->sets[0].answer)) < 0)
+                        return r;
+                *ret = STEAL(reply);
+                return 0;
+        }
 
         if ((r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
             (r = sd_bus_message_open_container(reply, 'a', "(uaoba(ossbs)a(oss))")) < 0)
@@ -302,5 +352,21 @@ int plan_devices(Manager *m, sd_bus_message *message, const DeviceList *devices,
                 if (!is_named_before(p, d))
                         p->sets[p->n++] = (PlannedSet){.set = d->facts.set, .named = devices->devices[i]};
         }
+        return call_start(m, message, &plan_kind, p);
+}
+
+int plan_check(Manager *m, sd_bus_message *message, const Device *d) {
+        Plan *p;
+
+        assert(m);
+        assert(d);
+
+        p = calloc(1, sizeof *p + sizeof p->sets[0]);
+        if (!p)
+                return -ENOMEM;
+
+        p->checks = true;
+        p->n = 1;
+        p->sets[0] = (PlannedSet){.set = d->facts.set, .named = *device_address(d)};
         return call_start(m, message, &plan_kind, p);
 }

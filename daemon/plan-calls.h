@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Manager.Plan: what Bind would ask and write, by the helper's verb of that name; without any effect. */
+/* Manager.Plan: what Bind would ask and write, by the helper's verb of that name; without any effect. And Device.Check,
+ * which is a part of it. */
 
 #include "manager.h"
 
@@ -13,3 +14,4 @@ typedef struct DeviceList {
 
 /* consent: bits of CriticalReason. Returns what a method handler returns. */
 int plan_devices(Manager *m, sd_bus_message *message, const DeviceList *devices, uint32_t consent);
+int plan_check(Manager *m, sd_bus_message *message, const Device *d);

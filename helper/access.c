@@ -76,7 +76,7 @@ int access_read(Target *t, Access *ret) {
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || (r = access_parse(text, &a)) < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                return worker_fail(t->result, FAILURE_INTERNAL,
                                    "/%s, which says who was let in to IOMMU set %u, is damaged or not "
                                    "root's alone; Release the set, remove the file and try again.",
                                    path, t->movers.number);
@@ -96,9 +96,9 @@ int access_write(Target *t, const Access *access) {
         atomic_files_add(&f, access_path(t, path), access_format(&a, text, sizeof text), text);
         r = atomic_files_commit(&f);
         if (r < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                   "Nobody was let in: /" ACCESS_DIR " cannot be written (%s); run "
-                                   "'systemd-tmpfiles --create' and try again.",
+                return worker_fail(t->result, FAILURE_INTERNAL,
+                                   "Nobody was let in: /" ACCESS_DIR
+                                   " cannot be written (%s); run 'systemd-tmpfiles --create' and try again.",
                                    strerror(-r));
         return 0;
 }
@@ -230,10 +230,9 @@ int access_allow(Target *t, uid_t uid) {
 
         r = change_group(t, uid, true);
         return r >= 0 ? 0
-                      : failure_set(&t->result->failure, FAILURE_DRIVER,
+                      : worker_fail(t->result, FAILURE_DRIVER,
                                     "User %u cannot be let in to /dev/vfio/%u (%s); see 'ls -l /dev/vfio' "
-                                    "and "
-                                    "'dmesg'.",
+                                    "and 'dmesg'.",
                                     (unsigned)uid, t->movers.number, strerror(-r));
 }
 
@@ -242,10 +241,9 @@ int access_deny(Target *t, uid_t uid) {
 
         r = change_group(t, uid, false);
         return r >= 0 || r == -ENOENT ? 0
-                                      : failure_set(&t->result->failure, FAILURE_DRIVER,
+                                      : worker_fail(t->result, FAILURE_DRIVER,
                                                     "The entry of user %u cannot be taken from /dev/vfio/%u "
-                                                    "(%s); see "
-                                                    "'getfacl /dev/vfio/%u' and try again.",
+                                                    "(%s); see 'getfacl /dev/vfio/%u' and try again.",
                                                     (unsigned)uid, t->movers.number, strerror(-r),
                                                     t->movers.number);
 }

@@ -108,12 +108,11 @@ static void on_who(int r, uid_t uid, void *userdata) {
                 operation_start_work(o);
                 return;
         }
-        operation_answer_failure(
-                        o, FAILURE_NOT_AUTHORIZED,
-                        r < 0 ? "Nobody was let in: the connection %s is not there any more."
-                              : "Nobody was let in: the connection %s is not a user's, but root's or of the "
-                                "service itself. Root passes an empty string.",
-                        o->subject);
+        operation_answer_failure(o, FAILURE_NOT_AUTHORIZED,
+                                 r < 0 ? "Nobody was let in: the connection %s is not there any more."
+                                       : "Nobody was let in: the connection %s is not a user's, but root's "
+                                         "or of the service itself. Root passes an empty string.",
+                                 o->subject);
         operation_release_if_done(o);
 }
 

@@ -157,9 +157,9 @@ void request_healthy(int root, const void *request _unused_, WorkerResult *resul
 
         r = atomic_file_remove(root, BOOTS_FILE);
         if (r < 0)
-                (void)failure_set(&result->failure, FAILURE_INTERNAL,
-                                  "The list of boots /" BOOTS_FILE " cannot be removed (%s), so boots that "
-                                  "go well count as failed; remove it by "
-                                  "hand.",
+                (void)worker_fail(result, FAILURE_INTERNAL,
+                                  "The list of boots /" BOOTS_FILE
+                                  " cannot be removed (%s), so boots that go well count as failed; remove "
+                                  "it by hand.",
                                   strerror(-r));
 }

@@ -41,8 +41,8 @@ int confine(int root, const Request *q, Target *const *targets, size_t n_targets
         if (r >= 0)
                 r = landlock_restrict(ruleset);
         if (r < 0)
-                return failure_set(
-                                &result->failure, FAILURE_INTERNAL,
+                return worker_fail(
+                                result, FAILURE_INTERNAL,
                                 "Nothing was changed: the worker could not be confined (%s); see 'dmesg'.",
                                 strerror(-r));
         return 0;

@@ -24,22 +24,21 @@
  * its driver alone; there ids and slot have to do. */
 static int check_identity(Target *t, Member *m) {
         if (!target_is_granted_device(t, m))
-                return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
+                return worker_fail(t->result, FAILURE_IDENTITY_CHANGED,
                                    "Device %s is not what was granted and stays with the host; look at what "
                                    "is in the machine.",
                                    m->address);
 
         if (t->movers.number == UINT_MAX)
-                return failure_set(&t->result->failure, FAILURE_CRITICAL,
+                return worker_fail(t->result, FAILURE_CRITICAL,
                                    "No IOMMU stands in front of device %s, so it stays with the host.",
                                    m->address);
         for (size_t i = 0; i < t->movers.n_members; i++)
                 if (!iommu_set_contains(&m->grant.set, &t->movers.members[i]))
-                        return failure_set(
-                                        &t->result->failure, FAILURE_IDENTITY_CHANGED,
-                                        "Other devices than were granted share the IOMMU set of device %s, "
-                                        "so it stays with the host; Grant it again.",
-                                        m->address);
+                        return worker_fail(t->result, FAILURE_IDENTITY_CHANGED,
+                                           "Other devices than were granted share the IOMMU set of device "
+                                           "%s, so it stays with the host; Grant it again.",
+                                           m->address);
         return 0;
 }
 
@@ -68,7 +67,7 @@ static int give(Target *t, Member *m) {
                 (void)sysfs_write(m->fd, "driver_override", "\n");
                 (void)sysfs_write(t->root, "sys/bus/pci/drivers_probe", line);
         }
-        return failure_set(&t->result->failure, FAILURE_DRIVER,
+        return worker_fail(t->result, FAILURE_DRIVER,
                            "Device %s was not taken by vfio-pci (%s) and stays with the host; see 'dmesg'.",
                            m->address, r < 0 ? strerror(-r) : "it refused");
 }
@@ -90,7 +89,7 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
 static int check_boots(Target *t, const Member *m) {
         if (!boots_guard(t->root))
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
+        return worker_fail(t->result, FAILURE_NOT_AUTHORIZED,
                            "Device %s stays with the host. " BOOTS_GUARD_SENTENCE, m->address);
 }
 
@@ -113,11 +112,10 @@ static int take(int root, const PciAddress *a, WorkerResult *result) {
         if (member_on_vfio(m))
                 return 1;
         if (m->driver[0])
-                return failure_set(
-                                &result->failure, FAILURE_DRIVER,
-                                "Device %s has the driver %s already, so it stays with the host until it is "
-                                "bound.",
-                                m->address, m->driver);
+                return worker_fail(result, FAILURE_DRIVER,
+                                   "Device %s has the driver %s already, so it stays with the host until it "
+                                   "is bound.",
+                                   m->address, m->driver);
         if ((r = steps_check_overrides(t)) < 0 || (r = check_boots(t, m)) < 0)
                 return r;
         return give(t, m);

@@ -50,8 +50,9 @@ static unsigned read_deadline(int root) {
                     record_parse_decimal(line + strlen(SETTING), DEADLINE_MAX, &v) >= 0 && v > 0)
                         deadline = (unsigned)v;
                 else if (line[0] && line[0] != '#')
-                        log_warning("/" HELPER_CONF ": '%s' is not understood and ignored; the one setting "
-                                    "is " SETTING "N, 1 to %u.",
+                        log_warning("/" HELPER_CONF
+                                    ": '%s' is not understood and ignored; the one setting is " SETTING
+                                    "N, 1 to %u.",
                                     line, DEADLINE_MAX);
         return deadline;
 }

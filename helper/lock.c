@@ -44,7 +44,7 @@ int lock_grants(int root, WorkerResult *result) {
         worker_doing(result, "waiting for another change of grants");
         fd = take(root, "grants", result);
         if (fd < 0)
-                return failure_set(&result->failure, FAILURE_INTERNAL,
+                return worker_fail(result, FAILURE_INTERNAL,
                                    "Nothing was changed: the grants cannot be locked (/" LOCKS_DIR
                                    ": %s); run 'systemd-tmpfiles --create' and try again.",
                                    strerror(-fd));

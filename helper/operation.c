@@ -143,12 +143,11 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
         Failure f = {0};
         int r;
 
-        (void)failure_set(
-                        &f, FAILURE_STUCK,
-                        "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself when "
-                        "the process that uses the device lets it go.",
-                        (unsigned long long)(o->all->deadline_usec / 1000000), result->doing, o->verb->name,
-                        operation_first_named(o, address));
+        (void)failure_set(&f, FAILURE_STUCK,
+                          "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself "
+                          "when the process that uses the device lets it go.",
+                          (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
+                          o->verb->name, operation_first_named(o, address));
         log_warning("%s", f.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */

@@ -61,14 +61,14 @@ int prompt_check(const Scope *s, const Prompted *p, WorkerResult *result) {
                 for (size_t k = 0; k < s->targets[i]->n_members; k++, n++)
                         if (n >= p->n || s->targets[i]->movers.number != p->sets[n] ||
                             !pci_identity_same(&s->targets[i]->members[k].identity, &p->identities[n]))
-                                return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
+                                return worker_fail(result, FAILURE_IDENTITY_CHANGED,
                                                    "Device %s or its IOMMU set is another than the prompt "
                                                    "named; nothing was changed. Look at what is in the "
                                                    "machine and call again.",
                                                    s->targets[i]->members[k].address);
         if (n == p->n)
                 return 0;
-        return failure_set(&result->failure, FAILURE_IDENTITY_CHANGED,
+        return worker_fail(result, FAILURE_IDENTITY_CHANGED,
                            "A device that the prompt named is gone; nothing was changed. Look at what is in "
                            "the machine and call again.");
 }

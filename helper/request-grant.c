@@ -20,7 +20,7 @@ static int check_complete(const Request *q, Target *t) {
         if (missing.n_members == 0)
                 return 0;
 
-        return failure_set(&t->result->failure, FAILURE_INCOMPLETE_IOMMU_SET,
+        return worker_fail(t->result, FAILURE_INCOMPLETE_IOMMU_SET,
                            "The IOMMU cannot separate device %s from %s; name these too, they would move "
                            "along.",
                            pci_address_format(&q->devices[0], address),
@@ -107,17 +107,16 @@ static void write_grants(int root, const Scope *s, const Request *q, const Grant
 
         if ((r = unmark_at_host(root, s, q)) < 0 ||
             (r = pending ? write_pending(root, s, q, grants, n) : grant_store_keep(root, grants, n)) < 0)
-                (void)failure_set(&result->failure, FAILURE_INTERNAL,
+                (void)worker_fail(result, FAILURE_INTERNAL,
                                   "Grants cannot be written below /%s (%s); nothing was granted.",
                                   pending ? PENDING_GRANTS_DIR : GRANTS_DIR, strerror(-r));
         for (size_t i = 0; i < n && r >= 0 && !pending; i++)
                 if ((r = grant_store_remove(root, true, &grants[i]->identity.address)) < 0)
-                        (void)failure_set(
-                                        &result->failure, FAILURE_INTERNAL,
-                                        "Device %s is granted, but its pending grant cannot be removed from "
-                                        "/" PENDING_GRANTS_DIR " (%s); remove it by hand.",
-                                        pci_address_format(&grants[i]->identity.address, address),
-                                        strerror(-r));
+                        (void)worker_fail(result, FAILURE_INTERNAL,
+                                          "Device %s is granted, but its pending grant cannot be removed "
+                                          "from /" PENDING_GRANTS_DIR " (%s); remove it by hand.",
+                                          pci_address_format(&grants[i]->identity.address, address),
+                                          strerror(-r));
 }
 
 void request_grant(int root, const void *request, WorkerResult *result) {
@@ -152,11 +151,10 @@ static int read_pending(int root, const Request *q, Grant *ret, size_t *ret_n, W
                 if (grant_read_from(root, true, &q->devices[i], geteuid(), &ret[n]) >= 0)
                         n++;
                 else if (grant_read_from(root, false, &q->devices[i], geteuid(), &kept) < 0)
-                        return failure_set(
-                                        &result->failure, FAILURE_NOT_GRANTED,
-                                        "Device %s has no grant that could be kept; call Grant. Nothing was "
-                                        "changed.",
-                                        pci_address_format(&q->devices[i], address));
+                        return worker_fail(result, FAILURE_NOT_GRANTED,
+                                           "Device %s has no grant that could be kept; call Grant. Nothing "
+                                           "was changed.",
+                                           pci_address_format(&q->devices[i], address));
         *ret_n = n;
         return 0;
 }
@@ -169,7 +167,7 @@ static int check_in_time(int root, const Request *q, WorkerResult *result) {
         for (size_t i = 0; i < q->n_devices; i++)
                 if (grant_confirm_find(root, &q->devices[i], geteuid(), &c) &&
                     c.until <= grant_confirm_now())
-                        return failure_set(&result->failure, FAILURE_NOT_GRANTED,
+                        return worker_fail(result, FAILURE_NOT_GRANTED,
                                            "The time to confirm that device %s leaves the host is up: it "
                                            "goes back, and nothing was kept. Make it passthrough again.",
                                            pci_address_format(&q->devices[i], address));

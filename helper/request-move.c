@@ -14,7 +14,7 @@
 int move_check_switched_on(Target *t) {
         if (!vfio_is_switched_off(t->root))
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_NOT_AUTHORIZED,
+        return worker_fail(t->result, FAILURE_NOT_AUTHORIZED,
                            "Passthrough is switched off by " KERNEL_OPTION_OFF
                            " on the kernel command line; boot without it.");
 }
@@ -25,7 +25,7 @@ static int check_driver(Target *t) {
         driver = sysfs_open_dir(t->root, "sys/bus/pci/drivers/" VFIO_DRIVER);
         if (driver >= 0)
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_DRIVER,
+        return worker_fail(t->result, FAILURE_DRIVER,
                            "The driver vfio-pci is not loaded; 'modprobe vfio-pci' and try again.");
 }
 
@@ -39,7 +39,7 @@ static int check_boot(Target *t) {
         r = t->persistent ? grant_read_boot(t->root, t->boot) : 0;
         if (r >= 0)
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_INTERNAL,
+        return worker_fail(t->result, FAILURE_INTERNAL,
                            "Nothing was moved: the id of this boot cannot be read (%s); see "
                            "/proc/sys/kernel/random/boot_id.",
                            strerror(-r));
@@ -74,12 +74,12 @@ int move_check_in_use(Target *t) {
         if (r == 0 && !any_given_away(t))
                 return 0;
         if (r < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                return worker_fail(t->result, FAILURE_INTERNAL,
                                    "Cannot tell whether /dev/vfio/%u is in use (%s); see 'ls -l /dev/vfio', "
                                    "then 'systemctl restart verge-passthrough-helper' and try again.",
                                    t->movers.number, strerror(-r));
 
-        return failure_set(&t->result->failure, FAILURE_IN_USE,
+        return worker_fail(t->result, FAILURE_IN_USE,
                            "A VM holds %s open (root finds it with 'fuser -v /dev/vfio/%u'); shut it down "
                            "and try again.",
                            iommu_set_format(&t->movers, members, sizeof members), t->movers.number);
@@ -98,17 +98,15 @@ static int check_left(Target *t) {
 
 /* What is on vfio-pci already, with our overrides, is not asked about further: a VM may well use it. */
 const MoveCheck move_bind_checks[] = {
-                {"granted", "warning", true, target_check_grant, NULL, NULL},
-                {"driver-override", "error", false, steps_check_override, NULL,
-                 "Nobody else has set its driver_override."},
-                {"boot-id", "error", false, NULL, check_boot, "The id of this boot can be read."},
-                {"on-vfio-pci", "info", false, NULL, check_left, NULL},
-                {"in-use", "error", false, NULL, move_check_in_use, "No process holds it open by VFIO."},
-                {"switched-off", "error", false, NULL, move_check_switched_on,
-                 "Passthrough is switched on."},
-                {"driver", "error", true, NULL, check_driver, "The driver vfio-pci is loaded."},
-                {"host-use", "error", true, NULL, check_facts, "What the host uses could be read."},
-                {NULL, NULL, false, NULL, NULL, NULL},
+                {"granted", "warning", target_check_grant, NULL},
+                {"driver-override", "error", steps_check_override, NULL},
+                {"boot-id", "error", NULL, check_boot},
+                {"on-vfio-pci", "info", NULL, check_left},
+                {"in-use", "error", NULL, move_check_in_use},
+                {"switched-off", "error", NULL, move_check_switched_on},
+                {"driver", "error", NULL, check_driver},
+                {"host-use", "error", NULL, check_facts},
+                {NULL, NULL, NULL, NULL},
 };
 
 /* An order outlives the deadline, and whoever is locked out may end the host before it. */
@@ -158,7 +156,7 @@ int move_check_at_home(Target *t) {
         r = look_whether_at_home(t);
         if (r < 0 || t->at_home)
                 return r;
-        return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+        return worker_fail(t->result, FAILURE_NOT_BOUND,
                            "Device %s is not at the host; Release it before its grant is taken back.",
                            iommu_set_format(&t->movers, members, sizeof members));
 }
@@ -188,14 +186,14 @@ int move_begin(Target *t, MoveVerb verb) {
 
         /* A worker of ours that waited for the lock until nobody waits for it any more must not surprise them. */
         if (worker_past_deadline(t->result))
-                return failure_set(&t->result->failure, FAILURE_STUCK,
+                return worker_fail(t->result, FAILURE_STUCK,
                                    "An earlier operation did not end in time; nothing was begun.");
 
         r = journal_begin(t->root, verb, &t->movers);
         if (r < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                   "Nothing was changed: /" MOVES_DIR " cannot be written (%s); run "
-                                   "'systemd-tmpfiles --create' and try again.",
+                return worker_fail(t->result, FAILURE_INTERNAL,
+                                   "Nothing was changed: /" MOVES_DIR
+                                   " cannot be written (%s); run 'systemd-tmpfiles --create' and try again.",
                                    strerror(-r));
         t->result->set = t->movers;
         return 0;
@@ -204,8 +202,8 @@ int move_begin(Target *t, MoveVerb verb) {
 static int fail_mark(Target *t, const char *what, int r) {
         char members[256];
 
-        return failure_set(
-                        &t->result->failure, FAILURE_INTERNAL,
+        return worker_fail(
+                        t->result, FAILURE_INTERNAL,
                         "%s %s, but whether it is to be bound at boot could not be written to /" GRANTS_DIR
                         " (%s); mend that and call %s again.",
                         iommu_set_format(&t->movers, members, sizeof members),
@@ -242,18 +240,17 @@ static int settle_selectors(Target *t) {
                 const Member *m = &t->members[i];
 
                 if (!grant_ids_stand(t->root, &m->grant, geteuid()))
-                        return failure_set(
-                                        &t->result->failure, FAILURE_NOT_GRANTED,
-                                        "The consent for the ids %s of device %s was taken back just now; "
-                                        "nothing was moved.",
-                                        m->grant.ids, m->address);
+                        return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                                           "The consent for the ids %s of device %s was taken back just "
+                                           "now; nothing was moved.",
+                                           m->grant.ids, m->address);
                 if (m->made)
                         made[n++] = &m->grant;
         }
 
         r = grant_store_write(t->root, false, made, n);
         if (r < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
+                return worker_fail(t->result, FAILURE_INTERNAL,
                                    "Nothing was moved: the grants of %s by their ids cannot be written to "
                                    "/" GRANTS_DIR " (%s); mend that and try again.",
                                    iommu_set_format(&t->movers, members, sizeof members), strerror(-r));
@@ -299,8 +296,8 @@ static void record_boot(const Target *t) {
 
         r = boots_record(t->root);
         if (r < 0)
-                log_warning("This boot cannot be written to /" BOOTS_FILE " (%s): the boot guard does not "
-                            "count it.",
+                log_warning("This boot cannot be written to /" BOOTS_FILE
+                            " (%s): the boot guard does not count it.",
                             strerror(-r));
 }
 

@@ -6,14 +6,12 @@
 #include "steps.h"
 
 /* What Bind asks before its first write, in this order; behind it come the critical reasons. Bind ends at the first no,
- * Plan asks them all, and Check some. */
+ * Plan asks them all. */
 typedef struct MoveCheck {
         const char *name;     /* NULL: the end */
         const char *severity; /* in a plan; "warning": Bind is refused, but MakePassthrough would ask for it */
-        bool check;           /* of Check, too */
         int (*of_member)(Target *t, Member *m);
         int (*of_set)(Target *t); /* in its place: one answer for all. 1: nothing is left to do */
-        const char *yes;          /* for the user; NULL: it depends */
 } MoveCheck;
 
 extern const MoveCheck move_bind_checks[];
@@ -21,14 +19,6 @@ extern const MoveCheck move_bind_checks[];
 static inline int move_ask(const MoveCheck *c, Target *t, size_t member) {
         return c->of_set ? c->of_set(t) : c->of_member(t, &t->members[member]);
 }
-
-/* The rows of Check and Plan. check_ask(): 1, nothing is left to do. check_add_critical(): a row for each reason of
- * each member, and for each that none has. */
-void check_add(Target *t, const char *device, const char *check, const char *severity, bool passed,
-               const char *sentence);
-void check_add_set(Target *t);
-int check_ask(Target *t, const MoveCheck *c);
-int check_add_critical(Target *t, uint32_t consent);
 
 /* Without its grant a device could not come home: NotBound unless it is there, with no move of ours unfinished. */
 int move_check_at_home(Target *t);

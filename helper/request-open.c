@@ -22,7 +22,7 @@ static int check_one_set(const Target *t, const Request *q) {
 
         for (size_t i = 1; i < q->n_devices; i++)
                 if (!iommu_set_contains(&t->movers, &q->devices[i]))
-                        return failure_set(&t->result->failure, FAILURE_INVALID_ARGUMENT,
+                        return worker_fail(t->result, FAILURE_INVALID_ARGUMENT,
                                            "Devices %s and %s are not in one IOMMU set; Open each set by "
                                            "itself.",
                                            pci_address_format(&q->devices[0], first),
@@ -38,7 +38,7 @@ static int check_nobody_else(Target *t, const Request *q) {
         r = access_read(t, &a);
         if (r <= 0 || (a.uid == q->uid && a.fds == q->fds))
                 return r;
-        return failure_set(&t->result->failure, FAILURE_CLAIMED,
+        return worker_fail(t->result, FAILURE_CLAIMED,
                            "IOMMU set %u is open to user %u already%s; Close it first.", t->movers.number,
                            (unsigned)a.uid, a.fds ? ", by descriptors" : "");
 }
@@ -49,7 +49,7 @@ static int check_open(Target *t, const Request *q) {
         int r;
 
         if (q->fds && q->n_devices >= WORKER_GIFTS_MAX)
-                return failure_set(&t->result->failure, FAILURE_LIMITS_EXCEEDED,
+                return worker_fail(t->result, FAILURE_LIMITS_EXCEEDED,
                                    "The bus carries no more than %u descriptors at once; Open at most %u "
                                    "devices.",
                                    WORKER_GIFTS_MAX, WORKER_GIFTS_MAX - 1);
@@ -57,7 +57,7 @@ static int check_open(Target *t, const Request *q) {
             (r = target_check_grants(t)) < 0 || (r = target_check_confirmed(t)) < 0)
                 return r;
         if (!target_on_vfio(t))
-                return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+                return worker_fail(t->result, FAILURE_NOT_BOUND,
                                    "Not all of %s are on vfio-pci; Bind them before Open.",
                                    iommu_set_format(&t->movers, members, sizeof members));
         return (r = move_check_in_use(t)) < 0 ? r : check_nobody_else(t, q);
@@ -65,15 +65,15 @@ static int check_open(Target *t, const Request *q) {
 
 static int fail_node(Target *t, const char *what, int r) {
         if (r == -ENOENT)
-                return failure_set(
-                                &t->result->failure, FAILURE_DRIVER,
+                return worker_fail(
+                                t->result, FAILURE_DRIVER,
                                 "This kernel has no descriptor to give for %s (VFIO's cdev and IOMMUFD are "
                                 "in Linux 6.6 and later, where they are switched on); use access \"acl\".",
                                 what);
         if (r == -EWOULDBLOCK)
-                return failure_set(&t->result->failure, FAILURE_IN_USE,
+                return worker_fail(t->result, FAILURE_IN_USE,
                                    "A VM holds %s open; shut it down and try again.", what);
-        return failure_set(&t->result->failure, FAILURE_DRIVER,
+        return worker_fail(t->result, FAILURE_DRIVER,
                            "The VFIO node of %s cannot be opened (%s); see 'ls -lR /dev/vfio' and 'dmesg'.",
                            what, strerror(-r));
 }
@@ -150,15 +150,15 @@ static int let_in(Target *t, const Request *q, const Gift *g) {
         int r;
 
         if (worker_past_deadline(t->result))
-                return failure_set(&t->result->failure, FAILURE_STUCK,
-                                   "The time was up after %s; nobody was let in.", t->result->doing);
+                return worker_fail(t->result, FAILURE_STUCK, "The time was up after %s; nobody was let in.",
+                                   t->result->doing);
         if ((r = access_write(t, &a)) < 0)
                 return r;
 
         if (!q->fds)
                 r = q->uid == geteuid() ? 0 : allow(t, q->uid); /* root needs no entry */
         else if ((r = worker_give(g->fds, g->n)) < 0)
-                r = failure_set(&t->result->failure, FAILURE_INTERNAL,
+                r = worker_fail(t->result, FAILURE_INTERNAL,
                                 "The descriptors of IOMMU set %u cannot be handed over (%s); try again.",
                                 t->movers.number, strerror(-r));
         return r;
@@ -198,8 +198,8 @@ static void clean_up(Target *t, const Access *a) {
                 (void)reset_all(t, false);
                 r = access_forget(t);
                 if (r < 0)
-                        (void)failure_set(
-                                        &t->result->failure, FAILURE_INTERNAL,
+                        (void)worker_fail(
+                                        t->result, FAILURE_INTERNAL,
                                         "Nobody can use IOMMU set %u any more, but its file in /" ACCESS_DIR
                                         " cannot be removed (%s); mend that and call Close again.",
                                         t->movers.number, strerror(-r));

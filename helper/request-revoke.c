@@ -91,7 +91,7 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
                 return;
 
         if (!removal.any)
-                (void)failure_set(&result->failure, FAILURE_NOT_GRANTED,
+                (void)worker_fail(result, FAILURE_NOT_GRANTED,
                                   "Device %s was not granted; nothing was changed.",
                                   pci_address_format(&q->devices[0], address));
 }

@@ -34,7 +34,6 @@ typedef struct Request {
 
 /* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in
  * result->failure and has changed nothing, or says what. */
-void request_check(int root, const void *request, WorkerResult *result);
 void request_move(int root, const void *request, WorkerResult *result);
 
 /* What Bind would ask, with all answers, and what it would write. */

@@ -19,7 +19,7 @@ static int refuse_bridge(const Scope *s, const PciAddress *a, WorkerResult *resu
 
         for (size_t i = 0; i < s->n_targets; i++)
                 if (iommu_set_contains(&s->targets[i]->set, a))
-                        return failure_set(&result->failure, FAILURE_CRITICAL,
+                        return worker_fail(result, FAILURE_CRITICAL,
                                            "Device %s is a bridge and stays with the host; leave it out.",
                                            pci_address_format(a, address));
         return 0;
@@ -49,7 +49,7 @@ int scope_open(Scope *s, int root, const Request *q, TargetAccess access, bool o
         }
 
         if (access == TARGET_CHANGE && worker_past_deadline(result))
-                return failure_set(&result->failure, FAILURE_STUCK,
+                return worker_fail(result, FAILURE_STUCK,
                                    "An earlier operation did not end in time; nothing was changed.");
         return 0;
 }

@@ -25,8 +25,7 @@ const char *steps_describe(const PlannedWrite *w, const char *address, char path
 }
 
 static int fail_step(Target *t, const char *error, const char *advice) {
-        return failure_set(&t->result->failure, FAILURE_DRIVER, "Failed %s: %s; %s.", t->result->doing,
-                           error, advice);
+        return worker_fail(t->result, FAILURE_DRIVER, "Failed %s: %s; %s.", t->result->doing, error, advice);
 }
 
 static int plan_step(Target *t, const Member *m, Step step) {
@@ -88,7 +87,7 @@ int steps_check_override(Target *t, Member *m) {
         r = read_override(t, m, m->override, sizeof m->override);
         if (r < 0 || !m->override[0] || member_overridden(m))
                 return r;
-        return failure_set(&t->result->failure, FAILURE_DRIVER,
+        return worker_fail(t->result, FAILURE_DRIVER,
                            "Device %s has the driver_override '%s', which is not ours; clear it (driverctl "
                            "unset-override %s) and try again.",
                            m->address, m->override, m->address);
@@ -144,7 +143,7 @@ static int release_member(Target *t, Member *m) {
                 return fail_step(t, "vfio-pci took it again",
                                  "remove its id from vfio-pci's ids and try again");
         if (!m->driver[0] && home[0])
-                return failure_set(&t->result->failure, FAILURE_DRIVER,
+                return worker_fail(t->result, FAILURE_DRIVER,
                                    "Device %s is free, but the host driver %s did not take it back; "
                                    "'modprobe %s', see 'dmesg' and call Release again.",
                                    m->address, home, home);
@@ -190,8 +189,7 @@ static void unwind(Target *t) {
 static int check_time(Target *t) {
         if (!worker_past_deadline(t->result))
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_STUCK, "The time was up after %s.",
-                           t->result->doing);
+        return worker_fail(t->result, FAILURE_STUCK, "The time was up after %s.", t->result->doing);
 }
 
 static int bind_all(Target *t) {
@@ -278,12 +276,12 @@ int steps_reset(Target *t, Member *m) {
         int r;
 
         if (!member_on_vfio(m))
-                return failure_set(&t->result->failure, FAILURE_NOT_BOUND,
+                return worker_fail(t->result, FAILURE_NOT_BOUND,
                                    "Device %s is not on vfio-pci but with the host (driver: %s); Bind it "
                                    "before a reset.",
                                    m->address, m->driver[0] ? m->driver : "none");
         if (sysfs_read(m->fd, "reset_method", methods, sizeof methods) <= 0)
-                return failure_set(&t->result->failure, FAILURE_NO_RESET,
+                return worker_fail(t->result, FAILURE_NO_RESET,
                                    "Device %s has no way to be reset; only a power cycle of the host does "
                                    "that.",
                                    m->address);

@@ -28,9 +28,9 @@ static int fail_reading(Target *t, const PciAddress *a, int r) {
 
         (void)pci_address_format(a, address);
         if (r == -ENODEV)
-                return failure_set(&t->result->failure, FAILURE_NO_SUCH_DEVICE,
+                return worker_fail(t->result, FAILURE_NO_SUCH_DEVICE,
                                    "There is no PCI device %s; 'lspci -D' lists those that exist.", address);
-        return failure_set(&t->result->failure, FAILURE_INTERNAL,
+        return worker_fail(t->result, FAILURE_INTERNAL,
                            "Device %s cannot be read (%s); see 'dmesg' and try again.", address,
                            strerror(-r));
 }
@@ -76,15 +76,14 @@ static int open_member(Target *t, const PciAddress *a) {
 static int take_lock(Target *t, TargetAccess access) {
         t->lock = lock_set(t->root, t->movers.number, access == TARGET_CHANGE ? t->result : NULL);
         if (t->lock == -EAGAIN)
-                return failure_set(
-                                &t->result->failure, FAILURE_BUSY,
-                                "Nothing was changed: another operation on IOMMU set %u is under way; try "
-                                "again when it has ended.",
-                                t->movers.number);
+                return worker_fail(t->result, FAILURE_BUSY,
+                                   "Nothing was changed: another operation on IOMMU set %u is under way; "
+                                   "try again when it has ended.",
+                                   t->movers.number);
         if (t->lock < 0)
-                return failure_set(&t->result->failure, FAILURE_INTERNAL,
-                                   "Cannot lock IOMMU set %u (/" LOCKS_DIR ": %s); run 'systemd-tmpfiles "
-                                   "--create' and try again.",
+                return worker_fail(t->result, FAILURE_INTERNAL,
+                                   "Cannot lock IOMMU set %u (/" LOCKS_DIR
+                                   ": %s); run 'systemd-tmpfiles --create' and try again.",
                                    t->movers.number, strerror(-t->lock));
         return 0;
 }
@@ -105,7 +104,7 @@ static int read_set(Target *t, const PciAddress *a, IommuSet *ret) {
                 return iommu_set_add(ret, a);
         }
         if (r == -EXDEV || r == -E2BIG)
-                return failure_set(&t->result->failure, FAILURE_CRITICAL,
+                return worker_fail(t->result, FAILURE_CRITICAL,
                                    "Device %s must stay with the host: its IOMMU set holds devices that are "
                                    "not PCI functions, or more than %u; pass another device.",
                                    pci_address_format(a, address), DEVICES_PER_CALL_MAX);
@@ -142,7 +141,7 @@ static int fail_sibling(Target *t, int r) {
         if (t->result->failure.kind != FAILURE_NO_SUCH_DEVICE)
                 return r;
         t->result->failure = (Failure){0};
-        return failure_set(&t->result->failure, FAILURE_BUSY,
+        return worker_fail(t->result, FAILURE_BUSY,
                            "A device of the IOMMU set of %s is just going; try again.",
                            pci_address_format(&t->named, address));
 }
@@ -158,7 +157,7 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
 
         t = calloc(1, sizeof *t);
         if (!t)
-                return failure_set(&result->failure, FAILURE_INTERNAL, "Out of memory; try again.");
+                return worker_fail(result, FAILURE_INTERNAL, "Out of memory; try again.");
         t->root = root;
         t->named = *a;
         t->result = result;
@@ -173,18 +172,17 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
                         return pci_address_compare(&t->set.members[i], a) == 0 ? r : fail_sibling(t, r);
 
         if (!iommu_set_contains(&t->movers, a))
-                return failure_set(
-                                &result->failure, FAILURE_CRITICAL,
-                                "Device %s is a bridge and must stay with the host; pass the devices behind "
-                                "it instead.",
-                                address);
+                return worker_fail(result, FAILURE_CRITICAL,
+                                   "Device %s is a bridge and must stay with the host; pass the devices "
+                                   "behind it instead.",
+                                   address);
 
         *ret = STEAL(t);
         return 0;
 }
 
 static int fail_identity(Target *t, const Member *m, const char *what) {
-        return failure_set(&t->result->failure, FAILURE_IDENTITY_CHANGED,
+        return worker_fail(t->result, FAILURE_IDENTITY_CHANGED,
                            "Device %s is not what was granted: %s. Look at what is in the machine, then "
                            "Revoke and Grant again.",
                            m->address, what);
@@ -257,17 +255,15 @@ int target_check_grant(Target *t, Member *m) {
         if (r == -ENOENT && make_from_selector(t, m))
                 return 0;
         if (r == -ENOENT)
-                return failure_set(
-                                &t->result->failure, FAILURE_NOT_GRANTED,
-                                "No administrator has granted that device %s may leave the host; call Grant "
-                                "for its whole IOMMU set (%s) first.",
-                                m->address, iommu_set_format(&t->movers, set, sizeof set));
+                return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                                   "No administrator has granted that device %s may leave the host; call "
+                                   "Grant for its whole IOMMU set (%s) first.",
+                                   m->address, iommu_set_format(&t->movers, set, sizeof set));
         if (r < 0)
-                return failure_set(
-                                &t->result->failure, FAILURE_NOT_GRANTED,
-                                "The grant of device %s, /%s, is damaged or not root's alone; remove it and "
-                                "Grant again.",
-                                m->address, grant_path(false, &m->identity.address, path));
+                return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                                   "The grant of device %s, /%s, is damaged or not root's alone; remove it "
+                                   "and Grant again.",
+                                   m->address, grant_path(false, &m->identity.address, path));
 
         same_device = target_is_granted_device(t, m);
         same_set = iommu_set_same_members(&m->grant.set, &t->movers);
@@ -296,8 +292,8 @@ int target_check_confirmed(Target *t) {
 
         for (size_t i = 0; i < t->n_members; i++)
                 if (grant_confirm_find(t->root, &t->members[i].identity.address, geteuid(), &c))
-                        return failure_set(
-                                        &t->result->failure, FAILURE_CONFIRMATION_PENDING,
+                        return worker_fail(
+                                        t->result, FAILURE_CONFIRMATION_PENDING,
                                         "Device %s was given away by a change that nobody has confirmed "
                                         "yet; Confirm or Revert that first, or wait until it has gone back.",
                                         t->members[i].address);
@@ -343,7 +339,7 @@ int target_check_home(Target *t) {
 
         if (any && !held)
                 return 0;
-        return failure_set(&t->result->failure, FAILURE_NOT_GRANTED,
+        return worker_fail(t->result, FAILURE_NOT_GRANTED,
                            "Device %s has no valid grant; call Grant for it and its IOMMU set again, then "
                            "Release.",
                            stranger->address);
@@ -355,7 +351,7 @@ int target_load_facts(int root, WorkerResult *result, HostFacts **ret) {
         worker_doing(result, "reading what the host uses");
         r = host_facts_load(root, ret);
         if (r < 0)
-                return failure_set(&result->failure, FAILURE_CRITICAL,
+                return worker_fail(result, FAILURE_CRITICAL,
                                    "Nothing was moved or granted: " CRITICAL_UNKNOWN_SENTENCE " (%s).",
                                    strerror(-r));
         return 0;
@@ -388,8 +384,7 @@ int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
                 refused = target_refused(t, &t->members[i], &c, consent);
                 for (int reason = 0; reason < CRITICAL_REASON_MAX; reason++)
                         if (refused & 1U << reason)
-                                return failure_set(&t->result->failure, FAILURE_CRITICAL, "%s",
-                                                   c.sentence[reason]);
+                                return worker_fail(t->result, FAILURE_CRITICAL, "%s", c.sentence[reason]);
         }
         return 0;
 }

@@ -36,8 +36,8 @@ typedef struct Target {
         Member members[DEVICES_PER_CALL_MAX]; /* without bridges, which stay with the host */
         IommuSet movers;                      /* their addresses */
         IommuSet set;                         /* with the bridges */
-        HostFacts *facts;                     /* of Bind, Check and Plan */
-        bool ungranted;                       /* of Check and Plan: a member has no grant that is valid */
+        HostFacts *facts;                     /* of Bind and Plan */
+        bool ungranted;                       /* of Plan: a member has no grant that is valid */
         bool persistent;                      /* of Bind and Plan: to be bound at boot, too */
         char boot[GRANT_BOOT_SIZE];           /* then the id of this boot, for the mark */
         bool planning;                        /* steps are written down in result->plan, and not done */

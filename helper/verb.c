@@ -11,7 +11,6 @@
 
 /* The names are those of the arguments, then those of the answer. */
 static const Verb verbs[] = {
-                {"Check", "s", "a(ssbs)", "device\0checks\0", request_check, 0, MOVE_VERB_INVALID},
                 {"Plan", "sasb", "a(sssbs)a(sss)", "device\0consent\0persistent\0checks\0writes\0",
                  request_plan, 0, MOVE_VERB_INVALID},
                 {"Grant", "asasbus", "", "devices\0consent\0pending\0confirm\0subject\0", request_grant,
@@ -209,16 +208,6 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
         return 0;
 }
 
-static int append_checks(sd_bus_message *m, const WorkerResult *result) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'a', "(ssbs)");
-        for (size_t i = 0; r >= 0 && i < result->n_rows && i < CHECK_ROWS_MAX; i++)
-                r = sd_bus_message_append(m, "(ssbs)", result->rows[i].check, result->rows[i].severity,
-                                          (int)result->rows[i].passed, result->rows[i].sentence);
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 /* The counts, too, lie in memory that a worker has written. */
 static int append_plan(sd_bus_message *m, const WorkerResult *result) {
         char address[PCI_ADDRESS_SIZE], path[STEP_PATH_SIZE];
@@ -278,9 +267,7 @@ int verb_reply(const Verb *v, sd_bus_message *call, const Request *q, const Work
         if (r < 0)
                 return r;
 
-        if (streq(v->result, "a(ssbs)"))
-                r = append_checks(reply, result);
-        else if (v->work == request_plan)
+        if (v->work == request_plan)
                 r = append_plan(reply, result);
         else if (streq(v->result, "a{sh}"))
                 r = append_fds(reply, q, fds);

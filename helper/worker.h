@@ -19,7 +19,7 @@
 #define MODEL_SIZE 176       /* words and ids, cut to fit */
 
 typedef struct CheckRow {
-        char device[PCI_ADDRESS_SIZE]; /* that the sentence speaks of */
+        char device[PCI_ADDRESS_SIZE]; /* that it speaks of */
         char check[32];
         char severity[8]; /* "info", "warning" or "error" */
         bool passed;
@@ -48,7 +48,7 @@ typedef struct WorkerResult {
 
         IommuSet set; /* what a move moves, once known; n_members 0 before */
 
-        size_t n_rows; /* of Check and Plan */
+        size_t n_rows; /* of Plan */
         CheckRow rows[CHECK_ROWS_MAX];
         bool refused; /* an "error" among them did not pass */
 
@@ -95,7 +95,8 @@ bool worker_is_late(const Worker *w);
  * the worker. */
 size_t worker_take(Worker *w, int ret[static WORKER_GIFTS_MAX]);
 
-/* For the inside of a worker. */
+/* For the inside of a worker. worker_fail(): as failure_set(). */
+#define worker_fail(result, ...) failure_set(&(result)->failure, __VA_ARGS__)
 bool worker_past_deadline(const WorkerResult *result);
 unsigned worker_seconds_left(const WorkerResult *result); /* rounded up */
 int worker_give(const int *fds, size_t n);                /* once; the main loop gets copies */

@@ -429,10 +429,10 @@ static void test_floods(void **state) {
         Journal *j = *state;
 
         for (unsigned i = 0; i < AUDIT_REFUSALS_MAX + 5; i++)
-                bench_expect_error(bench_call_helper(j->bench, j->user, "Check", "s", NIC), "NotAuthorized",
-                                   "");
+                bench_expect_error(bench_call_helper(j->bench, j->user, "Plan", "sasb", NIC, 0, 0),
+                                   "NotAuthorized", "");
         expect_count(j, AUDIT_REFUSALS_MAX);
-        assert_int_equal(count(j, (const char *const[]){REFUSED, BY_HELPER, VERB("Check"), USER, NULL}),
+        assert_int_equal(count(j, (const char *const[]){REFUSED, BY_HELPER, VERB("Plan"), USER, NULL}),
                          AUDIT_REFUSALS_MAX);
         forget(j);
 

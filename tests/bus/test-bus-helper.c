@@ -32,8 +32,9 @@ static void grant_pair(Bench *b) {
 }
 
 static sd_bus_message *call_one(Bench *b, sd_bus *from, const char *verb, const char *address) {
-        return streq(verb, "Bind") ? bench_call_helper(b, from, verb, "sb", address, 0)
-                                   : bench_call_helper(b, from, verb, "s", address);
+        return streq(verb, "Plan")   ? bench_call_helper(b, from, verb, "sasb", address, 0, 0)
+               : streq(verb, "Bind") ? bench_call_helper(b, from, verb, "sb", address, 0)
+                                     : bench_call_helper(b, from, verb, "s", address);
 }
 
 static void bind_by(Bench *b, sd_bus *from, const char *address) {
@@ -51,7 +52,7 @@ static void test_introspection(void **state) {
 static void test_story_of_root(void **state) {
         Bench *b = *state;
 
-        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", PAIR_NIC));
+        bench_expect_success(bench_call_helper(b, b->root, "Plan", "sasb", PAIR_NIC, 0, 0));
         grant_pair(b);
         bind_by(b, b->root, PAIR_NIC);
         expect_driver(b, PAIR_NIC, "vfio-pci");
@@ -101,7 +102,7 @@ static void test_critical_is_refused(void **state) {
 
 /* Every verb, by a user, by nobody, by the daemon's user without the name. */
 static void refused_all(Bench *b, sd_bus *from) {
-        static const char *const moves[] = {"Check", "Bind", "Release", "Reset"};
+        static const char *const moves[] = {"Plan", "Bind", "Release", "Reset"};
 
         for (size_t i = 0; i < ELEMENTSOF(moves); i++)
                 bench_expect_error(call_one(b, from, moves[i], NIC), "NotAuthorized",
@@ -506,7 +507,7 @@ static void test_the_caller_vanishes_while_polkit_asks(void **state) {
 
         /* A yes that comes after that is nobody's. */
         polkit_settle(b, 0, true);
-        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", NIC));
+        bench_expect_success(bench_call_helper(b, b->root, "Plan", "sasb", NIC, 0, 0));
         expect_untouched(b);
         part(p);
 }
@@ -564,7 +565,7 @@ static void test_bad_addresses(void **state) {
                                           "../0000:01:00.0",
                                           "0000:01:00.0/..",
                                           "0000:3B:00.0"};
-        static const char *const verbs[] = {"Check", "Bind", "Release", "Reset"};
+        static const char *const verbs[] = {"Plan", "Bind", "Release", "Reset"};
         Bench *b = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
@@ -751,13 +752,13 @@ static void test_idle_helper_leaves_and_comes_back(void **state) {
 /* A call that comes while it leaves is served, by it or by the next one: many calls at the edge of idleness. */
 static void test_no_call_is_lost_at_the_edge_of_idleness(void **state) {
         Bench *b = *state;
-        Pending *calls[8];
+        Pending *calls[4]; /* so many plans a set has room for */
 
         for (int round = 0; round < 20; round++) {
                 bench_until_gone(b, HELPER_NAME);
                 for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                         calls[i] = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE,
-                                               "Check", true, "s", NIC);
+                                               "Plan", true, "sasb", NIC, 0, 0);
                 for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                         bench_expect_success(bench_finish(b, calls[i]));
         }
@@ -771,17 +772,18 @@ static void test_root_finds_room(void **state) {
         Bench *b = *state;
         sd_bus *from[2];
 
-        bench_expect_success(bench_call_helper(b, b->root, "Check", "s", NIC));
+        bench_expect_success(bench_call_helper(b, b->root, "Plan", "sasb", NIC, 0, 0));
         for (unsigned i = 0; i < 2; i++)
                 from[i] = bench_connect(b, DAEMON_UID);
         assert_int_equal(kill(bench_helper_pid(b), SIGSTOP), 0); /* busy for a moment */
         for (unsigned i = 0; i < 2 * BURST; i++)
-                calls[i] = bench_start(b, from[i % 2], HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check",
-                                       false, "s", NIC);
+                calls[i] = bench_start(b, from[i % 2], HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Plan",
+                                       false, "sasb", NIC, 0, 0);
         for (unsigned i = 0; i < 2; i++)
                 assert_true(sd_bus_call_method(from[i], "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                                "org.freedesktop.DBus", "GetId", NULL, NULL, NULL) >= 0);
-        mine = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Check", false, "s", NIC);
+        mine = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Plan", false, "sasb",
+                           NIC, 0, 0);
         assert_true(sd_bus_call_method(b->root, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                        "org.freedesktop.DBus", "GetId", NULL, NULL, NULL) >= 0);
         assert_int_equal(kill(bench_helper_pid(b), SIGCONT), 0);

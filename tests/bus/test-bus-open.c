@@ -307,7 +307,7 @@ static void test_the_caller_leaves(void **state) {
                 call = bench_start(b, p.daemon, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Open", true,
                                    "asbs", 1, PAIR_NIC, (int)fds, bench_name(p.user));
                 while (!fake_host_exists(b->host, MOVES_DIR "/9")) /* it has begun */
-                        bench_expect_success(bench_call_helper(b, p.daemon, "Check", "s", NIC));
+                        bench_expect_success(bench_call_helper(b, p.daemon, "Plan", "sasb", NIC, 0, 0));
                 bench_drop(call);
                 bench_disconnect(p.daemon);
                 fake_host_let_go(b->host);

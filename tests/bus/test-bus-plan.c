@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "critical.h"
 #include "fake-kernel.h"
 #include "suite.h"
 #include "vms.h"
@@ -584,12 +585,73 @@ static void test_while_it_moves(void **state) {
         assert_true(find_row((p = plan_one(b, PAIR_NVME), &p), "moving")->passed);
 }
 
+/* How many rows; the first that did not pass, or "". */
+static size_t read_checks(sd_bus_message *reply, char *ret_no, size_t size) {
+        const char *check, *severity, *sentence;
+        size_t n = 0;
+        int passed;
+
+        ret_no[0] = '\0';
+        assert_true(sd_bus_message_enter_container(reply, 'a', "(ssbs)") > 0);
+        while (sd_bus_message_read(reply, "(ssbs)", &check, &severity, &passed, &sentence) > 0) {
+                n++;
+                assert_true(strlen(sentence) > 10);
+                if (!passed && !ret_no[0])
+                        (void)snprintf(ret_no, size, "%s %s", severity, check);
+        }
+        sd_bus_message_unref(reply);
+        return n;
+}
+
+static void expect_words(Bench *b, const char *address, const char *check, const char *words) {
+        PlanOfSet p = plan_one(b, address);
+
+        for (size_t i = 0; i < p.n_rows; i++)
+                assert_true(strlen(p.rows[i].sentence) > 10);
+        assert_true(find_row(&p, check)->passed);
+        if (!strstr(find_row(&p, check)->sentence, words))
+                fail_msg("'%s' does not speak of '%s'", find_row(&p, check)->sentence, words);
+}
+
+/* The helper says what is wrong, the daemon what is right; and Check is a part of what Plan finds. */
+static void test_the_words_of_what_is_right(void **state) {
+        Bench *b = *state;
+        char no[64];
+
+        expect_words(b, NIC, "iommu-set", NIC " moves alone");
+        expect_words(b, PAIR_NIC, "iommu-set", PAIR_NIC ", " PAIR_NVME ", " THIRD);
+        expect_words(b, NIC, "on-vfio-pci", "nothing");
+        expect_words(b, NIC, "granted", "that it may leave the host.");
+        expect_words(b, NIC, "mounted", "does not need it (mounted)");
+        assert_int_equal(read_checks(bench_call_device(b, b->root, NIC, "Check"), no, sizeof no),
+                         4 + CRITICAL_REASON_MAX);
+        assert_string_equal(no, "");
+        assert_int_equal(read_checks(bench_call_device(b, b->root, CARD, "Check"), no, sizeof no),
+                         4 + CRITICAL_REASON_MAX);
+        assert_string_equal(no, "error granted");
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, CARD, 0, 1, 0, ""));
+        orders_until_device(b, CARD, "Granted", "true");
+        expect_words(b, CARD, "granted", "pending");
+        bench_expect_success(bench_call_helper(b, b->root, "Revoke", "asbs", 1, CARD, 0, ""));
+        orders_until_device(b, CARD, "Granted", "false");
+        bench_expect_success(bench_call_helper(b, b->root, "GrantIds", "ass", 1, "10de:1eb8", ""));
+        orders_until_device(b, CARD, "Granted", "true");
+        expect_words(b, CARD, "granted", "with its ids");
+
+        bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", NIC, 0));
+        orders_until_device(b, NIC, "State", "pool");
+        expect_words(b, NIC, "on-vfio-pci", NIC);
+        assert_int_equal(read_checks(bench_call_device(b, b->root, NIC, "Check"), no, sizeof no), 2);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
 #define CASE_VMS(name) cmocka_unit_test_setup_teardown(name, vms_setup, bench_teardown)
         const struct CMUnitTest tests[] = {
                         CASE(test_for_everybody_and_without_effect),
                         CASE(test_each_set_once),
+                        CASE(test_the_words_of_what_is_right),
                         CASE(test_bad_arguments),
                         CASE(test_the_helper_serves_its_callers_alone),
                         CASE(test_beside_a_read_only_database),

@@ -171,7 +171,7 @@ static void test_all_is_asked_in_the_order_of_bind(void **state) {
                                                                   (CriticalReason)(i - ELEMENTSOF(checks))));
                 assert_string_equal(result.rows[i].device, PAIR_NVME);
                 assert_true(result.rows[i].passed);
-                assert_true(strlen(result.rows[i].sentence) > 10);
+                assert_string_equal(result.rows[i].sentence, ""); /* the words are the daemon's */
         }
         assert_string_equal(find_row(&result, "granted")->severity, "warning");
         assert_string_equal(find_row(&result, "driver")->severity, "error");
@@ -246,13 +246,10 @@ static void test_what_is_on_vfio_is_told(void **state) {
         FakeHost *h = *state;
         WorkerResult result;
 
-        result = plan(h, PAIR_NIC);
-        assert_non_null(strstr(find_row(&result, "on-vfio-pci")->sentence, "nothing"));
         put(h, PAIR_NVME, "vfio-pci", true);
         fake_host_clear(h);
         result = plan(h, PAIR_NIC);
-        assert_non_null(strstr(find_row(&result, "on-vfio-pci")->sentence, PAIR_NVME));
-        assert_null(strstr(find_row(&result, "on-vfio-pci")->sentence, PAIR_NIC));
+        assert_true(find_row(&result, "on-vfio-pci")->passed);
         assert_int_equal(bind_as_planned(h, PAIR_NIC), 3);
 
         /* Then a VM may have it open, and Bind asks no further. */

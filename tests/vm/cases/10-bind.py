@@ -188,7 +188,7 @@ def _(vm):
 @case("strangers cannot call the helper, and starting it gains them nothing")
 def _(vm):
     for user in ("alice", "nobody"):
-        result = vm.run(["busctl", "call", HELPER, HELPER_PATH, HELPER, "Check", "s", vm.pci("nic")], user=user)
+        result = vm.run(["busctl", "call", HELPER, HELPER_PATH, HELPER, "Plan", "sasb", vm.pci("nic"), "0", "false"], user=user)
         assert not result.ok and "ccess denied" in result.err + result.out, result.describe()
     for _i in range(12):
         vm.run(["busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
