@@ -96,10 +96,7 @@ int access_write(Target *t, const Access *access) {
         atomic_files_add(&f, access_path(t, path), access_format(&a, text, sizeof text), text);
         r = atomic_files_commit(&f);
         if (r < 0)
-                return worker_fail(t->result, FAILURE_INTERNAL,
-                                   "Nobody was let in: /" ACCESS_DIR
-                                   " cannot be written (%s); run 'systemd-tmpfiles --create' and try again.",
-                                   strerror(-r));
+                return worker_fail_write(t->result, "Nobody was let in", ACCESS_DIR, r);
         return 0;
 }
 

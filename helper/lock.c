@@ -44,9 +44,6 @@ int lock_grants(int root, WorkerResult *result) {
         worker_doing(result, "waiting for another change of grants");
         fd = take(root, "grants", result);
         if (fd < 0)
-                return worker_fail(result, FAILURE_INTERNAL,
-                                   "Nothing was changed: the grants cannot be locked (/" LOCKS_DIR
-                                   ": %s); run 'systemd-tmpfiles --create' and try again.",
-                                   strerror(-fd));
+                return worker_fail_write(result, "Nothing was changed", LOCKS_DIR "/grants", fd);
         return fd;
 }

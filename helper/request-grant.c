@@ -107,16 +107,13 @@ static void write_grants(int root, const Scope *s, const Request *q, const Grant
 
         if ((r = unmark_at_host(root, s, q)) < 0 ||
             (r = pending ? write_pending(root, s, q, grants, n) : grant_store_keep(root, grants, n)) < 0)
-                (void)worker_fail(result, FAILURE_INTERNAL,
-                                  "Grants cannot be written below /%s (%s); nothing was granted.",
-                                  pending ? PENDING_GRANTS_DIR : GRANTS_DIR, strerror(-r));
+                (void)worker_fail_write(result, "Nothing was granted",
+                                        pending ? PENDING_GRANTS_DIR : GRANTS_DIR, r);
         for (size_t i = 0; i < n && r >= 0 && !pending; i++)
                 if ((r = grant_store_remove(root, true, &grants[i]->identity.address)) < 0)
-                        (void)worker_fail(result, FAILURE_INTERNAL,
-                                          "Device %s is granted, but its pending grant cannot be removed "
-                                          "from /" PENDING_GRANTS_DIR " (%s); remove it by hand.",
-                                          pci_address_format(&grants[i]->identity.address, address),
-                                          strerror(-r));
+                        (void)worker_fail_remove(result, "The old pending grant of",
+                                                 pci_address_format(&grants[i]->identity.address, address),
+                                                 PENDING_GRANTS_DIR, r);
 }
 
 void request_grant(int root, const void *request, WorkerResult *result) {

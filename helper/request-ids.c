@@ -26,10 +26,7 @@ void request_grant_ids(int root, const void *request, WorkerResult *result) {
                 grants[i] = (GrantIds){q->ids[i], q->uid, (uint64_t)time(NULL)};
         r = grant_store_write_ids(root, grants, q->n_ids);
         if (r < 0)
-                (void)worker_fail(result, FAILURE_INTERNAL,
-                                  "The consent cannot be written to /" GRANTS_DIR
-                                  " (%s); nothing was granted.",
-                                  strerror(-r));
+                (void)worker_fail_write(result, "Nothing was granted", GRANTS_DIR, r);
 }
 
 /* The grants that were made from some selectors, found by reading the directory. */
@@ -133,10 +130,8 @@ void request_revoke_ids(int root, const void *request, WorkerResult *result) {
 
         r = remove_all(&s, &any);
         if (r < 0)
-                (void)worker_fail(result, FAILURE_INTERNAL,
-                                  "The grant of the ids %s, or what was made from it, cannot be removed "
-                                  "from /" GRANTS_DIR " (%s); remove it by hand.",
-                                  id_selector_format(&s.q->ids[0], ids), strerror(-r));
+                (void)worker_fail_remove(result, "The grant of, or what was made from,",
+                                         id_selector_format(&s.q->ids[0], ids), GRANTS_DIR, r);
         else if (!any && s.n_made == 0)
                 (void)worker_fail(result, FAILURE_NOT_GRANTED,
                                   "The ids %s were not granted; nothing was changed.",

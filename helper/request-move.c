@@ -85,15 +85,12 @@ int move_check_in_use(Target *t) {
                            iommu_set_format(&t->movers, members, sizeof members), t->movers.number);
 }
 
-static bool all_bound(const Target *t) {
+/* 1: nothing is left to do. */
+static int check_left(Target *t) {
         for (size_t i = 0; i < t->n_members; i++)
                 if (!member_overridden(&t->members[i]))
-                        return false;
+                        return 0;
         return target_on_vfio(t);
-}
-
-static int check_left(Target *t) {
-        return all_bound(t);
 }
 
 /* What is on vfio-pci already, with our overrides, is not asked about further: a VM may well use it. */
@@ -191,10 +188,7 @@ int move_begin(Target *t, MoveVerb verb) {
 
         r = journal_begin(t->root, verb, &t->movers);
         if (r < 0)
-                return worker_fail(t->result, FAILURE_INTERNAL,
-                                   "Nothing was changed: /" MOVES_DIR
-                                   " cannot be written (%s); run 'systemd-tmpfiles --create' and try again.",
-                                   strerror(-r));
+                return worker_fail_write(t->result, "Nothing was changed", MOVES_DIR, r);
         t->result->set = t->movers;
         return 0;
 }

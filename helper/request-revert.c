@@ -37,10 +37,8 @@ static int forget(int root, const Waiting *w, bool missing, WorkerResult *result
                 a = &w->all.members[i];
                 r = grant_store_remove_pending(root, !missing && !iommu_set_contains(&w->at_host, a), a);
                 if (r < 0)
-                        return worker_fail(result, FAILURE_INTERNAL,
-                                           "Device %s is back, but its pending grant cannot be removed from "
-                                           "/" PENDING_GRANTS_DIR " (%s); remove it by hand.",
-                                           pci_address_format(a, address), strerror(-r));
+                        return worker_fail_remove(result, "The pending grant of",
+                                                  pci_address_format(a, address), PENDING_GRANTS_DIR, r);
         }
         return 0;
 }

@@ -70,10 +70,8 @@ static int remove_grant(const PciAddress *a, void *userdata) {
         if (r >= 0 && !out)
                 r = grant_store_unmark(removal->root, &one);
         if (r < 0)
-                return failure_set(&removal->result->failure, FAILURE_INTERNAL,
-                                   "The grant of device %s cannot be removed from /" GRANTS_DIR
-                                   " and /" PENDING_GRANTS_DIR " (%s); remove it by hand.",
-                                   pci_address_format(a, address), strerror(-r));
+                return worker_fail_remove(removal->result, "The grant of", pci_address_format(a, address),
+                                          GRANTS_DIR " or /" PENDING_GRANTS_DIR, r);
         return 0;
 }
 

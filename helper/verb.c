@@ -67,26 +67,34 @@ static int fail_malformed(Failure *f) {
                            "The arguments are not of the documented form; see org.verge.Passthrough(5).");
 }
 
-static int take_address(const char *s, Request *q, Failure *f) {
+/* The word is shown as far as it can be printed. */
+static int fail_word(Failure *f, const char *word, const char *why) {
         char shown[64];
+
+        text_sanitize(shown, sizeof shown, word, strlen(word));
+        return failure_set(f, FAILURE_INVALID_ARGUMENT, "'%s' %s", shown, why);
+}
+
+static int fail_twice(Failure *f, const char *word) {
+        return fail_word(f, word, "is named twice; name it once.");
+}
+
+static int fail_many(Failure *f, unsigned max) {
+        return failure_set(f, FAILURE_LIMITS_EXCEEDED, "More than %u names in one call; split it.", max);
+}
+
+static int take_address(const char *s, Request *q, Failure *f) {
         PciAddress a;
         size_t i;
 
-        if (pci_address_parse(s, &a) < 0) {
-                text_sanitize(shown, sizeof shown, s, strlen(s));
-                return failure_set(
-                                f, FAILURE_INVALID_ARGUMENT,
-                                "'%s' is not a PCI address; write it as '0000:3b:00.0', as 'lspci -D' does.",
-                                shown);
-        }
+        if (pci_address_parse(s, &a) < 0)
+                return fail_word(f, s,
+                                 "is not a PCI address; write it as '0000:3b:00.0', as 'lspci -D' does.");
         if (q->n_devices == ELEMENTSOF(q->devices))
-                return failure_set(f, FAILURE_LIMITS_EXCEEDED, "More than %u devices in one call; split it.",
-                                   DEVICES_PER_CALL_MAX);
-
+                return fail_many(f, DEVICES_PER_CALL_MAX);
         for (i = 0; i < q->n_devices; i++)
                 if (pci_address_compare(&q->devices[i], &a) == 0)
-                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                           "Device %s is named twice; name each once.", s);
+                        return fail_twice(f, s);
 
         for (i = q->n_devices++; i > 0 && pci_address_compare(&q->devices[i - 1], &a) > 0; i--)
                 q->devices[i] = q->devices[i - 1];
@@ -95,40 +103,31 @@ static int take_address(const char *s, Request *q, Failure *f) {
 }
 
 static int take_ids(const char *s, Request *q, Failure *f) {
-        char shown[64];
         IdSelector ids;
 
-        if (id_selector_parse(s, &ids) < 0) {
-                text_sanitize(shown, sizeof shown, s, strlen(s));
-                return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "'%s' does not name devices by their ids; write it as '10de:1eb8' or "
-                                   "'10de:1eb8:10de:12a2', as 'lspci -nn' does.",
-                                   shown);
-        }
+        if (id_selector_parse(s, &ids) < 0)
+                return fail_word(f, s,
+                                 "does not name devices by their ids; write it as '10de:1eb8' or "
+                                 "'10de:1eb8:10de:12a2', as 'lspci -nn' does.");
         if (q->n_ids == ELEMENTSOF(q->ids))
-                return failure_set(f, FAILURE_LIMITS_EXCEEDED, "More than %u ids in one call; split it.",
-                                   SELECTORS_PER_CALL_MAX);
+                return fail_many(f, SELECTORS_PER_CALL_MAX);
         for (size_t i = 0; i < q->n_ids; i++)
                 if (id_selector_same(&q->ids[i], &ids))
-                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                           "The ids %s are named twice; name them once.", s);
+                        return fail_twice(f, s);
 
         q->ids[q->n_ids++] = ids;
         return 0;
 }
 
 static int take_consent(const char *s, Request *q, Failure *f) {
-        char shown[64];
         int reason;
 
         reason = (int)critical_reason_from_string(s);
-        if (reason < 0 || !(CRITICAL_OVERRIDABLE & 1U << reason)) {
-                text_sanitize(shown, sizeof shown, s, strlen(s));
-                return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "'%s' is not a critical reason that can be overridden; Device.Critical "
-                                   "lists the reasons of a device.",
-                                   shown);
-        }
+        if (reason < 0 || !(CRITICAL_OVERRIDABLE & 1U << reason))
+                return fail_word(
+                                f, s,
+                                "is not a critical reason that can be overridden; Device.Critical lists the "
+                                "reasons of a device.");
 
         q->consent |= 1U << reason;
         return 0;

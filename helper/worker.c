@@ -60,6 +60,20 @@ void worker_doing(WorkerResult *result, const char *format, ...) {
         va_end(ap);
 }
 
+int worker_fail_write(WorkerResult *result, const char *nothing, const char *path, int r) {
+        return worker_fail(result, FAILURE_INTERNAL,
+                           "%s: /%s cannot be written (%s); make room there, or run 'systemd-tmpfiles "
+                           "--create', and try again.",
+                           nothing, path, strerror(-r));
+}
+
+int worker_fail_remove(WorkerResult *result, const char *what, const char *of, const char *directory,
+                       int r) {
+        return worker_fail(result, FAILURE_INTERNAL,
+                           "%s %s cannot be removed from /%s (%s); remove it by hand.", what, of, directory,
+                           strerror(-r));
+}
+
 void worker_note_driver(WorkerResult *result, const char *address, const char *driver) {
         AuditDriver *d = result->drivers;
 

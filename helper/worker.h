@@ -97,6 +97,8 @@ size_t worker_take(Worker *w, int ret[static WORKER_GIFTS_MAX]);
 
 /* For the inside of a worker. worker_fail(): as failure_set(). */
 #define worker_fail(result, ...) failure_set(&(result)->failure, __VA_ARGS__)
+int worker_fail_write(WorkerResult *result, const char *nothing, const char *path, int r);
+int worker_fail_remove(WorkerResult *result, const char *what, const char *of, const char *directory, int r);
 bool worker_past_deadline(const WorkerResult *result);
 unsigned worker_seconds_left(const WorkerResult *result); /* rounded up */
 int worker_give(const int *fds, size_t n);                /* once; the main loop gets copies */

@@ -100,7 +100,7 @@ static void test_a_grant_that_fails_half_way_is_taken_back(void **state) {
 
         /* A directory where the second grant's file is to be written. */
         fake_host_mkdir(h, GRANTS_DIR "/." PAIR_NVME GRANT_SUFFIX);
-        assert_failure(grant(h, 0, LIST(PAIR_NIC, PAIR_NVME)), FAILURE_INTERNAL, "nothing was granted");
+        assert_failure(grant(h, 0, LIST(PAIR_NIC, PAIR_NVME)), FAILURE_INTERNAL, "Nothing was granted");
         assert_int_equal(count_grants(h), 0);
 
         /* And one that stood before stands again. */

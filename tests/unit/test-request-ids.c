@@ -34,7 +34,7 @@ static void test_all_or_nothing(void **state) {
         _cleanup_free_ char *before = fake_host_read(h, IDS_OF(NICS));
         fake_host_mkdir(h, GRANTS_DIR "/." NVMES GRANT_IDS_SUFFIX);
         assert_failure(run_on_ids(h, request_grant_ids, LIST(NICS, NICS_EXACTLY, NVMES)), FAILURE_INTERNAL,
-                       "nothing was granted");
+                       "Nothing was granted");
         _cleanup_free_ char *after = fake_host_read(h, IDS_OF(NICS));
         assert_string_equal(before, after);
         assert_false(fake_host_exists(h, IDS_OF(NICS_EXACTLY)));
