@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "names.h"
 #include "sysfs.h"
 
 int sysfs_open_dir(int at, const char *path) {
@@ -176,4 +177,15 @@ int sysfs_each(int at, const char *path, sysfs_entry_t f, void *userdata) {
         }
 
         return -errno;
+}
+
+bool sysfs_is_switched_off(int root) {
+        char line[8192], *save = NULL;
+
+        if (sysfs_read(root, "proc/cmdline", line, sizeof line) < 0)
+                return false;
+        for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                if (streq(word, KERNEL_OPTION_OFF))
+                        return true;
+        return false;
 }

@@ -70,15 +70,6 @@ static bool is_vfio_dev(const char *line) {
         return strstr(line, " vfio-dev\n");
 }
 
-static bool is_off(const char *line) {
-        static const char option[] = KERNEL_OPTION_OFF;
-
-        for (const char *p = line; (p = strstr(p, option)); p += strlen(option))
-                if ((p == line || p[-1] == ' ') && strchr(" \n", p[strlen(option)]))
-                        return true;
-        return false;
-}
-
 static bool exists(int root, const char *path) {
         return faccessat(root, path, F_OK, AT_EACCESS) >= 0;
 }
@@ -106,6 +97,6 @@ void platform_read(int root, Platform *ret) {
 
         platform_reread(root, &p);
         p.interrupt_remapping = has_line(root, "proc/interrupts", is_remapped);
-        p.disabled = has_line(root, "proc/cmdline", is_off);
+        p.disabled = sysfs_is_switched_off(root);
         *ret = p;
 }

@@ -9,7 +9,6 @@
 #include "request.h"
 #include "sysfs.h"
 #include "text.h"
-#include "vfio.h"
 
 #define LIST_TEXT_SIZE 512 /* of a list; one that is longer is none of ours */
 
@@ -128,7 +127,7 @@ int boots_begin(int root) {
         Marks marks = {.root = root};
         int r;
 
-        if (vfio_is_switched_off(root))
+        if (sysfs_is_switched_off(root))
                 return 0;
         make_run_directory(root);
         (void)write_file(root, BOOT_BEGUN_FILE, "", false);

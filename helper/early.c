@@ -16,7 +16,6 @@
 #include "sysfs-write.h"
 #include "sysfs.h"
 #include "trail.h"
-#include "vfio.h"
 
 #define PATIENCE_SECONDS 10 /* udev waits for us, and with it what depends on this one device */
 
@@ -146,7 +145,7 @@ int early_bind(int root, const char *address, unsigned patience, Failure *f) {
         if (pci_address_parse(address, &a) < 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "--early-bind takes a PCI address like 0000:3b:00.0 and nothing else.");
-        if (vfio_is_switched_off(root) || (r = read_order(root, &a, &g, f)) == 0)
+        if (sysfs_is_switched_off(root) || (r = read_order(root, &a, &g, f)) == 0)
                 return 0;
         if (r < 0)
                 return r;
@@ -173,7 +172,7 @@ static int try_mark(const char *name, void *userdata) {
 }
 
 void early_bind_all(int root) {
-        if (!vfio_is_switched_off(root))
+        if (!sysfs_is_switched_off(root))
                 (void)sysfs_each(root, GRANTS_DIR, try_mark, &root);
 }
 

@@ -12,7 +12,7 @@
 #include "vfio.h"
 
 int move_check_switched_on(Target *t) {
-        if (!vfio_is_switched_off(t->root))
+        if (!sysfs_is_switched_off(t->root))
                 return 0;
         return worker_fail(t->result, FAILURE_NOT_AUTHORIZED,
                            "Passthrough is switched off by " KERNEL_OPTION_OFF

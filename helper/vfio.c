@@ -82,14 +82,3 @@ bool vfio_device_is_given(int root, int device) {
         fd = open_device(root, device, O_RDONLY);
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
 }
-
-bool vfio_is_switched_off(int root) {
-        char line[8192], *save = NULL;
-
-        if (sysfs_read(root, "proc/cmdline", line, sizeof line) < 0)
-                return false;
-        for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
-                if (streq(word, KERNEL_OPTION_OFF))
-                        return true;
-        return false;
-}

@@ -17,6 +17,3 @@ int vfio_open_iommufd(int root);
 
 /* Does somebody hold a copy? That he does not is no proof, for he may have unlocked it. */
 bool vfio_device_is_given(int root, int device);
-
-/* The way back in: an administrator who has locked himself out boots with KERNEL_OPTION_OFF. */
-bool vfio_is_switched_off(int root);

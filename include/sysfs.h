@@ -35,3 +35,6 @@ int sysfs_open_device(int root, const PciAddress *a);
 /* Calls f for each entry of a directory but "." and ".."; stops at, and returns, the first non-zero result. */
 typedef int (*sysfs_entry_t)(const char *name, void *userdata);
 int sysfs_each(int at, const char *path, sysfs_entry_t f, void *userdata);
+
+/* The way back in: an administrator who has locked himself out boots with KERNEL_OPTION_OFF. */
+bool sysfs_is_switched_off(int root);
