@@ -44,7 +44,7 @@ int access_parse(const char *text, Access *ret) {
         return record_parse(text, keys, KEY_MAX, 0, take_value, ret);
 }
 
-int access_format(const Access *a, char *buf, size_t size) {
+static int access_format(const Access *a, char *buf, size_t size) {
         int n;
 
         n = snprintf(buf, size, "format=" FORMAT "\nuid=%u\naccess=%s\nnode=%llu\n", (unsigned)a->uid,

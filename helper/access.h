@@ -20,8 +20,7 @@ typedef struct Access {
         uint64_t node; /* inode of /dev/vfio/N; 0: this kernel has none. access_write() fills it in */
 } Access;
 
-int access_parse(const char *text, Access *ret);            /* -EBADMSG: not such a record */
-int access_format(const Access *a, char *buf, size_t size); /* returns the length, or -ENOBUFS */
+int access_parse(const char *text, Access *ret); /* -EBADMSG: not such a record */
 
 /* 1; 0: nobody was let in. A damaged record is a failure: it takes root to say what it was. */
 int access_read(Target *t, Access *ret);

@@ -36,9 +36,6 @@ Operation *operation_free(Operation *o);
 /* Ends with the last thing that could still call back. */
 void operation_release_if_done(Operation *o);
 
-/* "0000:01:00.0", or ids: the first that it is about. Returns buf. */
-const char *operation_first_named(const Operation *o, char buf[static ID_SELECTOR_SIZE]);
-
 /* Answers the call, if somebody still waits for that: with the failure, or with what the worker has found. */
 void operation_answer(Operation *o, const Failure *f, const WorkerResult *result);
 void operation_answer_failure(Operation *o, FailureKind kind, const char *format, ...) _printf_(3, 4);

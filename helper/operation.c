@@ -37,7 +37,8 @@ void operation_release_if_done(Operation *o) {
                 operation_free(o);
 }
 
-const char *operation_first_named(const Operation *o, char buf[static ID_SELECTOR_SIZE]) {
+/* "0000:01:00.0", or ids: the first that it is about. */
+static const char *first_named(const Operation *o, char buf[static ID_SELECTOR_SIZE]) {
         if (o->request.n_devices == 0 && o->request.n_ids == 0)
                 return strcpy(buf, "this boot");
         return o->verb->of_ids ? id_selector_format(&o->request.ids[0], buf)
@@ -118,8 +119,7 @@ static bool set_is_taken(Operation *o) {
                 operation_answer_failure(
                                 o, worker_is_late(i->worker) ? FAILURE_STUCK : FAILURE_BUSY,
                                 "Device %s is in an IOMMU set where %s of %s %s; %s.",
-                                operation_first_named(o, address), i->verb->name,
-                                operation_first_named(i, doing),
+                                first_named(o, address), i->verb->name, first_named(i, doing),
                                 worker_is_late(i->worker) ? "does not come to an end" : "is under way",
                                 worker_is_late(i->worker) ? "end the process that holds it, or reboot"
                                                           : "try again when it has ended");
@@ -147,7 +147,7 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
                           "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself "
                           "when the process that uses the device lets it go.",
                           (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
-                          o->verb->name, operation_first_named(o, address));
+                          o->verb->name, first_named(o, address));
         log_warning("%s", f.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */
@@ -183,14 +183,14 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
 
         if (worker_is_late(w))
                 log_notice("%s of %s has come to an end after all%s%s", o->verb->name,
-                           operation_first_named(o, address), result->failure.kind ? ": " : ".",
+                           first_named(o, address), result->failure.kind ? ": " : ".",
                            result->failure.sentence);
 
         if (end == WORKER_DIED)
                 operation_answer_failure(
                                 o, FAILURE_INTERNAL,
                                 "The worker for %s of %s was killed; Release brings the device home.",
-                                o->verb->name, operation_first_named(o, address));
+                                o->verb->name, first_named(o, address));
         else if (result->failure.kind != FAILURE_NONE)
                 operation_answer(o, &result->failure, result);
         else if (o->preparing) {
