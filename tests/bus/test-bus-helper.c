@@ -811,6 +811,29 @@ static void test_a_deadline_keeps_it(void **state) {
         expect_driver(b, PAIR_NVME, "nvme");
 }
 
+/* One that a VM holds is tried again and again, and keeps no other waiting; when it is let go it goes home, too. */
+static void test_who_is_held_keeps_nobody_waiting(void **state) {
+        Bench *b = *state;
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 2, PAIR_NIC, PAIR_NVME, 0, 1,
+                                               1, ""));
+        bind_by(b, b->root, PAIR_NIC);
+        fake_host_hold_vfio(b->host, 9, true);
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 1, 3, ""));
+        bind_by(b, b->root, NIC);
+        while (fake_host_exists(b->host, CONFIRM_OF(NIC)))
+                assert_true(sd_event_run(b->event, 20000) >= 0);
+        expect_driver(b, NIC, "e1000e");
+        assert_true(fake_host_exists(b->host, CONFIRM_OF(PAIR_NIC)));
+        expect_driver(b, PAIR_NIC, "vfio-pci");
+
+        fake_host_hold_vfio(b->host, 9, false);
+        bench_until_gone(b, HELPER_NAME);
+        assert_false(fake_host_exists(b->host, CONFIRM_OF(PAIR_NIC)));
+        expect_driver(b, PAIR_NIC, "e1000e");
+        expect_driver(b, PAIR_NVME, "nvme");
+}
+
 /* Told to end it does, and leaves what systemd starts it again for; the next one knows of it. */
 static void test_a_deadline_outlives_it(void **state) {
         Bench *b = *state;
@@ -867,6 +890,7 @@ int main(void) {
                         CASE_SHORT(test_idle_helper_leaves_and_comes_back),
                         CASE_SHORT(test_no_call_is_lost_at_the_edge_of_idleness),
                         CASE_SHORT(test_a_deadline_keeps_it),
+                        CASE_SHORT(test_who_is_held_keeps_nobody_waiting),
                         CASE_SHORT(test_a_deadline_outlives_it),
                         CASE(test_root_finds_room),
         };
