@@ -51,11 +51,12 @@ static void read_list(int root, const char *own, BootList *ret) {
 }
 
 /* So early nobody may have made it yet. */
-static void make_run_directory(int root) {
+static int make_run_directory(int root) {
         static const char path[] = "run/verge-passthrough";
 
-        if (mkdirat(root, path, 0755) >= 0)
-                (void)fchmodat(root, path, 0755, 0);
+        if (mkdirat(root, path, 0755) < 0)
+                return errno == EEXIST ? 0 : -errno;
+        return fchmodat(root, path, 0755, 0) < 0 ? -errno : 0;
 }
 
 static int write_file(int root, const char *path, const char *text, bool sync) {
@@ -80,8 +81,9 @@ bool boots_guard(int root) {
 
         (void)snprintf(text, sizeof text, "%s\n%s\n", list.damaged ? "damaged" : list.others[0],
                        list.damaged ? "" : list.others[1]);
-        make_run_directory(root);
-        r = write_file(root, BOOT_GUARD_FILE, text, false);
+        r = make_run_directory(root);
+        if (r >= 0)
+                r = write_file(root, BOOT_GUARD_FILE, text, false);
         if (r < 0)
                 log_warning("/" BOOT_GUARD_FILE " cannot be written (%s): the service will not know of it.",
                             strerror(-r));
@@ -129,8 +131,8 @@ int boots_begin(int root) {
 
         if (sysfs_is_switched_off(root))
                 return 0;
-        make_run_directory(root);
-        (void)write_file(root, BOOT_BEGUN_FILE, "", false);
+        if (make_run_directory(root) >= 0)
+                (void)write_file(root, BOOT_BEGUN_FILE, "", false);
         if (boots_guard(root)) {
                 log_warning("%s", BOOTS_GUARD_SENTENCE);
                 return 0;

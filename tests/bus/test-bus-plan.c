@@ -605,12 +605,15 @@ static size_t read_checks(sd_bus_message *reply, char *ret_no, size_t size) {
 
 static void expect_words(Bench *b, const char *address, const char *check, const char *words) {
         PlanOfSet p = plan_one(b, address);
+        const PlanRow *row;
 
         for (size_t i = 0; i < p.n_rows; i++)
                 assert_true(strlen(p.rows[i].sentence) > 10);
-        assert_true(find_row(&p, check)->passed);
-        if (!strstr(find_row(&p, check)->sentence, words))
-                fail_msg("'%s' does not speak of '%s'", find_row(&p, check)->sentence, words);
+        row = find_row(&p, check);
+        assert_non_null(row);
+        assert_true(row->passed);
+        if (!strstr(row->sentence, words))
+                fail_msg("'%s' does not speak of '%s'", row->sentence, words);
 }
 
 /* The helper says what is wrong, the daemon what is right; and Check is a part of what Plan finds. */
