@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orders import PATH, SERVICE, call, make_claim, make_group
+from orders import MANAGER, PATH, SERVICE, call, device_path, make_claim, make_group
 from stage import ADMIN, OTHER, Stage
 from tap import Tap
 
@@ -36,6 +36,8 @@ def check_equal(came, expected):
 class Watch:
     """`monitor --json` beside what happens."""
 
+    all = []
+
     def __init__(self, stage, uid=ADMIN):
         self.process = stage.popen("passthroughctl", "monitor", "--json", uid=uid, **PIPES)
         check("Following" in self.process.stderr.readline(), "the monitor did not begin")
@@ -57,6 +59,7 @@ class Watch:
             self.text += got
         line, _, self.text = self.text.partition(b"\n")
         self.events.append(json.loads(line))
+        self.all.append(self.events[-1])
         return self.events[-1]
 
     def until(self, what, kind=None, name=None, **properties):
@@ -166,7 +169,7 @@ def wait_and_end(stage, how):
         second.send_signal(how)
         out, err = second.communicate()
         check_equal((second.returncode, out), (130, ""))
-        check("Interrupted while Starting VM next" in err, err)
+        check("Interrupted while starting VM next" in err, err)
         watch.until("changed", "claim", "next/net", Status="idle")
         first.communicate("end\n")
         check_equal(first.returncode, 0)
@@ -405,7 +408,9 @@ def case_vanished(stage):
 
 def case_given_fds(stage):
     """access fds: 3 is the iommufd, behind it the devices, then the lifeline"""
-    fds, environment = ask(stage, "pair", ["--access", "fds"])
+    with Watch(stage) as watch:
+        fds, environment = ask(stage, "pair", ["--access", "fds"])
+        until_back(watch, "pair/net", SECOND)
     check_equal(sorted(fds), [0, 1, 2, 3, 4, 5, 6])
     check(fds[3].endswith("/dev/iommu"), fds)
     check(all("/dev/vfio/devices/" in fds[n] for n in (4, 5)) and fds[4] != fds[5], fds)
@@ -417,10 +422,64 @@ def case_given_fds(stage):
                 "-device vfio-pci,iommufd=verge-iommufd,fd=5")
 
 
+def read_until(child, wanted):
+    """Lines of the monitor for people, to the one that has this."""
+    while True:
+        line = child.stdout.readline()
+        check(line, "the monitor has ended before", wanted)
+        if wanted in line:
+            return line
+
+
+def case_monitor_pending(stage):
+    """the monitor tells that a change waits for confirmation"""
+    with Watch(stage) as watch:
+        people = stage.popen("passthroughctl", "monitor", **PIPES)
+        people.stderr.readline()
+        call(stage, PATH, MANAGER, "MakePassthrough", "aosa{sv}", 1, device_path(SECOND), "trial", 1, "confirm-seconds",
+             "u", 60)
+        event = watch.until("confirmation-pending", "host", "test-node")
+        check_equal((event["Properties"]["ConfirmDevices"], event["Properties"]["ConfirmUser"]), ([SECOND], ADMIN))
+        check(event["Properties"]["ConfirmUntil"] > 0, event)
+        check(f"The change of {SECOND} is undone at " in read_until(people, "unless 'passthroughctl confirm' comes"))
+        call(stage, PATH, MANAGER, "Revert")
+        watch.until("changed", "host", "test-node", ConfirmUntil=0, ConfirmUser=None, ConfirmDevices=[])
+        read_until(people, "host test-node  ConfirmDevices: -")
+        people.send_signal(signal.SIGINT)
+        people.communicate()
+        check_equal(people.returncode, 0)
+
+
+def case_monitor_stuck(stage):
+    """the monitor tells that the kernel does not answer"""
+    stage.order("clear")
+    stage.order(f"fail unbind {SECOND} hang 1")
+    with Watch(stage) as watch:
+        done = stage.run("busctl", "call", SERVICE, device_path(SECOND), f"{SERVICE}.Device", "Bind")
+        check("has not answered" in done.stderr, done.stderr)
+        event = watch.until("device-stuck", "device", SECOND)
+        check(SECOND in event["Properties"]["Reason"], event)
+        stage.order("let-go")
+        watch.until("changed", "device", SECOND, State="host")
+
+
+def case_schema():
+    """each line of 'monitor --json' is what the schema says"""
+    from test_schema import check_value, load_schema
+    schema = load_schema(Path(__file__).resolve().parents[2])
+    check(len(Watch.all) > 100, len(Watch.all))
+    for event in Watch.all:
+        check_equal(check_value(schema, "one", "Event", event), [])
+        if event["Event"] == "added":
+            # The service does not tell of overlaps; they are computed for who asks.
+            properties = event["Properties"] | ({"Overlaps": []} if event["Kind"] == "rule" else {})
+            check_equal(check_value(schema, "one", event["Kind"].capitalize(), properties), [])
+
+
 CASES = [case_in_place, case_heirs, case_status, case_no_command, case_cannot_run, case_no_devices, case_no_service,
          case_interrupted, case_terminated, case_called_off, case_wait, case_given_acl, case_signals, case_arguments,
          case_running, case_memory, case_optional, case_owner, case_monitor_names, case_monitor_forged,
-         case_monitor_text, case_monitor_service, case_vanished]
+         case_monitor_text, case_monitor_pending, case_monitor_service, case_vanished]
 
 
 def main():
@@ -434,10 +493,18 @@ def main():
             tap.run(case, stage)
     with Stage(*sys.argv[1:3], start=False) as stage:
         stage.order("cdev")
+        stage.order("deadline 2")      # seconds that the kernel has
         stage.order("fill 1")
         stage.order("start")
         make_claim(stage, "pair", make_group(stage, "nics", NIC, SECOND), "net", 2)
         tap.run(case_given_fds, stage)
+        tap.run(case_monitor_stuck, stage)
+    try:
+        import jsonschema  # noqa: F401
+    except ImportError:
+        tap.skip(case_schema.__doc__, "python3-jsonschema is missing")
+    else:
+        tap.run(case_schema)
     return tap.end()
 
 
