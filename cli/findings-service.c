@@ -21,13 +21,14 @@ static const Service services[] = {
 
 /* What systemd knows of a unit. */
 typedef struct Unit {
-        char *load, *active, *result;
+        char *load, *active, *result, *file;
 } Unit;
 
 static void unit_done(Unit *u) {
         free(u->load);
         free(u->active);
         free(u->result);
+        free(u->file);
 }
 
 /* Calls somebody else than the service. *ret NULL: it failed, and *ret_error (if not NULL) says why. */
@@ -82,6 +83,8 @@ static ExitCode load_unit(Client *c, const char *name, Unit *ret) {
         if (code == EXIT_DONE)
                 code = unit_property(c, path, SYSTEMD ".Unit", "ActiveState", &ret->active);
         if (code == EXIT_DONE)
+                code = unit_property(c, path, SYSTEMD ".Unit", "UnitFileState", &ret->file);
+        if (code == EXIT_DONE)
                 code = unit_property(c, path, SYSTEMD ".Service", "Result", &ret->result);
         return code;
 }
@@ -90,7 +93,8 @@ static void add_unit(json_t *findings, const Service *s, const Unit *u, const ch
         char command[128];
 
         if (streq(u->load, "masked")) {
-                (void)snprintf(command, sizeof command, "sudo systemctl unmask %s", s->unit);
+                (void)snprintf(command, sizeof command, "sudo systemctl unmask %s%s",
+                               streq(strempty(u->file), "masked-runtime") ? "--runtime " : "", s->unit);
                 findings_add(findings, s->code, "error", command, "Take the mask away.",
                              "%s cannot be started: its unit %s is masked.", s->what, s->unit);
         } else if (streq(u->load, "not-found"))
