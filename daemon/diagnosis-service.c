@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "diagnosis-report.h"
 
+#define MIB (1024ULL * 1024)
 #define MEMLOCK_WANTED                                                                                      \
         (UINT64_C(1) << 30) /* of the smallest VM worth the name; libvirt adds as much to each */
 
@@ -37,10 +38,10 @@ void diagnosis_find_memlock(DiagnosisReport *r, const DiagnosisState *s) {
                               "The process of %s that asks may lock enough memory for a VM.", s->user);
         else {
                 diagnosis_say(f, DIAGNOSIS_WARNING,
-                              "The process of %s that asks may lock %llu MiB of memory: a VM that it starts "
-                              "could not "
-                              "map its own for a device.",
-                              s->user, (unsigned long long)(s->memlock >> 20));
+                              "The process of %s that asks may lock %llu %s of memory: a VM that it starts "
+                              "could not map its own for a device.",
+                              s->user, (unsigned long long)(s->memlock >> (s->memlock < MIB ? 10 : 20)),
+                              s->memlock < MIB ? "KiB" : "MiB");
                 advise_memlock(r, f, s->user);
         }
 }

@@ -245,6 +245,8 @@ static void test_memlock(void **state) {
 
         c->state.memlock = UINT64_C(1) << 30;
         (void)clinic_expect(c, "memlock", DIAGNOSIS_OK, "alice");
+        c->state.memlock = UINT64_C(64) << 10;
+        (void)clinic_expect(c, "memlock", DIAGNOSIS_WARNING, "may lock 64 KiB");
         c->state.memlock = (UINT64_C(1) << 30) - 1;
         f = clinic_expect(c, "memlock", DIAGNOSIS_WARNING, "may lock 1023 MiB");
         assert_string_equal(

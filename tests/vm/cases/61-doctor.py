@@ -99,7 +99,7 @@ def _(vm):
 
     result = vm.run("prlimit --memlock=65536:65536 passthroughctl doctor --json", user="admin", timeout=60)
     low = [f for f in json.loads(result.out) if f["Code"] == "memlock"]
-    assert low and low[0]["Severity"] == "warning" and "64" in low[0]["Sentence"], low
+    assert low and low[0]["Severity"] == "warning" and "64 KiB" in low[0]["Sentence"], low
 
     vm.sh("chmod 0600 /dev/vfio/vfio")
     cure(vm, one(doctor(vm), "permissions", "error", "/dev/vfio/vfio"))
@@ -127,7 +127,7 @@ def _(vm):
 
 
 @case("doctor: the IOMMU is switched off on the command line: the new line for this boot loader", deadline=180, kernels=ONE,
-      command_line="intel_iommu=off")
+      command_line="BOOT_IMAGE=/vmlinuz intel_iommu=off")
 def _(vm):
     told = doctor(vm)
     one(told, "kernel-command-line", "error", "intel_iommu")

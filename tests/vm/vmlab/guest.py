@@ -60,6 +60,13 @@ def take_processor():
     return lock
 
 
+def kernel_line(more):
+    """What the case wants comes last and so wins; but BOOT_IMAGE=, by which GRUB is known, stands first."""
+    words = more.split()
+    first = [word for word in words if word.startswith("BOOT_IMAGE=")]
+    return " ".join([*first, COMMAND_LINE, *(word for word in words if word not in first)])
+
+
 class Guest:
     def __init__(self, kernel="debian", *, variant="test", destdir=None, device_names=devices.STANDARD,
                  state=False, command_line="", machine="test", keep=False):
@@ -121,7 +128,7 @@ class Guest:
 
     def _arguments(self, agent, control):
         args = ["qemu-system-x86_64", *MACHINE, *MACHINES[self.machine], "-kernel", str(self.kernel.vmlinuz),
-                "-initrd", str(self.kernel.initramfs), "-append", f"{COMMAND_LINE} {self.command_line}".strip(),
+                "-initrd", str(self.kernel.initramfs), "-append", kernel_line(self.command_line),
                 "-chardev", f"file,id=console,path={self.directory}/console.log,append=on",
                 "-device", "isa-serial,chardev=console",
                 "-chardev", f"socket,id=agent,fd={agent}",
