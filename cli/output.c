@@ -93,7 +93,8 @@ static void run_pager(int input, char *words[]) {
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)dup2(input, STDIN_FILENO);
-        (void)setenv("LESS", "FRSXMK", 0);
+        /* Without S: cut lines would keep it from leaving a short answer on the screen (F). */
+        (void)setenv("LESS", "FRXMK", 0);
         (void)setenv("LESSCHARSET", "utf-8", 0);
         /* It may run as root by sudo, and must not become a way to a shell. */
         (void)setenv("LESSSECURE", "1", 1);

@@ -45,10 +45,10 @@ def one(told, code, severity, *words):
 
 
 def cure(vm, finding):
-    """Does what it says, as root."""
+    """Does what it says, as root. Some of it only looks, and finds nothing; whether it has helped is seen afterwards."""
     assert finding["Commands"], finding
     for command in finding["Commands"]:
-        vm.sh(command.removeprefix("sudo "), timeout=60)
+        vm.run(command.removeprefix("sudo "), timeout=60)
 
 
 @case("doctor on a host that is well: no error, and what is merely worth knowing", deadline=120, kernels=ONE)
