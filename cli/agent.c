@@ -4,9 +4,20 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <systemd/sd-login.h>
+
 #include "agent.h"
 #include "output.h"
 
+/* As polkit sees it: of the process, or else of its user. */
+static bool has_session(void) {
+        _cleanup_free_ char *session = NULL;
+
+        return sd_pid_get_session(0, &session) >= 0 || sd_uid_get_display(getuid(), &session) >= 0;
+}
+
+/* A desktop's agent goes first (--fallback). But who is in no session, as behind su, has none, and polkit passes over a
+ * fallback then (polkitbackendinteractiveauthority.c, get_authentication_agent_for_subject). */
 static void run_agent(int notify) {
         char number[16];
         sigset_t none;
@@ -16,7 +27,8 @@ static void run_agent(int notify) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)fcntl(notify, F_SETFD, 0);
         (void)snprintf(number, sizeof number, "%d", notify);
-        (void)execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", NULL);
+        (void)execlp("pkttyagent", "pkttyagent", "--notify-fd", number, has_session() ? "--fallback" : NULL,
+                     NULL);
         _exit(127);
 }
 

@@ -16,7 +16,7 @@ CALLS = "open,openat,openat2,stat,newfstatat,access,faccessat,faccessat2,readlin
 # What programs of any kind touch: the loader, libc, and libsystemd where it learns how big a cgroup or pid is.
 HARMLESS = re.compile(r"/(usr/)?lib(32|64)?/|/etc/(ld\.so\.|localtime|nsswitch\.conf|passwd|group)|/usr/share/(locale|zoneinfo)"
                       r"|/dev/(null|tty|urandom)|/proc/(self|\d+)/(fd|maps|status|stat|cgroup)|/sys/fs/cgroup|/sys/devices/system/cpu"
-                      r"|/(usr/)?(s?bin|local/bin|local/sbin)/|/proc/filesystems|/proc/sys/kernel/random/boot_id")
+                      r"|/(usr/)?(s?bin|local/bin|local/sbin)/|/proc/filesystems|/run/systemd/(users|sessions)/|/proc/sys/kernel/random/boot_id")
 PATH = re.compile(r'"(/[^"]*)"')
 
 
