@@ -82,6 +82,13 @@ static const char *describe(const Object *o) {
         return o->kind == KIND_RULE && isempty(text) ? object_text(o, "Filter") : text;
 }
 
+/* Anybody may choose a name: it must not look like our orders to the shell, nor be an option once it stands there. */
+static bool is_plain(const Object *o, bool vms) {
+        const char *name = vms ? object_text(o, "Vm") : o->name;
+
+        return name[0] != ':' && name[0] != '-';
+}
+
 static void complete_objects(const Typed *t, const char *before, Kind kind, bool vms) {
         Model m = {};
 
@@ -90,6 +97,8 @@ static void complete_objects(const Typed *t, const char *before, Kind kind, bool
         for (size_t i = 0; i < m.n[kind]; i++) {
                 const Object *o = &m.objects[kind][i];
 
+                if (isempty(before) && !is_plain(o, vms))
+                        continue;
                 if (vms)
                         complete_vm(t, before, &m, i);
                 else if (kind == KIND_DEVICE)

@@ -73,7 +73,7 @@ _passthroughctl() {
         while IFS= read -r line; do
                 case $line in
                 :file) compopt -o default ;;
-                :program*) __passthroughctl_program ;;
+                :program$'\t'*) __passthroughctl_program ;;
                 *)
                         line=${line%%$'\t'*}
                         __passthroughctl_quote "${line#"$fixed"}"

@@ -24,5 +24,6 @@ def make_group(stage, name, *addresses):
                 *map(device_path, addresses), name, 0)[0]
 
 
-def make_claim(stage, vm, group, name, count=1, uid=ADMIN):
-    return call(stage, PATH, MANAGER, "CreateClaim", "soua{sv}", vm, group, count, 1, "name", "s", name, uid=uid)[0]
+def make_claim(stage, vm, group, name, count=1, uid=ADMIN, description=""):
+    return call(stage, PATH, MANAGER, "CreateClaim", "soua{sv}", "--", vm, group, count, 2, "name", "s", name,
+                "description", "s", description, uid=uid)[0]

@@ -11,13 +11,16 @@ import tempfile
 from pathlib import Path
 
 from orders import make_claim, make_group
-from stage import ADMIN, Stage
+from stage import ADMIN, OTHER, Stage
 from tap import Tap
 
 ODD = 'the "big" one'
 LIBRARY = "/usr/share/bash-completion/bash_completion"  # for the program behind "--"
 APOSTROPHE = "it's mine"
 COLON = "host:web one"
+# Of somebody who would like to run something in the shell of whoever presses TAB.
+EVIL = [":program", ":file", "--help", "$(touch evil)", "`touch evil`", "a;touch evil"]
+EVIL_TEXT = "psvar[$(touch evil)0]"
 
 
 class Terminal:
@@ -128,6 +131,10 @@ def run_terminal(tap, stage, shell, setup, home):
         except subprocess.CalledProcessError:
             words = None
         tap.judge(f"{name}: vm stop {typed}", words == ["passthroughctl", "vm", "stop", expected], f"came: {came!r}")
+    for typed in ("claim show ", "claim show :", "vm stop ", "vm stop :", "vm stop \\$", "vm stop \\`", "vm stop a", "vm stop --h"):
+        came = terminal.complete(f"passthroughctl {typed}")
+        tap.judge(f"{name}: runs nothing for {typed}", not os.path.exists(f"{home}/evil"), f"came: {came!r}")
+        tap.judge(f"{name}: no order of ours for {typed}", ":program" not in came and ":file" not in came, f"came: {came!r}")
     stage.order("kill")
     came = terminal.complete("passthroughctl show 01")
     tap.judge(f"{name}: without the service", came == "passthroughctl show 01", f"came: {came!r}")
@@ -157,6 +164,10 @@ def run_fish(tap, stage, data, home):
                             ("\"host:web ", COLON), ("host:web\\ o", COLON)]:
         came, complaint = complete(f"passthroughctl vm stop {typed}")
         tap.judge(f"fish: vm stop {typed}", came == [expected] and not complaint, f"came: {came} {complaint}")
+    for typed in ("claim show ", "vm stop ", "vm stop :", "vm stop \\$"):
+        came, complaint = complete(f"passthroughctl {typed}")
+        tap.judge(f"fish: runs nothing for {typed}", not os.path.exists(f"{home}/evil") and not complaint
+                  and not any(word.startswith((":", "-")) for word in came), f"came: {came[:20]} {complaint}")
     came, complaint = complete("passthroughctl show 01")
     tap.judge("fish: descriptions", stage.run("passthroughctl", "complete", "--", "show", "01").stdout ==
               "01:00.0\tIntel Corporation 82574L Gigabit Network Connection\n" and came == ["01:00.0"], came)
@@ -180,6 +191,8 @@ def main():
         group = make_group(stage, "nics", "0000:01:00.0")
         for vm in ("web", ODD, APOSTROPHE, COLON):
             make_claim(stage, vm, group, "net")
+        for vm in EVIL:
+            make_claim(stage, vm, group, "net", uid=OTHER, description=EVIL_TEXT)
         run_terminal(tap, stage, "bash",
                      f"bind 'set bell-style none'; bind 'set completion-query-items 0'; "
                      "bind 'set page-completions off'; "
