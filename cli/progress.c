@@ -6,6 +6,7 @@
 #include "output.h"
 #include "progress.h"
 
+#define DRIVER "org.freedesktop.DBus"
 #define TICK_USEC (500ULL * 1000)
 
 struct Progress {
@@ -13,7 +14,8 @@ struct Progress {
         char *doing;
         uint64_t began; /* CLOCK_MONOTONIC, microseconds */
         bool moving, clock_shown;
-        sd_bus_slot *slot;
+        char *owner; /* the service's unique name; NULL while it is not known, or not there */
+        sd_bus_slot *slots[3];
         sd_event_source *timer;
 };
 
@@ -45,8 +47,10 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
 
 static void tell(Progress *p, const char *what, const char *state) {
         wipe(p);
-        (void)fprintf(stderr, "%s%6.1f s%s  %s: ", output_tint(stderr, TINT_DIM),
-                      (double)(now() - p->began) / 1e6, output_tint(stderr, TINT_NONE), what);
+        (void)fprintf(stderr, "%s%6.1f s%s  ", output_tint(stderr, TINT_DIM),
+                      (double)(now() - p->began) / 1e6, output_tint(stderr, TINT_NONE));
+        (void)output_text(stderr, what, SIZE_MAX);
+        (void)fputs(": ", stderr);
         (void)output_text(stderr, state, SIZE_MAX);
         (void)fputc('\n', stderr);
 }
@@ -69,6 +73,9 @@ static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char buffer[64];
         int r;
 
+        /* Anybody may send signals to us alone; only the service's count. */
+        if (!p->owner || !streq(strempty(sd_bus_message_get_sender(m)), p->owner))
+                return 0;
         name = name_of(strempty(sd_bus_message_get_path(m)), buffer);
         if (!name || sd_bus_message_read(m, "s", &interface) < 0 ||
             sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
@@ -91,15 +98,48 @@ static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
+static void set_owner(Progress *p, const char *owner) {
+        free(p->owner);
+        p->owner = isempty(owner) ? NULL : strdup(owner);
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *before, *owner;
+
+        if (bus_message_is_from_driver(m) && sd_bus_message_read(m, "sss", &name, &before, &owner) > 0 &&
+            streq(name, BUS_NAME))
+                set_owner(userdata, owner);
+        return 0;
+}
+
+/* An error: it is not there, and starts with the call. */
+static int on_first_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *owner;
+
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "s", &owner) > 0)
+                set_owner(userdata, owner);
+        return 0;
+}
+
+/* Without it things merely happen in silence. */
+static void listen(Progress *p) {
+        sd_bus *bus = p->client->bus;
+
+        (void)sd_bus_match_signal_async(bus, &p->slots[0], BUS_NAME, NULL, "org.freedesktop.DBus.Properties",
+                                        "PropertiesChanged", on_change, NULL, p);
+        (void)sd_bus_match_signal_async(bus, &p->slots[1], DRIVER, "/org/freedesktop/DBus", DRIVER,
+                                        "NameOwnerChanged", on_owner, NULL, p);
+        (void)sd_bus_call_method_async(bus, &p->slots[2], DRIVER, "/org/freedesktop/DBus", DRIVER,
+                                       "GetNameOwner", on_first_owner, p, "s", BUS_NAME);
+}
+
 Progress *progress_new(Client *c, const char *doing) {
         Progress *p;
 
         if (!output_is_interactive() || !(p = calloc(1, sizeof *p)))
                 return NULL;
         *p = (Progress){.client = c, .began = now(), .doing = strdup(doing)};
-        /* Without it things merely happen in silence. */
-        (void)sd_bus_match_signal_async(c->bus, &p->slot, BUS_NAME, NULL, "org.freedesktop.DBus.Properties",
-                                        "PropertiesChanged", on_change, NULL, p);
+        listen(p);
         (void)sd_event_add_time_relative(c->event, &p->timer, CLOCK_MONOTONIC, TICK_USEC, 0, on_tick, p);
         return p->doing ? p : progress_free(p);
 }
@@ -108,9 +148,11 @@ Progress *progress_free(Progress *p) {
         if (!p)
                 return NULL;
         wipe(p);
-        (void)sd_bus_slot_unref(p->slot);
+        for (size_t i = 0; i < ELEMENTSOF(p->slots); i++)
+                (void)sd_bus_slot_unref(p->slots[i]);
         (void)sd_event_source_unref(p->timer);
         free(p->doing);
+        free(p->owner);
         free(p);
         return NULL;
 }

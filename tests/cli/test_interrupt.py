@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
-from stage import Stage
+from stage import OTHER, Stage
 
 NIC = "0000:01:00.0"
 DEADLINE = 60  # seconds; only a failed test waits so long
@@ -216,6 +216,33 @@ def case_progress_at_a_terminal(program, tool):
         assert re.search(rf"\r\x1b\[K +\d+\.\d s  {NIC}: pool\r\n", terminal.text), terminal.text
         assert terminal.text.endswith(f"\n{NIC} is on vfio-pci until 'passthroughctl release' or a reboot.\r\n"), \
             terminal.text
+
+
+def find_connection(stage, pid):
+    """The unique name of this process on the bus."""
+    def ask(*arguments):
+        return stage.run("busctl", "call", *["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"],
+                         *arguments, uid=0).stdout
+    for name in re.findall(r'"(:[^"]*)"', ask("ListNames")):
+        if ask("GetConnectionUnixProcessID", "s", name).split()[-1:] == [str(pid)]:
+            return name
+    raise AssertionError(f"process {pid} is not on the bus")
+
+
+def case_nobody_else_tells_of_progress(program, tool):
+    """Another user sends such a signal to the tool alone, with orders to the terminal in the path and the text."""
+    with granted(program, tool) as stage:
+        stage.order(f"fail unbind {NIC} hang 1")
+        terminal = Terminal(stage, "bind", NIC)
+        terminal.until(r"\.\.\. \d+ s")
+        done = stage.run("busctl", "emit", f"--destination={find_connection(stage, terminal.child.pid)}",
+                         "/org/verge/Passthrough/device/forged_1b_5b31m", "org.freedesktop.DBus.Properties",
+                         "PropertiesChanged", "sa{sv}as", "org.verge.Passthrough.Device", "1", "State", "s",
+                         "\x1b[31mforged", "0", uid=OTHER)
+        assert done.returncode == 0, done.stderr
+        stage.order("let-go")
+        assert terminal.end() == 0
+        assert "forged" not in terminal.text and "\x1b[31m" not in terminal.text, terminal.text
 
 
 def case_no_progress_in_a_pipe(program, tool):
