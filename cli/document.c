@@ -2,6 +2,7 @@
 
 /* The file that `export` and `import` are told: all groups and rules as the service's JSON document. */
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "commands.h"
@@ -65,14 +66,24 @@ static int write_into(const char *path, const char *text) {
 }
 
 static int write_file(const char *path, const char *text) {
-        _cleanup_free_ char *whole = realpath(path, NULL); /* a link stays one */
-        struct stat old;
+        _cleanup_free_ char *whole = NULL;
+        _cleanup_close_ int fd = -1;
+        struct stat old, found;
 
-        if (!whole)
+        /* The kernel goes first: it follows no link that a stranger has put into /tmp, as realpath() would, and it
+         * knows the way of those that lead to a pipe, as /dev/stdout does. */
+        fd = open(path, O_PATH | O_CLOEXEC);
+        if (fd < 0)
                 return errno == ENOENT ? replace_file(path, NULL, text) : -errno;
-        if (stat(whole, &old) < 0)
+        if (fstat(fd, &old) < 0)
                 return -errno;
-        return S_ISREG(old.st_mode) ? replace_file(whole, &old, text) : write_into(whole, text);
+        if (!S_ISREG(old.st_mode))
+                return write_into(path, text);
+        whole = realpath(path, NULL); /* a link stays one */
+        if (!whole || stat(whole, &found) < 0)
+                return -errno;
+        return found.st_dev == old.st_dev && found.st_ino == old.st_ino ? replace_file(whole, &old, text)
+                                                                        : -ESTALE;
 }
 
 static ExitCode call_export(Cli *cli, sd_bus_message **ret) {
