@@ -174,6 +174,7 @@ static void end_own(Operation *o, WorkerEnd end, const WorkerResult *result) {
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata) {
         Operation *o = userdata;
         Operations *all = o->all;
+        bool left = o->verb->move >= 0 && !o->ended;
         char address[ID_SELECTOR_SIZE];
 
         if (end == WORKER_LATE) {
@@ -203,7 +204,7 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
         o->worker = worker_free(w);
         operation_release_if_done(o);
         if (all->reverts)
-                reverts_look(all->reverts);
+                reverts_look(all->reverts, left);
 }
 
 Operation *operation_new(Operations *all, const Verb *verb, const Request *q) {

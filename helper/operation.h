@@ -32,8 +32,8 @@ typedef struct Operations {
 /* Takes a method call; answers it now or later, whatever happens. Returns what a sd-bus handler returns. */
 int operation_start(Operations *all, sd_bus_message *call);
 
-/* One that nobody has called for, and nobody waits for. -EBUSY: another is at this set, and reverts_look() follows its
- * end. Calls ended once, later; failure: NULL is success. */
+/* One that nobody has called for, and nobody waits for. -EBUSY: another is at this set, and reverts_look() follows
+ * its end. Calls ended once, later; failure: NULL is success. */
 typedef void (*operation_ended_t)(const PciAddress *device, const Failure *failure, void *userdata);
 int operation_start_own(Operations *all, const Verb *verb, const PciAddress *device, operation_ended_t ended,
                         void *userdata);

@@ -19,6 +19,7 @@ struct Reverts {
         uint64_t pause;     /* until then: ever longer, until something comes home or is due */
         FailureKind told;   /* the last that was logged */
         bool unread;        /* the directory could not be read: it is looked at again */
+        bool busy;          /* a set was taken */
         bool any;
 };
 
@@ -72,7 +73,9 @@ static void start(Reverts *r, const PciAddress *device) {
                 r->n_running++;
                 return;
         }
-        if (k != -EBUSY)
+        if (k == -EBUSY)
+                r->busy = true;
+        else
                 (void)failure_set(&f, FAILURE_INTERNAL, "No worker could be started (%s).", strerror(-k));
         note_failure(r, device, &f);
 }
@@ -106,11 +109,11 @@ static int look_at(const char *name, void *userdata) {
 }
 
 static int on_time(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        reverts_look(userdata);
+        reverts_look(userdata, false);
         return 0;
 }
 
-void reverts_look(Reverts *r) {
+void reverts_look(Reverts *r, bool left) {
         Look l = {.reverts = r, .now = grant_confirm_now(), .next = UINT64_MAX};
         int k;
 
@@ -121,6 +124,9 @@ void reverts_look(Reverts *r) {
                 r->again_at = UINT64_MAX;
                 r->pause = r->pause < PAUSE_MAX_USEC / 2 ? r->pause * 2 : PAUSE_MAX_USEC;
         }
+
+        l.again |= left && r->busy;
+        r->busy = r->busy && !l.again;
 
         r->any = false;
         k = sysfs_each(r->all->root_fd, PENDING_GRANTS_DIR, look_at, &l);
@@ -152,7 +158,7 @@ int reverts_new(Operations *all, Reverts **ret) {
         r->pause = PAUSE_FIRST_USEC;
         if ((k = sd_event_add_time(all->event, &r->timer, CLOCK_BOOTTIME, UINT64_MAX, 1000, on_time, r)) < 0)
                 return k;
-        reverts_look(r);
+        reverts_look(r, false);
         *ret = STEAL(r);
         return 0;
 }

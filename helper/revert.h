@@ -15,5 +15,6 @@ Reverts *reverts_free(Reverts *r);
 /* Something waits for its deadline, or is to be tried again: then the helper does not leave. */
 bool reverts_any(const Reverts *r) _pure_;
 
-/* Looks again: a worker may have written or removed some. */
-void reverts_look(Reverts *r);
+/* Looks again: a worker may have written or removed some. left: it was at a set, for somebody else, and is gone: what
+ * found its set taken comes before the next one that would take it. */
+void reverts_look(Reverts *r, bool left);

@@ -323,6 +323,25 @@ static void test_making_it_takes_too_long(void **state) {
         bench_disconnect(admin);
 }
 
+/* It goes home as soon as the operation has ended that was at it when the time was up: no other comes first. */
+static void test_something_is_at_it(void **state) {
+        Bench *b = *state;
+        Pending *p;
+
+        bench_kill_daemon(b);
+        bench_expect_success(
+                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, true, (uint32_t)1, ""));
+        fake_host_fail(b->host, "unbind " NIC " hang");
+        p = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", false, "sb", NIC,
+                        false);
+        until_moment(b, read_deadline(b, NIC) + 200000);
+        fake_host_let_go(b->host);
+        bench_expect_success(bench_finish(b, p));
+        bench_expect_error(bench_call_helper(b, b->root, "Bind", "sb", NIC, false), "Busy", "Revert");
+        fake_host_let_go(b->host);
+        orders_until_files(b, all_is_home, b);
+}
+
 static void test_a_vm_holds_it(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
@@ -716,6 +735,7 @@ int main(void) {
                         CASE(test_no_vm_gets_it),
                         CASE(test_the_caller_is_gone),
                         CASE(test_making_it_takes_too_long),
+                        CASE(test_something_is_at_it),
                         CASE(test_a_vm_holds_it),
                         CASE(test_a_slow_disk),
                         CASE(test_one_set_of_two_is_held),
