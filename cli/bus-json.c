@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus-json.h"
+#include "text.h"
 
 static int read_value(sd_bus_message *m, char type, const char *contents, json_t **ret);
 
@@ -13,6 +14,23 @@ static int read_next(sd_bus_message *m, json_t **ret) {
                 return r;
         r = read_value(m, type, contents, ret);
         return r < 0 ? r : 1;
+}
+
+/* The service lets no control characters in but line breaks, and a terminal must not have to rely on that. */
+static json_t *make_string(const char *text) {
+        _cleanup_free_ char *copy = strdup(text);
+
+        if (!copy)
+                return NULL;
+        for (char *line = copy, *end; line; line = end ? end + 1 : NULL) {
+                end = strchr(line, '\n');
+                if (end)
+                        *end = '\0';
+                text_make_utf8(line);
+                if (end)
+                        *end = '\n';
+        }
+        return json_string(copy);
 }
 
 static int read_basic(sd_bus_message *m, char type, json_t **ret) {
@@ -63,7 +81,7 @@ static int read_basic(sd_bus_message *m, char type, json_t **ret) {
                 *ret = json_real(v.d);
                 break;
         default:
-                *ret = json_string(v.s);
+                *ret = make_string(v.s);
         }
         return *ret ? 0 : -ENOMEM;
 }
