@@ -3,6 +3,7 @@
 
 #include "exit-code.h"
 #include "output.h"
+#include "text.h"
 
 ExitCode exit_code_from_failure(FailureKind kind) {
         switch (kind) {
@@ -44,15 +45,22 @@ ExitCode exit_code_from_failure(FailureKind kind) {
 }
 
 ExitCode complain(ExitCode code, const char *format, ...) {
+        char *text = NULL;
         va_list ap;
+        int r;
 
         (void)fflush(stdout);
         (void)fprintf(stderr, "%spassthroughctl:%s ", output_tint(stderr, TINT_BAD),
                       output_tint(stderr, TINT_NONE));
         va_start(ap, format);
-        (void)vfprintf(stderr, format, ap);
+        r = vasprintf(&text, format, ap);
         va_end(ap);
-        (void)fputc('\n', stderr);
+        /* It may speak of words and files that were named elsewhere, and of what the bus says. */
+        if (r >= 0)
+                text_make_utf8(text);
+        (void)fprintf(stderr, "%s\n", r >= 0 ? text : format);
+        if (r >= 0)
+                free(text);
         return code;
 }
 

@@ -245,6 +245,14 @@ def case_nobody_else_tells_of_progress(program, tool):
         assert "forged" not in terminal.text and "\x1b[31m" not in terminal.text, terminal.text
 
 
+def case_complaints_give_no_orders_to_the_terminal(program, tool):
+    with Stage(program, tool) as stage:
+        for arguments in (("\x1b[31m",), ("show", "\x1b[31m"), ("import", "/\x1b[31m"), ("export", "/no/\x1b[31m\n")):
+            done = stage.run("passthroughctl", *arguments)
+            assert done.returncode != 0 and "?[31m" in done.stderr and "\x1b" not in done.stderr, done
+            assert done.stderr.count("\n") == 1, done
+
+
 def case_no_progress_in_a_pipe(program, tool):
     with granted(program, tool) as stage:
         done = stage.run("passthroughctl", "bind", NIC)
