@@ -56,8 +56,12 @@ class Terminal:
             self.vm.sh(["tmux", "-L", self.user, "send-keys", "-l", password])
             self.vm.sh(["tmux", "-L", self.user, "send-keys", "Enter"])
         text = self.wait(f"\n{re.escape(PROMPT.strip())}\\s*\\Z", timeout)
-        print("".join(f"#   {line}\n" for line in text.rstrip().splitlines()[:-1]), end="", flush=True)
+        self.tell(text)
         return text
+
+    @staticmethod
+    def tell(text):
+        print("".join(f"#   {line}\n" for line in text.rstrip().splitlines()[:-1]), end="", flush=True)
 
     def end(self):
         self.vm.run(f"tmux -L {self.user} kill-server")
@@ -85,12 +89,13 @@ def _(vm):
 
     # alice asks for one of them; an administrator types a password at her prompt.
     alice.type('passthroughctl claim add web "PCI NICs"')
-    text = alice.wait(r"Password: ?$")
-    alice.vm.sh(["tmux", "-L", "alice", "send-keys", "-l", "admin"])
-    alice.vm.sh(["tmux", "-L", "alice", "send-keys", "Enter"])
-    alice.wait(f"\n{re.escape(PROMPT.strip())}\\s*\\Z")
+    alice.wait(r"Password: ?$")
+    vm.sh(["tmux", "-L", "alice", "send-keys", "-l", "admin"])
+    vm.sh(["tmux", "-L", "alice", "send-keys", "Enter"])
+    alice.tell(alice.wait(f"\n{re.escape(PROMPT.strip())}\\s*\\Z"))
     alice.type(f"passthroughctl vm start web --access acl -- {QEMU}")
     text = alice.wait("NESTED done", 150)
+    alice.tell(text)
     assert "NESTED 8086:10d3 52:54:00:00:00:01" in text, text
     assert re.search(rf"{nic}.* claimed", admin.run("passthroughctl list --class network"))
     assert "online" in admin.run("passthroughctl vm list")
