@@ -2,6 +2,7 @@
 #include "check.h"
 #include "commands.h"
 #include "names.h"
+#include "sentence.h"
 
 const Column check_columns[] = {
                 {"DEVICE", 0, 0},
@@ -24,10 +25,12 @@ static Tint tint_of(const CheckRow *row) {
 }
 
 void check_add_row(Table *t, const CheckRow *row) {
+        _cleanup_free_ char *sentence = sentence_translate(row->sentence);
+
         table_add(t, TINT_BOLD, row->device);
         table_add(t, TINT_NONE, row->check);
         table_add(t, tint_of(row), row->passed ? "ok" : row->severity);
-        table_add(t, TINT_NONE, row->sentence);
+        table_add(t, TINT_NONE, sentence ? sentence : row->sentence);
 }
 
 json_t *check_to_json(const CheckRow *row) {
@@ -36,15 +39,11 @@ json_t *check_to_json(const CheckRow *row) {
 }
 
 static ExitCode ask(Cli *cli, const Object *device, json_t **ret) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         ExitCode code;
 
-        code = client_new_call(&cli->client, device->path, BUS_INTERFACE_DEVICE, "Check", &call);
-        if (code == EXIT_DONE)
-                code = client_call(&cli->client, call, NULL, &reply);
-        if (code != EXIT_DONE)
-                return code;
-        return bus_json_read(reply, ret) > 0 ? EXIT_DONE : complain_oom();
+        code = client_ask_object(&cli->client, device->path, BUS_INTERFACE_DEVICE, "Check", &reply);
+        return code == EXIT_DONE ? client_read_json(reply, ret) : code;
 }
 
 /* Adds the answer for one device to the table or the list. EXIT_REFUSED: it could not be bound. */
@@ -89,6 +88,20 @@ static ExitCode check_all(Cli *cli, const Object *const devices[], size_t n, Tab
         return worst;
 }
 
+static ExitCode print_answer(const Cli *cli, const Table *t, ExitCode code) {
+        ExitCode printed = cli_print_table(cli, t, "");
+
+        if (printed != EXIT_DONE || option_given(&cli->options, OPTION_NO_LEGEND))
+                return printed;
+        if (code == EXIT_DONE)
+                (void)printf("\n%sNothing stands against it.%s\n", output_tint(stdout, TINT_GOOD),
+                             output_tint(stdout, TINT_NONE));
+        else if (code == EXIT_REFUSED)
+                (void)printf("\n%sIt could not be done%s, for what is an error above.\n",
+                             output_tint(stdout, TINT_BAD), output_tint(stdout, TINT_NONE));
+        return EXIT_DONE;
+}
+
 ExitCode command_check(Cli *cli) {
         _cleanup_(table_freep) Table *t = table_new(check_columns);
         _cleanup_free_ const Object **devices = NULL;
@@ -106,10 +119,7 @@ ExitCode command_check(Cli *cli) {
                 return code;
         if (cli_wants_json(cli))
                 printed = cli_print_json(cli, STEAL(list));
-        else if (table_rows(t) > 0) {
-                cli_open_pager(cli);
-                if (table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0)
-                        printed = complain_oom();
-        }
+        else
+                printed = print_answer(cli, t, code);
         return printed != EXIT_DONE ? printed : code;
 }

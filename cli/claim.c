@@ -83,7 +83,7 @@ static void show_claim(const Model *m, const Object *claim) {
                     enabled ? "yes" : "no: it is not served when the VM starts");
         field_printf("Order", TINT_NONE, "%" PRIu64, object_number(claim, "Order"));
         field_print("Status", status_tint(status), status);
-        field_print("", status_tint(status), object_text(claim, "StatusInfo"));
+        field_print_sentence("", status_tint(status), object_text(claim, "StatusInfo"));
         field_print_list(m, "Devices", object_list(claim, "Devices"));
         if (object_is(claim, "RestartNeeded"))
                 field_print("Restart", TINT_WARN, "the VM's next start gives something else");
@@ -146,7 +146,7 @@ ExitCode command_claim_add(Cli *cli) {
 
         code = properties_check(&cli->options, PROPERTIES_NEW, false);
         if (code == EXIT_DONE)
-                code = option_number(&cli->options, OPTION_COUNT, COUNT_MAX, &count);
+                code = option_number(&cli->options, OPTION_COUNT, 1, COUNT_MAX, &count);
         if (code == EXIT_DONE)
                 code = cli_load(cli);
         if (code == EXIT_DONE)

@@ -193,3 +193,22 @@ ExitCode client_call(Client *c, sd_bus_message *call, const char *doing, sd_bus_
 
         return f.kind == FAILURE_NONE ? code : complain_failure(&f);
 }
+
+ExitCode client_ask_object(Client *c, const char *path, const char *interface, const char *member,
+                           sd_bus_message **ret_reply) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        ExitCode code = client_new_call(c, path, interface, member, &call);
+
+        return code == EXIT_DONE ? client_call(c, call, NULL, ret_reply) : code;
+}
+
+ExitCode client_complain_answer(int r) {
+        return complain(EXIT_FAILED, "The service's answer cannot be read: %s.",
+                        strerror(r < 0 ? -r : EBADMSG));
+}
+
+ExitCode client_read_json(sd_bus_message *reply, json_t **ret) {
+        int r = bus_json_read(reply, ret);
+
+        return r > 0 ? EXIT_DONE : client_complain_answer(r);
+}

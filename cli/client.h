@@ -10,6 +10,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "bus-json.h"
 #include "exit-code.h"
 
 #define _cleanup_bus_message_ _cleanup_(sd_bus_message_unrefp)
@@ -35,13 +36,21 @@ ExitCode client_new_helper_call(Client *c, const char *member, sd_bus_message **
 
 /* What a call that could not even be put together is: a bug or lack of memory. */
 ExitCode client_complain_message(int r);
+/* An answer that is not of its form; 0: it has ended too early. */
+ExitCode client_complain_answer(int r);
+/* The next value of an answer. Complains. */
+ExitCode client_read_json(sd_bus_message *reply, json_t **ret);
 
 /* Sends the call and waits for its reply, five minutes at the most, since polkit's prompt takes its time. doing: for
  * people who wait, "Binding 0000:01:00.0"; NULL: it is quick, and polkit does not prompt. */
 ExitCode client_call(Client *c, sd_bus_message *call, const char *doing, sd_bus_message **ret_reply);
 
-/* The same without a complaint: f->kind tells. timeout_usec 0: five minutes. EXIT_NO_SERVICE and EXIT_INTERRUPTED are
- * complained about. */
+/* A call of the service's object without arguments, which is quick. */
+ExitCode client_ask_object(Client *c, const char *path, const char *interface, const char *member,
+                           sd_bus_message **ret_reply);
+
+/* The same as client_call() without a complaint: f->kind tells. timeout_usec 0: five minutes. EXIT_NO_SERVICE and
+ * EXIT_INTERRUPTED are complained about. */
 ExitCode client_try(Client *c, sd_bus_message *call, const char *doing, uint64_t timeout_usec,
                     sd_bus_message **ret_reply, Failure *f);
 

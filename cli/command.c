@@ -18,7 +18,7 @@ const Command *command_find(int n, char *const words[], int *ret_taken) {
         return NULL;
 }
 
-static ExitCode complain_command(int n, char *const words[]) {
+ExitCode command_complain(int n, char *const words[]) {
         _cleanup_free_ char *verbs = NULL;
         size_t n_commands, size;
         const Command *list = commands(&n_commands);
@@ -84,15 +84,13 @@ static ExitCode run(Cli *cli) {
                 return code;
         if (option_given(o, OPTION_VERSION))
                 return help_print_version();
-        if (o->n_words == 0)
-                return help_print(NULL);
+        if (o->n_words == 0 || option_given(o, OPTION_HELP))
+                return help_print(o->n_words, o->words);
         c = command_find(o->n_words, o->words, &taken);
         if (!c)
-                return complain_command(o->n_words, o->words);
+                return command_complain(o->n_words, o->words);
         o->n_words -= taken;
         o->words += taken;
-        if (option_given(o, OPTION_HELP))
-                return help_print(c);
         code = check_usage(c, o);
         return code == EXIT_DONE ? c->run(cli) : code;
 }
@@ -149,6 +147,17 @@ ExitCode cli_print_json(const Cli *cli, json_t *value) {
                 return complain_oom();
         (void)fputc('\n', stdout);
         return EXIT_DONE;
+}
+
+ExitCode cli_print_table(const Cli *cli, const Table *t, const char *empty) {
+        bool legend = !option_given(&cli->options, OPTION_NO_LEGEND);
+
+        if (table_rows(t) == 0) {
+                (void)printf("%s", legend ? empty : "");
+                return EXIT_DONE;
+        }
+        cli_open_pager(cli);
+        return table_print(t, legend) < 0 ? complain_oom() : EXIT_DONE;
 }
 
 void cli_open_pager(const Cli *cli) {

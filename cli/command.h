@@ -12,7 +12,7 @@
 #include "find.h"
 #include "model.h"
 #include "options.h"
-#include "output.h"
+#include "table.h"
 
 typedef struct Cli {
         Client client;
@@ -57,6 +57,9 @@ const Command *commands(size_t *ret_n);
 /* The command that these words begin with, and how many words it took; NULL: there is none. */
 const Command *command_find(int n, char *const words[], int *ret_taken);
 
+/* About words that no command begins with. */
+ExitCode command_complain(int n, char *const words[]);
+
 /* Runs the command that the command line asks for. */
 ExitCode command_run(int argc, char **argv);
 
@@ -68,6 +71,9 @@ void cli_forget(Cli *cli);
 /* Whether --json is given; then the answer goes out by this: the value is consumed, NULL: no memory. */
 bool cli_wants_json(const Cli *cli);
 ExitCode cli_print_json(const Cli *cli, json_t *value);
+/* The same for a table: with a pager, and the titles that --no-legend leaves out; in place of one without rows the
+ * sentence. */
+ExitCode cli_print_table(const Cli *cli, const Table *t, const char *empty);
 /* Before a long answer, unless --no-pager is given. */
 void cli_open_pager(const Cli *cli);
 /* The devices that the words of the command line name. */

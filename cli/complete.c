@@ -274,13 +274,6 @@ static Option find_option(const char *name, size_t n) {
         return found;
 }
 
-static Option find_letter(char letter) {
-        for (Option i = 0; i < OPTION_MAX; i++)
-                if (option_info(i)->letter == letter)
-                        return i;
-        return OPTION_INVALID;
-}
-
 static bool needs_value(Option i) {
         const char *argument = i < 0 ? NULL : option_info(i)->argument;
 
@@ -296,9 +289,9 @@ static void take_option(Typed *t, const char *word) {
                 option = find_option(word + 2, n - 1);
                 t->expecting = word[1 + n] == '\0' && needs_value(option) ? option : OPTION_INVALID;
         } else { /* letters, of which the last may have its value in the next word */
-                option = find_letter(word[1]);
+                option = option_from_letter(word[1]);
                 for (n = 1; word[n + 1] && !needs_value(option); n++)
-                        option = find_letter(word[n + 1]);
+                        option = option_from_letter(word[n + 1]);
                 t->expecting = needs_value(option) && word[n + 1] == '\0' ? option : OPTION_INVALID;
         }
         if (option >= 0)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
 #include "findings.h"
+#include "sentence.h"
+
+#define TEXT_COLUMN 9
+#define COMMAND_COLUMN 13
 
 static Tint severity_tint(const char *severity) {
         if (streq(severity, "ok"))
@@ -14,26 +18,28 @@ static const char *text(const json_t *finding, const char *key) {
         return strempty(json_string_value(json_object_get(finding, key)));
 }
 
-static void print_line(const char *indent, Tint tint, const char *line) {
-        (void)printf("%s%s", indent, output_tint(stdout, tint));
-        (void)output_text(stdout, line, SIZE_MAX);
+/* Commands and settings are to be copied: no line of theirs is broken. */
+static void print_command(const char *command) {
+        (void)printf("%*s%s", COMMAND_COLUMN, "", output_tint(stdout, TINT_BOLD));
+        (void)output_text(stdout, command, SIZE_MAX);
         (void)printf("%s\n", output_tint(stdout, TINT_NONE));
 }
 
 static void print_finding(const json_t *finding) {
-        const char *severity = text(finding, "Severity");
+        const char *severity = text(finding, "Severity"), *code = text(finding, "Code");
         json_t *item;
         size_t i;
 
         (void)printf("%s%-8s%s %s%s%s: ", output_tint(stdout, severity_tint(severity)), severity,
-                     output_tint(stdout, TINT_NONE), output_tint(stdout, TINT_BOLD), text(finding, "Code"),
+                     output_tint(stdout, TINT_NONE), output_tint(stdout, TINT_BOLD), code,
                      output_tint(stdout, TINT_NONE));
-        (void)output_text(stdout, text(finding, "Sentence"), SIZE_MAX);
-        (void)fputc('\n', stdout);
-        if (!isempty(text(finding, "Remedy")))
-                print_line("         ", TINT_NONE, text(finding, "Remedy"));
+        sentence_print(text(finding, "Sentence"), TINT_NONE, TEXT_COLUMN + strlen(code) + 2, TEXT_COLUMN);
+        if (!isempty(text(finding, "Remedy"))) {
+                (void)printf("%*s", TEXT_COLUMN, "");
+                sentence_print(text(finding, "Remedy"), TINT_NONE, TEXT_COLUMN, TEXT_COLUMN);
+        }
         json_array_foreach(json_object_get(finding, "Commands"), i, item)
-                        print_line("             ", TINT_BOLD, strempty(json_string_value(item)));
+                        print_command(strempty(json_string_value(item)));
 }
 
 static size_t count(const json_t *findings, const char *severity) {

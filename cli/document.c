@@ -87,13 +87,11 @@ static int write_file(const char *path, const char *text) {
 }
 
 static ExitCode call_export(Cli *cli, sd_bus_message **ret) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL;
-        ExitCode code;
+        ExitCode code = cli_connect(cli);
 
-        code = cli_connect(cli);
-        if (code == EXIT_DONE)
-                code = client_new_call(&cli->client, BUS_PATH, BUS_INTERFACE_MANAGER, "Export", &call);
-        return code == EXIT_DONE ? client_call(&cli->client, call, NULL, ret) : code;
+        return code == EXIT_DONE ? client_ask_object(&cli->client, BUS_PATH, BUS_INTERFACE_MANAGER, "Export",
+                                                     ret)
+                                 : code;
 }
 
 ExitCode command_export(Cli *cli) {
@@ -107,7 +105,7 @@ ExitCode command_export(Cli *cli) {
                 return code;
         r = sd_bus_message_read(reply, "s", &text);
         if (r < 0)
-                return complain(EXIT_FAILED, "The service's answer cannot be read: %s.", strerror(-r));
+                return client_complain_answer(r);
         r = streq(path, "-") ? write_text(stdout, text) : write_file(path, text);
         if (r < 0)
                 return complain_file("written", path, -r);
@@ -206,14 +204,14 @@ ExitCode command_import(Cli *cli) {
         if (code == EXIT_DONE)
                 code = call_import(cli, text, &reply, &f);
         if (f.kind == FAILURE_INVALID_ARGUMENT)
-                return complain(code, "%s: %s", name_of(path), f.sentence);
+                return complain(exit_code_from_failure(f.kind), "%s: %s", name_of(path), f.sentence);
         if (f.kind != FAILURE_NONE)
                 return complain_failure(&f);
         if (code != EXIT_DONE)
                 return code;
         r = sd_bus_message_read(reply, "u", &n);
         if (r < 0)
-                return complain(EXIT_FAILED, "The service's answer cannot be read: %s.", strerror(-r));
+                return client_complain_answer(r);
         if (n == 0)
                 (void)printf("Nothing was changed: all is as the document says.\n");
         else

@@ -3,6 +3,7 @@
 
 #include "exit-code.h"
 #include "output.h"
+#include "sentence.h"
 #include "text.h"
 
 ExitCode exit_code_from_failure(FailureKind kind) {
@@ -64,18 +65,14 @@ ExitCode complain(ExitCode code, const char *format, ...) {
         return code;
 }
 
-/* The service's sentences speak of methods and options of D-Bus. What these are called here, or NULL. */
+/* What else can be done by this tool, or NULL. */
 static const char *hint(FailureKind kind) {
         switch (kind) {
         case FAILURE_INCOMPLETE_IOMMU_SET:
-                return "With --whole-set all of them are meant; 'passthroughctl list --iommu' shows them.";
-        case FAILURE_NOT_GRANTED:
-                return "'passthroughctl make' and 'passthroughctl grant' give consent.";
+                return "'passthroughctl list --iommu' shows which devices move together.";
         case FAILURE_ORDERED:
                 return "'passthroughctl return' brings it home for good; 'passthroughctl rule edit' and "
                        "'passthroughctl group edit' take --disable.";
-        case FAILURE_CONFIRMATION_PENDING:
-                return "'passthroughctl confirm' and 'passthroughctl revert' decide.";
         case FAILURE_CRITICAL:
                 return "'passthroughctl plan' shows all of it; --consent=REASON overrides a reason by name, "
                        "where that can be.";
@@ -84,20 +81,20 @@ static const char *hint(FailureKind kind) {
                        "VM's use.";
         case FAILURE_INTERACTION_REQUIRED:
                 return "At a terminal polkit can ask, unless --no-ask-password is given.";
-        case FAILURE_NOT_BOUND:
-                return "'passthroughctl bind' and 'passthroughctl release' move it.";
         default:
                 return NULL;
         }
 }
 
 ExitCode complain_failure(const Failure *f) {
+        _cleanup_free_ char *sentence = NULL;
         ExitCode code;
 
         assert(f);
         assert(f->kind != FAILURE_NONE);
 
-        code = complain(exit_code_from_failure(f->kind), "%s", f->sentence);
+        sentence = sentence_translate(f->sentence);
+        code = complain(exit_code_from_failure(f->kind), "%s", sentence ? sentence : f->sentence);
         if (hint(f->kind))
                 (void)complain(code, "%s", hint(f->kind));
         return code;

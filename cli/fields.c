@@ -3,17 +3,29 @@
 #include <time.h>
 
 #include "fields.h"
+#include "sentence.h"
 
 #define TITLE_COLUMNS 14
+
+static void print_title(const char *title) {
+        (void)printf("%*s%s ", TITLE_COLUMNS, title, isempty(title) ? " " : ":");
+}
 
 void field_print(const char *title, Tint tint, const char *text) {
         if (isempty(text))
                 return;
-        (void)printf("%*s%s ", TITLE_COLUMNS, title, isempty(title) ? " " : ":");
+        print_title(title);
         (void)fputs(tint == TINT_NONE ? "" : output_tint(stdout, tint), stdout);
         (void)output_text(stdout, text, SIZE_MAX);
         (void)fputs(tint == TINT_NONE ? "" : output_tint(stdout, TINT_NONE), stdout);
         (void)fputc('\n', stdout);
+}
+
+void field_print_sentence(const char *title, Tint tint, const char *text) {
+        if (isempty(text))
+                return;
+        print_title(title);
+        sentence_print(text, tint, TITLE_COLUMNS + 2, TITLE_COLUMNS + 2);
 }
 
 void field_printf(const char *title, Tint tint, const char *format, ...) {

@@ -9,6 +9,8 @@
 /* Nothing for an empty text. */
 void field_print(const char *title, Tint tint, const char *text);
 void field_printf(const char *title, Tint tint, const char *format, ...) _printf_(3, 4);
+/* A sentence of the service, translated and wrapped; nothing for an empty one. */
+void field_print_sentence(const char *title, Tint tint, const char *text);
 /* Of several lines. */
 void field_print_lines(const char *title, const char *text);
 /* One line for each text of the list, the title before the first. */

@@ -52,19 +52,17 @@ static int add_row(json_t *findings, json_t *row) {
 }
 
 ExitCode findings_of_host(Client *c, json_t *findings) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_json_ json_t *rows = NULL;
         ExitCode code;
         json_t *row;
         size_t i;
 
-        code = client_new_call(c, BUS_PATH, BUS_INTERFACE_MANAGER, "Diagnose", &call);
+        code = client_ask_object(c, BUS_PATH, BUS_INTERFACE_MANAGER, "Diagnose", &reply);
         if (code == EXIT_DONE)
-                code = client_call(c, call, NULL, &reply);
+                code = client_read_json(reply, &rows);
         if (code != EXIT_DONE)
                 return code;
-        if (bus_json_read(reply, &rows) <= 0)
-                return complain_oom();
         json_array_foreach(rows, i, row) if (add_row(findings, row) < 0) return complain_oom();
         return EXIT_DONE;
 }

@@ -59,24 +59,19 @@ ExitCode command_group_list(Cli *cli) {
         return orders_list(cli, KIND_GROUP, columns, add_row);
 }
 
-static bool has(const json_t *list, const char *path) {
-        json_t *item;
-        size_t i;
-
-        json_array_foreach(list, i, item) if (streq(strempty(json_string_value(item)), path)) return true;
-        return false;
-}
-
 static void show_devices(const Model *m, const Object *group) {
         const json_t *ungranted = object_list(group, "NeedsApproval");
         json_t *item;
         size_t i;
 
-        field_printf("Devices", TINT_NONE, "%" PRIu64 ", %" PRIu64 " free", object_number(group, "Total"),
-                     object_number(group, "Available"));
+        if (object_number(group, "Total") == 0)
+                field_print("Devices", TINT_NONE, "none");
+        else
+                field_printf("Devices", TINT_NONE, "%" PRIu64 ", %" PRIu64 " free",
+                             object_number(group, "Total"), object_number(group, "Available"));
         json_array_foreach(object_list(group, "Devices"), i, item) {
                 const Object *device = model_at(m, strempty(json_string_value(item)));
-                bool waits = device && has(ungranted, device->path);
+                bool waits = device && list_has(ungranted, device->path);
 
                 if (device)
                         field_printf("", waits ? TINT_WARN : TINT_NONE, "%s  %-7s  %s%s", device->name,

@@ -40,25 +40,27 @@ static void print_command(const Command *c) {
                      "passthroughctl\n");
 }
 
+static void print_row(const Command *c) {
+        char text[64];
+
+        (void)snprintf(text, sizeof text, "%s%s%s%s%s", strempty(c->noun), c->noun ? " " : "", c->verb,
+                       isempty(c->arguments) ? "" : " ", strempty(c->arguments));
+        (void)printf("  %-36s %s\n", text, c->help);
+}
+
 static void print_commands(void) {
         size_t n;
         const Command *list = commands(&n);
-        const char *noun = "";
 
         (void)printf("Usage: passthroughctl COMMAND [WORDS...] [OPTIONS...]\n\n"
                      "Gives PCI devices to virtual machines: shows which can leave the host, and moves "
                      "them.\n");
         for (size_t i = 0; i < n; i++) {
-                char text[64];
-
                 if (list[i].hidden)
                         continue;
-                if (i == 0 || list[i].begins || !streq(noun, strempty(list[i].noun)))
+                if (i == 0 || list[i].begins || !streq(strempty(list[i - 1].noun), strempty(list[i].noun)))
                         (void)fputc('\n', stdout);
-                noun = strempty(list[i].noun);
-                (void)snprintf(text, sizeof text, "%s%s%s%s%s", noun, isempty(noun) ? "" : " ", list[i].verb,
-                               isempty(list[i].arguments) ? "" : " ", strempty(list[i].arguments));
-                (void)printf("  %-36s %s\n", text, list[i].help);
+                print_row(&list[i]);
         }
         (void)printf("\nA DEVICE is a PCI address (0000:01:00.0 or 01:00.0), a slot, or a part of the "
                      "device's name.\n\n"
@@ -67,11 +69,33 @@ static void print_commands(void) {
         (void)printf("\n'passthroughctl help COMMAND' tells more of one, 'man passthroughctl' all.\n");
 }
 
-ExitCode help_print(const Command *command) {
-        if (command)
-                print_command(command);
-        else
+static bool print_noun(const char *noun) {
+        bool found = false;
+        size_t n;
+        const Command *list = commands(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if (list[i].noun && streq(list[i].noun, noun)) {
+                        (void)printf("%s", found ? "" : "Commands:\n");
+                        print_row(&list[i]);
+                        found = true;
+                }
+        return found;
+}
+
+ExitCode help_print(int n, char *const words[]) {
+        const Command *c;
+        int taken;
+
+        if (n == 0) {
                 print_commands();
+                return EXIT_DONE;
+        }
+        c = command_find(n, words, &taken);
+        if (c)
+                print_command(c);
+        else if (n > 1 || !print_noun(words[0]))
+                return command_complain(n, words);
         return EXIT_DONE;
 }
 
@@ -81,15 +105,5 @@ ExitCode help_print_version(void) {
 }
 
 ExitCode command_help(Cli *cli) {
-        const Options *o = &cli->options;
-        const Command *c;
-        int taken;
-
-        if (o->n_words == 0)
-                return help_print(NULL);
-        c = command_find(o->n_words, o->words, &taken);
-        if (c)
-                return help_print(c);
-        return complain(EXIT_USAGE, "There is no command '%s'; 'passthroughctl help' lists all.",
-                        o->words[0]);
+        return help_print(cli->options.n_words, cli->options.words);
 }

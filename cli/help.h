@@ -3,6 +3,6 @@
 
 #include "command.h"
 
-/* What the command takes; NULL: all commands. */
-ExitCode help_print(const Command *command);
+/* What the command of these words takes, or the commands of a noun, or, without words, all. */
+ExitCode help_print(int n, char *const words[]);
 ExitCode help_print_version(void);

@@ -2,23 +2,17 @@
 #include "commands.h"
 #include "list.h"
 #include "names.h"
-#include "table.h"
-
-/* Which of the model's devices to show; `shown` is parallel to them. */
-typedef struct Choice {
-        bool *shown;
-        size_t n;
-} Choice;
+#include "sentence.h"
 
 static const Column columns[] = {
                 {"ADDRESS", 0, 0},
                 {"NAME", COLUMN_SHRINKS, 12},
-                {"DRIVER", COLUMN_OPTIONAL, 0},
-                {"SET", COLUMN_RIGHT | COLUMN_OPTIONAL, 0},
+                {"DRIVER", COLUMN_SPARE, 0},
+                {"SET", COLUMN_RIGHT | COLUMN_SPARE, 0},
                 {"STATE", 0, 0},
                 {"GROUP", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
                 {"CLAIM", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
-                {"VERDICT", COLUMN_SHRINKS, 10},
+                {"VERDICT", COLUMN_SHRINKS, 16},
                 {},
 };
 
@@ -71,7 +65,7 @@ static void add_row(Table *t, const Model *m, const Object *device, const char *
         uint64_t set = object_number(device, "IommuSet");
         const char *driver = object_text(device, "Driver"), *sentence;
         const char *group = strempty(json_string_value(json_array_get(object_list(device, "Groups"), 0)));
-        _cleanup_free_ char *reasons = object_names(m, device, "Critical"), *critical = NULL;
+        _cleanup_free_ char *reasons = object_names(m, device, "Critical"), *critical = NULL, *text = NULL;
         char first[64];
         Tint tint;
 
@@ -91,28 +85,20 @@ static void add_row(Table *t, const Model *m, const Object *device, const char *
         if (asprintf(&critical, "needed by the host: %s", strempty(reasons)) < 0)
                 critical = NULL;
         sentence = verdict(device, strempty(critical), &tint);
-        table_add(t, tint, sentence);
+        text = sentence_translate(sentence);
+        table_add(t, tint, text ? text : sentence);
 }
 
-static ExitCode print_table(const Cli *cli, const Choice *choice) {
+ExitCode list_print_devices(const Cli *cli, const bool shown[]) {
         _cleanup_(table_freep) Table *t = table_new(columns);
         const Model *m = &cli->model;
 
         if (!t)
                 return complain_oom();
         for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
-                if (choice->shown[i])
+                if (shown[i])
                         add_row(t, m, &m->objects[KIND_DEVICE][i], "");
-        cli_open_pager(cli);
-        if (table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0)
-                return complain_oom();
-        return EXIT_DONE;
-}
-
-ExitCode list_print_devices(const Cli *cli, bool shown[]) {
-        const Choice choice = {shown, cli->model.n[KIND_DEVICE]};
-
-        return print_table(cli, &choice);
+        return cli_print_table(cli, t, "No device is like that.\n");
 }
 
 static int compare_sets(const void *a, const void *b, void *userdata) {
@@ -123,47 +109,46 @@ static int compare_sets(const void *a, const void *b, void *userdata) {
         return s != t ? (s < t ? -1 : 1) : (*x < *y ? -1 : *x > *y);
 }
 
-/* The sets of the chosen devices, each with all its members: half a set cannot be moved. */
-static ExitCode print_tree(const Cli *cli, const Choice *choice) {
+static void add_title(Table *t, uint64_t set) {
+        char title[48];
+
+        (void)snprintf(title, sizeof title, set == UINT32_MAX ? "no IOMMU" : "set %" PRIu64, set);
+        table_add(t, TINT_DIM, title);
+        for (size_t i = 1; columns[i].title; i++)
+                table_add(t, TINT_NONE, "");
+}
+
+static ExitCode print_tree(const Cli *cli, const bool shown[]) {
         _cleanup_(table_freep) Table *t = table_new(columns);
         const Model *m = &cli->model;
         const Object *devices = m->objects[KIND_DEVICE];
-        size_t n = m->n[KIND_DEVICE];
-        _cleanup_free_ size_t *order = calloc(n + 1, sizeof *order);
+        _cleanup_free_ size_t *order = calloc(m->n[KIND_DEVICE] + 1, sizeof *order);
+        size_t n = 0;
 
         if (!t || !order)
                 return complain_oom();
-        for (size_t i = 0; i < n; i++)
-                order[i] = i;
+        for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
+                if (shown[i])
+                        order[n++] = i;
         qsort_r(order, n, sizeof *order, compare_sets, (void *)devices);
-        for (size_t i = 0, end; i < n; i = end) {
+        for (size_t i = 0; i < n; i++) {
                 uint64_t set = object_number(&devices[order[i]], "IommuSet");
-                bool wanted = false;
-                char title[48];
+                bool last = i + 1 == n || object_number(&devices[order[i + 1]], "IommuSet") != set;
 
-                for (end = i; end < n && object_number(&devices[order[end]], "IommuSet") == set; end++)
-                        wanted = wanted || choice->shown[order[end]];
-                if (!wanted)
-                        continue;
-                (void)snprintf(title, sizeof title, set == UINT32_MAX ? "no IOMMU" : "set %" PRIu64, set);
-                table_add(t, TINT_DIM, title);
-                for (size_t j = 1; columns[j].title; j++)
-                        table_add(t, TINT_NONE, "");
-                for (size_t j = i; j < end; j++)
-                        add_row(t, m, &devices[order[j]],
-                                j + 1 < end ? "\342\224\234\342\224\200" : "\342\224\224\342\224\200");
+                if (i == 0 || object_number(&devices[order[i - 1]], "IommuSet") != set)
+                        add_title(t, set);
+                add_row(t, m, &devices[order[i]],
+                        last ? "\342\224\224\342\224\200" : "\342\224\234\342\224\200");
         }
-        cli_open_pager(cli);
-        return table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0 ? complain_oom()
-                                                                                  : EXIT_DONE;
+        return cli_print_table(cli, t, "No device is like that.\n");
 }
 
-static ExitCode print_json(const Cli *cli, const Choice *choice) {
+static ExitCode print_json(const Cli *cli, const bool shown[]) {
         _cleanup_json_ json_t *list = json_array();
         const Model *m = &cli->model;
 
         for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
-                if (choice->shown[i] &&
+                if (shown[i] &&
                     json_array_append_new(list, model_json(m, m->objects[KIND_DEVICE][i].properties)) < 0)
                         return complain_oom();
         return cli_print_json(cli, STEAL(list));
@@ -186,7 +171,7 @@ static ExitCode make_filter(const Options *o, char **ret) {
         return r < 0 ? complain_oom() : EXIT_DONE;
 }
 
-static ExitCode keep_matches(Cli *cli, const char *filter, Choice *choice) {
+static ExitCode keep_matches(Cli *cli, const char *filter, bool shown[]) {
         _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
         _cleanup_json_ json_t *matches = NULL;
         const Model *m = &cli->model;
@@ -200,24 +185,16 @@ static ExitCode keep_matches(Cli *cli, const char *filter, Choice *choice) {
         if (r < 0)
                 return client_complain_message(r);
         code = client_call(&cli->client, call, NULL, &reply);
+        if (code == EXIT_DONE)
+                code = client_read_json(reply, &matches);
         if (code != EXIT_DONE)
                 return code;
-        if (bus_json_read(reply, &matches) <= 0)
-                return complain_oom();
-        for (size_t i = 0; i < m->n[KIND_DEVICE]; i++) {
-                bool match = false;
-                json_t *path;
-                size_t j;
-
-                json_array_foreach(matches, j, path) match =
-                                match || streq(json_string_value(path), m->objects[KIND_DEVICE][i].path);
-                choice->shown[i] = choice->shown[i] && match;
-        }
+        for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
+                shown[i] = shown[i] && list_has(matches, m->objects[KIND_DEVICE][i].path);
         return EXIT_DONE;
 }
 
-static ExitCode keep_group(Cli *cli, const char *word, Choice *choice) {
-        const Model *m = &cli->model;
+static ExitCode keep_group(const Model *m, const char *word, bool shown[]) {
         const Object *group = NULL;
         ExitCode code = find_object(m, KIND_GROUP, word, &group);
 
@@ -226,30 +203,40 @@ static ExitCode keep_group(Cli *cli, const char *word, Choice *choice) {
         for (size_t i = 0; i < m->n[KIND_DEVICE]; i++) {
                 json_t *first = json_array_get(object_list(&m->objects[KIND_DEVICE][i], "Groups"), 0);
 
-                choice->shown[i] =
-                                choice->shown[i] && streq(strempty(json_string_value(first)), group->path);
+                shown[i] = shown[i] && streq(strempty(json_string_value(first)), group->path);
         }
         return EXIT_DONE;
 }
 
-static ExitCode choose(Cli *cli, Choice *choice) {
+/* Half a set cannot be moved. */
+static void add_whole_sets(const Model *m, bool shown[]) {
+        const Object *devices = m->objects[KIND_DEVICE];
+
+        for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
+                for (size_t j = 0; j < m->n[KIND_DEVICE] && !shown[i]; j++)
+                        shown[i] = shown[j] &&
+                                   list_has(object_list(&devices[j], "IommuPeers"), devices[i].path);
+}
+
+static ExitCode choose(Cli *cli, bool shown[]) {
         const Options *o = &cli->options;
         _cleanup_free_ char *filter = NULL;
         ExitCode code;
 
-        for (size_t i = 0; i < choice->n; i++)
-                choice->shown[i] = true;
+        for (size_t i = 0; i < cli->model.n[KIND_DEVICE]; i++)
+                shown[i] = true;
         code = make_filter(o, &filter);
         if (code == EXIT_DONE && filter)
-                code = keep_matches(cli, filter, choice);
+                code = keep_matches(cli, filter, shown);
         if (code == EXIT_DONE && option_given(o, OPTION_GROUP))
-                code = keep_group(cli, option_value(o, OPTION_GROUP), choice);
+                code = keep_group(&cli->model, option_value(o, OPTION_GROUP), shown);
+        if (code == EXIT_DONE && option_given(o, OPTION_IOMMU))
+                add_whole_sets(&cli->model, shown);
         return code;
 }
 
 ExitCode command_list(Cli *cli) {
         _cleanup_free_ bool *shown = NULL;
-        Choice choice;
         ExitCode code;
 
         code = cli_load(cli);
@@ -258,12 +245,11 @@ ExitCode command_list(Cli *cli) {
         shown = calloc(cli->model.n[KIND_DEVICE] + 1, sizeof *shown);
         if (!shown)
                 return complain_oom();
-        choice = (Choice){shown, cli->model.n[KIND_DEVICE]};
-        code = choose(cli, &choice);
+        code = choose(cli, shown);
         if (code != EXIT_DONE)
                 return code;
         if (cli_wants_json(cli))
-                return print_json(cli, &choice);
-        return option_given(&cli->options, OPTION_IOMMU) ? print_tree(cli, &choice)
-                                                         : print_table(cli, &choice);
+                return print_json(cli, shown);
+        return option_given(&cli->options, OPTION_IOMMU) ? print_tree(cli, shown)
+                                                         : list_print_devices(cli, shown);
 }

@@ -4,4 +4,4 @@
 #include "command.h"
 
 /* The table of `list` with those devices of the model that are true in `shown`. */
-ExitCode list_print_devices(const Cli *cli, bool shown[]);
+ExitCode list_print_devices(const Cli *cli, const bool shown[]);

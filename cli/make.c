@@ -170,14 +170,14 @@ static ExitCode report_made(Cli *cli, const Making *m, sd_bus_message *reply) {
         if (!named || !others)
                 return complain_oom();
         if (sd_bus_message_read(reply, "o", &path) < 0)
-                return client_complain_message(-EBADMSG);
+                return client_complain_answer(-EBADMSG);
         code = model_load(&cli->client, &after);
         if (code == EXIT_DONE)
                 code = model_load_host(&cli->client, &host);
         if (code != EXIT_DONE)
                 return code;
         group = model_at(&after, path);
-        (void)printf("%s %s in the group \"%s\".", named, s->n_named == 1 ? "is" : "are",
+        (void)printf("%s %s in the group '%s'.", named, s->n_named == 1 ? "is" : "are",
                      group ? group->name : option_value(&cli->options, OPTION_GROUP));
         if (s->n > s->n_named)
                 (void)printf(" %s %s along.", others, s->n == s->n_named + 1 ? "moves" : "move");

@@ -60,6 +60,14 @@ json_t *object_list(const Object *o, const char *property) {
         return json_object_get(o->properties, property);
 }
 
+bool list_has(const json_t *list, const char *text) {
+        json_t *item;
+        size_t i;
+
+        json_array_foreach(list, i, item) if (streq(strempty(json_string_value(item)), text)) return true;
+        return false;
+}
+
 const Object *model_at(const Model *m, const char *path) {
         const json_t *place = json_object_get(m->places, path);
         json_int_t n = json_integer_value(place);
@@ -237,11 +245,6 @@ int model_remove(Model *m, const char *path) {
         return add_objects(m);
 }
 
-static ExitCode complain_answer(int r) {
-        return complain(EXIT_FAILED, "The service's answer cannot be read: %s.",
-                        strerror(r < 0 ? -r : EBADMSG));
-}
-
 int model_read(sd_bus_message *reply, Model *ret) {
         Model m = {};
         int r;
@@ -260,19 +263,17 @@ int model_read(sd_bus_message *reply, Model *ret) {
 }
 
 ExitCode model_load(Client *c, Model *ret) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         ExitCode code;
         int r;
 
         *ret = (Model){};
-        code = client_new_call(c, BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-                               &call);
-        if (code == EXIT_DONE)
-                code = client_call(c, call, NULL, &reply);
+        code = client_ask_object(c, BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                                 &reply);
         if (code != EXIT_DONE)
                 return code;
         r = model_read(reply, ret);
-        return r < 0 ? complain_answer(r) : EXIT_DONE;
+        return r < 0 ? client_complain_answer(r) : EXIT_DONE;
 }
 
 void model_done(Model *m) {
@@ -293,8 +294,5 @@ ExitCode model_load_host(Client *c, json_t **ret) {
         if (r < 0)
                 return client_complain_message(r);
         code = client_call(c, call, NULL, &reply);
-        if (code != EXIT_DONE)
-                return code;
-        r = bus_json_read(reply, ret);
-        return r > 0 ? EXIT_DONE : complain_answer(r);
+        return code == EXIT_DONE ? client_read_json(reply, ret) : code;
 }

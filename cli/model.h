@@ -60,6 +60,7 @@ const char *object_text(const Object *o, const char *property) _pure_; /* "" if 
 uint64_t object_number(const Object *o, const char *property) _pure_;
 bool object_is(const Object *o, const char *property) _pure_;
 json_t *object_list(const Object *o, const char *property) _pure_; /* NULL if it has none; borrowed */
+bool list_has(const json_t *list, const char *text) _pure_;
 /* Names of the objects in such a list, "a, b"; freed by the caller, NULL: no memory. */
 char *object_names(const Model *m, const Object *o, const char *property);
 

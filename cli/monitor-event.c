@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "monitor-event.h"
-#include "output.h"
+#include "sentence.h"
 
 /* Of a device only these are shown to people: the others are what hardware is like. Of all else everything
  * but when. */
@@ -62,9 +62,11 @@ static void print_head(const MonitorEvent *e) {
 }
 
 static void print_sentence(const MonitorEvent *e, Tint tint, const char *before, const char *text) {
+        _cleanup_free_ char *translation = sentence_translate(text);
+
         print_head(e);
         (void)printf("  %s%s", output_tint(stdout, tint), before);
-        (void)output_text(stdout, text, SIZE_MAX);
+        (void)output_text(stdout, translation ? translation : text, SIZE_MAX);
         (void)printf("%s\n", output_tint(stdout, TINT_NONE));
 }
 

@@ -230,13 +230,10 @@ static int subscribe(Monitor *m) {
 
 /* Starts the service if need be, and asks who answers: no other's signals count. */
 static ExitCode find_service(Monitor *m) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
-        Client *c = &m->cli->client;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         ExitCode code;
 
-        code = client_new_call(c, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &call);
-        if (code == EXIT_DONE)
-                code = client_call(c, call, NULL, &reply);
+        code = client_ask_object(&m->cli->client, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &reply);
         if (code != EXIT_DONE)
                 return code;
         free(m->owner);

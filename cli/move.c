@@ -48,7 +48,7 @@ static ExitCode report_bound(Cli *cli, const Object *device) {
                 return complain_oom();
         group = find_binder(&after, &s);
         if (group)
-                (void)printf("%s %s on vfio-pci, now and after each reboot: the group \"%s\" binds "
+                (void)printf("%s %s on vfio-pci, now and after each reboot: the group '%s' binds "
                              "persistently.\n",
                              text, s.n == 1 ? "is" : "are", group->name);
         else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
+#include <inttypes.h>
 
 #include "options.h"
 
@@ -99,17 +100,28 @@ static void fill_tables(char letters[static 4 * OPTION_MAX], struct option longs
         longs[OPTION_MAX] = (struct option){};
 }
 
-static Option from_letter(int letter) {
+Option option_from_letter(int letter) {
         for (Option i = 0; i < OPTION_MAX; i++)
                 if (infos[i].letter == letter)
                         return i;
         return OPTION_INVALID;
 }
 
+/* c: what getopt says; word: as it was typed. */
 static ExitCode complain_option(int c, const char *word) {
-        if (c != ':')
-                return complain(EXIT_USAGE, "There is no option '%s'; see 'passthroughctl help'.", word);
-        return complain(EXIT_USAGE, "Option '%s' needs a value; see 'passthroughctl help'.", word);
+        size_t n = strcspn(word, "=");
+
+        if (c == ':')
+                return complain(EXIT_USAGE, "Option '%s' needs a value; see 'passthroughctl help'.", word);
+        if (optopt >= 256)
+                return complain(EXIT_USAGE, "Option '%.*s' takes no value; see 'passthroughctl help'.",
+                                (int)n, word);
+        for (Option i = 0; i < OPTION_MAX && startswith(word, "--"); i++)
+                if (strncmp(infos[i].name, word + 2, n - 2) == 0)
+                        return complain(EXIT_USAGE,
+                                        "Option '%.*s' could be several, --%s for one; give all of it.",
+                                        (int)n, word, infos[i].name);
+        return complain(EXIT_USAGE, "There is no option '%s'; see 'passthroughctl help'.", word);
 }
 
 ExitCode options_parse(int argc, char **argv, Options *ret) {
@@ -121,7 +133,7 @@ ExitCode options_parse(int argc, char **argv, Options *ret) {
         fill_tables(letters, longs);
         optind = 1;
         while ((c = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
-                Option option = c >= 256 ? (Option)(c - 256) : from_letter(c);
+                Option option = c >= 256 ? (Option)(c - 256) : option_from_letter(c);
                 ExitCode code;
                 char word[3] = {'-', (char)optopt, '\0'};
 
@@ -146,7 +158,7 @@ const char *option_value(const Options *o, Option option) {
         return o->values[option];
 }
 
-ExitCode option_number(const Options *o, Option option, uint64_t max, uint64_t *ret) {
+ExitCode option_number(const Options *o, Option option, uint64_t min, uint64_t max, uint64_t *ret) {
         const char *text = option_value(o, option);
         unsigned long long n;
         char *end = NULL;
@@ -155,9 +167,9 @@ ExitCode option_number(const Options *o, Option option, uint64_t max, uint64_t *
                 return EXIT_DONE;
         errno = 0;
         n = strtoull(text, &end, 10);
-        if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n > max)
-                return complain(EXIT_USAGE, "--%s=%s: give a whole number from 0 to %llu.",
-                                infos[option].name, text, (unsigned long long)max);
+        if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n < min || n > max)
+                return complain(EXIT_USAGE, "--%s=%s: give a whole number from %" PRIu64 " to %" PRIu64 ".",
+                                infos[option].name, text, min, max);
         *ret = n;
         return EXIT_DONE;
 }

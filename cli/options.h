@@ -73,6 +73,8 @@ typedef struct Options {
 } Options;
 
 const OptionInfo *option_info(Option o);
+/* OPTION_INVALID: of none. */
+Option option_from_letter(int letter);
 
 /* Complains about options that there are none of. Words may stand anywhere; behind "--" everything is one. */
 ExitCode options_parse(int argc, char **argv, Options *ret);
@@ -83,5 +85,5 @@ static inline bool option_given(const Options *o, Option option) {
 }
 /* NULL: it is not given. */
 const char *option_value(const Options *o, Option option) _pure_;
-/* A whole number, 0..max; complains. *ret is untouched if it is not given. */
-ExitCode option_number(const Options *o, Option option, uint64_t max, uint64_t *ret);
+/* A whole number, min..max; complains. *ret is untouched if it is not given. */
+ExitCode option_number(const Options *o, Option option, uint64_t min, uint64_t max, uint64_t *ret);

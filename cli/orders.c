@@ -47,7 +47,7 @@ ExitCode orders_create(Cli *cli, sd_bus_message *call, const char *doing, const 
                 return code;
         r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
-                return complain(EXIT_FAILED, "The service's answer cannot be read: %s.", strerror(-r));
+                return client_complain_answer(r);
         code = read_again(cli, path, &o);
         if (code != EXIT_DONE)
                 return code;
@@ -179,15 +179,16 @@ static ExitCode print_table(const Cli *cli, Kind kind, const Object *group, cons
                             void (*add)(Table *t, const Model *m, const Object *o)) {
         _cleanup_(table_freep) Table *t = table_new(columns);
         const Model *m = &cli->model;
+        char empty[80];
 
         if (!t)
                 return complain_oom();
         for (size_t i = 0; i < m->n[kind]; i++)
                 if (is_shown(&m->objects[kind][i], group))
                         add(t, m, &m->objects[kind][i]);
-        cli_open_pager(cli);
-        return table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0 ? complain_oom()
-                                                                                  : EXIT_DONE;
+        (void)snprintf(empty, sizeof empty, group ? "The group has no %s.\n" : "There are no %s yet.\n",
+                       kind_name(kind, true));
+        return cli_print_table(cli, t, empty);
 }
 
 ExitCode orders_list(Cli *cli, Kind kind, const Column columns[],

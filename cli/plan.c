@@ -109,6 +109,7 @@ static void print_writes(const Model *m, const PlannedSet *s) {
 
 static ExitCode print_set(const Cli *cli, const PlannedSet *s) {
         _cleanup_(table_freep) Table *t = table_new(check_columns);
+        ExitCode code;
         json_t *item;
         size_t i;
 
@@ -120,10 +121,10 @@ static ExitCode print_set(const Cli *cli, const PlannedSet *s) {
                 check_add_row(t, &row);
         }
         print_title(&cli->model, s);
-        if (table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0)
-                return complain_oom();
-        print_writes(&cli->model, s);
-        return EXIT_DONE;
+        code = cli_print_table(cli, t, "");
+        if (code == EXIT_DONE)
+                print_writes(&cli->model, s);
+        return code;
 }
 
 static ExitCode print_sets(const Cli *cli, const json_t *sets) {
@@ -157,9 +158,7 @@ static ExitCode ask(Cli *cli, const Object *const devices[], size_t n, json_t **
             (r = sd_bus_message_close_container(call)) < 0)
                 return client_complain_message(r);
         code = client_call(&cli->client, call, NULL, &reply);
-        if (code != EXIT_DONE)
-                return code;
-        return bus_json_read(reply, ret) > 0 ? EXIT_DONE : complain_oom();
+        return code == EXIT_DONE ? client_read_json(reply, ret) : code;
 }
 
 ExitCode command_plan(Cli *cli) {

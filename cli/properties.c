@@ -4,25 +4,25 @@
 
 typedef struct Property {
         Option option;
-        const char *key; /* of the service */
-        char type;       /* of D-Bus: 's', 'u' or 'b' */
-        uint32_t max;    /* of a number */
-        bool value;      /* of a switch that takes none */
+        const char *key;   /* of the service */
+        char type;         /* of D-Bus: 's', 'u' or 'b' */
+        uint32_t min, max; /* of a number */
+        bool value;        /* of a switch that takes none */
 } Property;
 
 static const Property table[] = {
-                {OPTION_NAME, "name", 's', 0, false},
-                {OPTION_DESCRIPTION, "description", 's', 0, false},
-                {OPTION_CLASS, "class", 's', 0, false},
-                {OPTION_BINDING, "binding", 's', 0, false},
-                {OPTION_QUOTA, "quota", 'u', 65535, false},
-                {OPTION_FILTER, "filter", 's', 0, false},
-                {OPTION_NODE, "node", 's', 0, false},
-                {OPTION_COUNT, "count", 'u', 16, false},
-                {OPTION_ORDER, "order", 'u', 65535, false},
-                {OPTION_OPTIONAL, "optional", 'b', 0, true},
-                {OPTION_ENABLE, "enabled", 'b', 0, true},
-                {OPTION_DISABLE, "enabled", 'b', 0, false},
+                {OPTION_NAME, "name", 's', 0, 0, false},
+                {OPTION_DESCRIPTION, "description", 's', 0, 0, false},
+                {OPTION_CLASS, "class", 's', 0, 0, false},
+                {OPTION_BINDING, "binding", 's', 0, 0, false},
+                {OPTION_QUOTA, "quota", 'u', 0, 65535, false},
+                {OPTION_FILTER, "filter", 's', 0, 0, false},
+                {OPTION_NODE, "node", 's', 0, 0, false},
+                {OPTION_COUNT, "count", 'u', 1, 16, false},
+                {OPTION_ORDER, "order", 'u', 0, 65535, false},
+                {OPTION_OPTIONAL, "optional", 'b', 0, 0, true},
+                {OPTION_ENABLE, "enabled", 'b', 0, 0, true},
+                {OPTION_DISABLE, "enabled", 'b', 0, 0, false},
 };
 
 /* The bus throws out who sends anything else. */
@@ -56,7 +56,7 @@ static ExitCode check_property(const Options *o, const Property *p) {
         uint64_t number = 0;
 
         if (p->type == 'u')
-                return option_number(o, p->option, p->max, &number);
+                return option_number(o, p->option, p->min, p->max, &number);
         if (p->option == OPTION_OPTIONAL && !isempty(text) && !streq(text, "yes") && !streq(text, "no"))
                 return complain(EXIT_USAGE, "--optional=%s: give yes or no.", text);
         return EXIT_DONE;
@@ -98,7 +98,7 @@ static int append_property(sd_bus_message *m, const Options *o, const Property *
                 return sd_bus_message_append(m, "{sv}", p->key, "s", text);
         if (p->type == 'b')
                 return sd_bus_message_append(m, "{sv}", p->key, "b", p->value && !streq(text, "no"));
-        (void)option_number(o, p->option, p->max, &number); /* it was checked */
+        (void)option_number(o, p->option, p->min, p->max, &number); /* it was checked */
         return sd_bus_message_append(m, "{sv}", p->key, "u", (uint32_t)number);
 }
 

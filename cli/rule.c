@@ -202,10 +202,8 @@ static ExitCode print_preview(const Cli *cli, json_t *devices, const json_t *ove
                 (void)printf("It would match no device of this host now.\n");
                 return EXIT_DONE;
         }
-        for (size_t d = 0; d < n; d++)
-                json_array_foreach(devices, i, pair) shown[d] =
-                                shown[d] ||
-                                streq(strempty(json_string_value(pair)), m->objects[KIND_DEVICE][d].path);
+        for (i = 0; i < n; i++)
+                shown[i] = list_has(devices, m->objects[KIND_DEVICE][i].path);
         code = list_print_devices(cli, shown);
         if (code != EXIT_DONE || json_array_size(overlaps) == 0)
                 return code;
@@ -231,9 +229,8 @@ static ExitCode call_preview(Cli *cli, json_t **ret_devices, json_t **ret_overla
         code = client_call(&cli->client, call, NULL, &reply);
         if (code != EXIT_DONE)
                 return code;
-        return bus_json_read(reply, ret_devices) > 0 && bus_json_read(reply, ret_overlaps) > 0
-                               ? EXIT_DONE
-                               : complain_oom();
+        code = client_read_json(reply, ret_devices);
+        return code == EXIT_DONE ? client_read_json(reply, ret_overlaps) : code;
 }
 
 ExitCode command_rule_preview(Cli *cli) {
@@ -276,7 +273,7 @@ static ExitCode explain(Cli *cli, const Object *rule, const Object *device) {
                 return code;
         r = sd_bus_message_read(reply, "bs", &matches, &why);
         if (r < 0)
-                return complain(EXIT_FAILED, "The service's answer cannot be read: %s.", strerror(-r));
+                return client_complain_answer(r);
         if (cli_wants_json(cli))
                 code = cli_print_json(cli, json_pack("{s:s, s:s, s:b, s:s}", "Rule", rule->name, "Device",
                                                      device->name, "Matches", matches, "Why", why));

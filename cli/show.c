@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "fields.h"
+#include "orders.h"
 
 static void show_ids(const Object *o) {
         uint64_t subsystem_vendor = object_number(o, "SubsystemVendorId");
@@ -37,13 +38,13 @@ static void show_verdict(const Object *o) {
         if (object_is(o, "Eligible"))
                 field_print("Can leave", TINT_GOOD, "yes");
         else
-                field_print("Can leave", TINT_BAD, object_text(o, "Reason"));
+                field_print_sentence("Can leave", TINT_BAD, object_text(o, "Reason"));
         json_array_foreach(critical, i, item)
                         field_print(i == 0 ? "Critical" : "", TINT_BAD, json_string_value(item));
         if (object_is(o, "Eligible") && !isempty(object_text(o, "Reason")))
-                field_print("Reason", TINT_BAD, object_text(o, "Reason"));
-        field_print("Attention", TINT_WARN, object_text(o, "Attention"));
-        field_print("Quarantine", TINT_BAD, object_text(o, "Quarantine"));
+                field_print_sentence("Reason", TINT_BAD, object_text(o, "Reason"));
+        field_print_sentence("Attention", TINT_WARN, object_text(o, "Attention"));
+        field_print_sentence("Quarantine", TINT_BAD, object_text(o, "Quarantine"));
 }
 
 static void show_device(const Model *m, const Object *o) {
@@ -83,23 +84,24 @@ static void show_device(const Model *m, const Object *o) {
                 field_print("Function of", TINT_NONE, model_name(m, physical));
 }
 
-static const char *yes_no(bool value) {
-        return value ? "yes" : "no";
-}
-
 static void show_counts(const Model *m) {
         static const char *const states[] = {"host", "pool", "claimed", "moving", "stuck", "quarantined"};
+        char groups[COUNT_SIZE], rules[COUNT_SIZE], claims[COUNT_SIZE];
+        bool first = true;
 
         for (size_t s = 0; s < ELEMENTSOF(states); s++) {
                 size_t n = 0;
 
                 for (size_t i = 0; i < m->n[KIND_DEVICE]; i++)
                         n += streq(object_text(&m->objects[KIND_DEVICE][i], "State"), states[s]);
-                if (n > 0)
-                        field_printf(s == 0 ? "Devices" : "", TINT_NONE, "%zu %s", n, states[s]);
+                if (n == 0)
+                        continue;
+                field_printf(first ? "Devices" : "", TINT_NONE, "%zu %s", n, states[s]);
+                first = false;
         }
-        field_printf("Orders", TINT_NONE, "%zu groups, %zu rules, %zu claims", m->n[KIND_GROUP],
-                     m->n[KIND_RULE], m->n[KIND_CLAIM]);
+        field_printf("Configured", TINT_NONE, "%s, %s, %s", orders_count(m->n[KIND_GROUP], "group", groups),
+                     orders_count(m->n[KIND_RULE], "rule", rules),
+                     orders_count(m->n[KIND_CLAIM], "claim", claims));
 }
 
 static void show_pending(const Model *m, const Object *host) {
@@ -113,7 +115,7 @@ static void show_drift(const Object *host) {
         json_t *item;
         size_t i;
 
-        json_array_foreach(object_list(host, "Drift"), i, item) field_print(
+        json_array_foreach(object_list(host, "Drift"), i, item) field_print_sentence(
                         i == 0 ? "Drift" : "", TINT_WARN, json_string_value(json_array_get(item, 2)));
 }
 
@@ -125,17 +127,18 @@ static void show_host(const Model *m, json_t *properties) {
                      object_text(&o, "Version"));
         field_print("IOMMU", object_is(&o, "IommuEnabled") ? TINT_GOOD : TINT_BAD,
                     object_is(&o, "IommuEnabled") ? object_text(&o, "IommuKind") : "off");
-        field_print("Intr. remap.", TINT_NONE, yes_no(object_is(&o, "InterruptRemapping")));
+        field_print("Interrupts", TINT_NONE,
+                    object_is(&o, "InterruptRemapping") ? "remapped" : "not remapped");
         field_print("vfio-pci", TINT_NONE, object_is(&o, "VfioAvailable") ? "loaded" : "not loaded");
-        field_print("VFIO cdev", TINT_NONE, yes_no(object_is(&o, "VfioCdevAvailable")));
+        field_print("VFIO cdev", TINT_NONE, object_is(&o, "VfioCdevAvailable") ? "yes" : "no");
         show_counts(m);
         show_pending(m, &o);
         if (object_is(&o, "Disabled"))
                 field_print("Switched off", TINT_WARN,
                             "verge_passthrough=off stands on the kernel command line");
-        field_print("Read-only", TINT_BAD, object_text(&o, "ReadOnlyReason"));
-        field_print("Boot guard", TINT_BAD, object_text(&o, "BootGuardReason"));
-        field_print("Reboot needed", TINT_WARN, object_text(&o, "RestartReason"));
+        field_print_sentence("Read-only", TINT_BAD, object_text(&o, "ReadOnlyReason"));
+        field_print_sentence("Boot guard", TINT_BAD, object_text(&o, "BootGuardReason"));
+        field_print_sentence("Reboot needed", TINT_WARN, object_text(&o, "RestartReason"));
         show_drift(&o);
         field_print_list(m, "Granted ids", object_list(&o, "GrantedIds"));
 }
@@ -156,25 +159,6 @@ static ExitCode show_host_command(Cli *cli) {
 }
 
 ExitCode command_show(Cli *cli) {
-        _cleanup_free_ const Object **devices = NULL;
-        _cleanup_json_ json_t *list = json_array();
-        ExitCode code;
-        size_t n;
-
-        if (cli->options.n_words == 0)
-                return show_host_command(cli);
-        code = cli_find_devices(cli, &devices, &n);
-        if (code != EXIT_DONE)
-                return code;
-        if (!cli_wants_json(cli))
-                cli_open_pager(cli);
-        for (size_t i = 0; i < n; i++)
-                if (cli_wants_json(cli)) {
-                        if (json_array_append_new(list, model_json(&cli->model, devices[i]->properties)) < 0)
-                                return complain_oom();
-                } else {
-                        (void)fputs(i > 0 ? "\n" : "", stdout);
-                        show_device(&cli->model, devices[i]);
-                }
-        return cli_wants_json(cli) ? cli_print_json(cli, STEAL(list)) : EXIT_DONE;
+        return cli->options.n_words == 0 ? show_host_command(cli)
+                                         : orders_show(cli, KIND_DEVICE, show_device);
 }

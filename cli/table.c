@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "array.h"
+#include "sentence.h"
 #include "table.h"
 
 #define GAP 2U
@@ -94,14 +95,20 @@ static void shrink(const Table *t, size_t widths[], const bool shown[], size_t r
         }
 }
 
+/* The last such first. */
+static void leave_out(const Table *t, unsigned flag, const size_t leasts[], bool shown[], size_t room) {
+        for (size_t i = t->n_columns; i > 0 && total(t, leasts, shown) > room; i--)
+                if (t->columns[i - 1].flags & flag)
+                        shown[i - 1] = false;
+}
+
 static void fit(const Table *t, size_t widths[], bool shown[], size_t room) {
-        size_t leasts[TABLE_COLUMNS_MAX];
+        size_t leasts[TABLE_COLUMNS_MAX] = {};
 
         for (size_t i = 0; i < t->n_columns; i++)
                 leasts[i] = least(t, widths, i);
-        for (size_t i = t->n_columns; i > 0 && total(t, leasts, shown) > room; i--)
-                if (t->columns[i - 1].flags & COLUMN_OPTIONAL)
-                        shown[i - 1] = false;
+        leave_out(t, COLUMN_SPARE, leasts, shown, room);
+        leave_out(t, COLUMN_OPTIONAL, leasts, shown, room);
         shrink(t, widths, shown, room);
 }
 
@@ -125,38 +132,6 @@ static void print_cell(const char *text, Tint tint, unsigned flags, size_t width
         *gap += GAP + (columns == 0 || !(flags & COLUMN_RIGHT) ? width - columns : 0);
 }
 
-/* How many bytes of the text fit, up to a blank; a word that is longer than a line goes over it. */
-static size_t measure_line(const char *text, size_t width) {
-        size_t best = 0;
-
-        for (const char *end = text; *end; end += *end == ' ') {
-                _cleanup_free_ char *line = NULL;
-
-                end += strcspn(end, " ");
-                line = strndup(text, (size_t)(end - text));
-                if (best > 0 && (!line || text_columns(line) > width))
-                        break;
-                best = (size_t)(end - text);
-        }
-        return best;
-}
-
-/* offset: where the column begins. */
-static void print_wrapped(const char *text, Tint tint, size_t width, size_t offset, size_t gap) {
-        while (*text) {
-                size_t n = text_columns(text) > width ? measure_line(text, width) : strlen(text);
-                _cleanup_free_ char *line = strndup(text, n);
-
-                pad(gap);
-                (void)fputs(tint != TINT_NONE ? output_tint(stdout, tint) : "", stdout);
-                (void)output_text(stdout, line ? line : text, SIZE_MAX);
-                (void)fputs(tint != TINT_NONE ? output_tint(stdout, TINT_NONE) : "", stdout);
-                text += line ? n + strspn(text + n, " ") : strlen(text);
-                (void)fputs(*text ? "\n" : "", stdout);
-                gap = offset;
-        }
-}
-
 int table_print(const Table *t, bool legend) {
         size_t widths[TABLE_COLUMNS_MAX] = {};
         bool shown[TABLE_COLUMNS_MAX];
@@ -176,17 +151,18 @@ int table_print(const Table *t, bool legend) {
 
         /* The legend is row 0. */
         for (size_t row = legend ? 0 : 1; row <= table_rows(t); row++) {
-                size_t gap = 0;
+                size_t gap = 0,
+                       offset = total(t, widths, shown) - widths[t->n_columns - 1]; /* of what wraps */
 
                 for (size_t i = 0; i < t->n_columns; i++) {
                         const Cell *cell = row > 0 ? &t->cells[(row - 1) * t->n_columns + i] : NULL;
                         const char *text = cell ? cell->text : t->columns[i].title;
                         Tint tint = cell ? cell->tint : TINT_DIM;
 
-                        if (t->columns[i].flags & COLUMN_WRAPS)
-                                print_wrapped(text, tint, widths[i], total(t, widths, shown) - widths[i],
-                                              gap);
-                        else if (shown[i])
+                        if (t->columns[i].flags & COLUMN_WRAPS) {
+                                pad(gap);
+                                sentence_wrap(text, tint, offset, offset, offset + widths[i]);
+                        } else if (shown[i])
                                 print_cell(text, tint, t->columns[i].flags, widths[i], &gap);
                 }
                 (void)fputc('\n', stdout);

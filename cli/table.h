@@ -11,6 +11,7 @@ typedef enum ColumnFlags {
         COLUMN_SHRINKS = 1 << 0, /* may be cut, to `least` */
         COLUMN_OPTIONAL =
                         1 << 1, /* left out where the terminal is too narrow for all, the last such first */
+        COLUMN_SPARE = 1 << 4,  /* the same, before those that are merely optional */
         COLUMN_RIGHT = 1 << 2,  /* numbers */
         COLUMN_WRAPS = 1
                        << 3, /* sentences: the last column alone, which goes on below itself, from `least` */

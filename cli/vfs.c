@@ -111,11 +111,5 @@ ExitCode command_vfs(Cli *cli) {
                 return code;
         if (cli_wants_json(cli))
                 return cli_print_json(cli, STEAL(list));
-        if (table_rows(t) == 0) {
-                (void)printf("No device of this host can have virtual functions.\n");
-                return EXIT_DONE;
-        }
-        cli_open_pager(cli);
-        return table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0 ? complain_oom()
-                                                                                  : EXIT_DONE;
+        return cli_print_table(cli, t, "No device of this host can have virtual functions.\n");
 }

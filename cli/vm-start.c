@@ -55,7 +55,7 @@ static ExitCode read_options(const Options *o, StartOptions *ret) {
         if (code == EXIT_DONE)
                 code = read_memory(o, ret);
         if (code == EXIT_DONE)
-                code = option_number(o, OPTION_NUMA_NODE, NODE_MAX, &ret->node);
+                code = option_number(o, OPTION_NUMA_NODE, 0, NODE_MAX, &ret->node);
         ret->has_node = option_given(o, OPTION_NUMA_NODE);
         return code;
 }

@@ -68,18 +68,16 @@ ExitCode vm_complain(const char *vm, const Failure *f) {
 }
 
 ExitCode vm_read_arguments(Cli *cli, const char *claim, json_t *list) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_json_ json_t *arguments = NULL;
         ExitCode code;
 
-        code = client_new_call(&cli->client, claim, BUS_INTERFACE_CLAIM, "QemuArguments", &call);
+        code = client_ask_object(&cli->client, claim, BUS_INTERFACE_CLAIM, "QemuArguments", &reply);
         if (code == EXIT_DONE)
-                code = client_call(&cli->client, call, NULL, &reply);
+                code = client_read_json(reply, &arguments);
         if (code != EXIT_DONE)
                 return code;
-        if (bus_json_read(reply, &arguments) <= 0 || json_array_extend(list, arguments) < 0)
-                return complain_oom();
-        return EXIT_DONE;
+        return json_array_extend(list, arguments) < 0 ? complain_oom() : EXIT_DONE;
 }
 
 static bool is_same_vm(const Object *a, const Object *b) {
@@ -227,9 +225,7 @@ static ExitCode list_table(Cli *cli) {
                 add_joined(t, devices);
                 add_joined(t, claims);
         }
-        cli_open_pager(cli);
-        return table_print(t, !option_given(&cli->options, OPTION_NO_LEGEND)) < 0 ? complain_oom()
-                                                                                  : EXIT_DONE;
+        return cli_print_table(cli, t, "There are no VMs: no claim names one yet.\n");
 }
 
 ExitCode command_vm_list(Cli *cli) {
@@ -341,19 +337,17 @@ static ExitCode find_running(const Model *m, const char *vm, uint32_t owner, con
 }
 
 static ExitCode print_xml(Cli *cli, const Object *claim) {
-        _cleanup_bus_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         const char *xml = NULL;
         ExitCode code;
         int r;
 
-        code = client_new_call(&cli->client, claim->path, BUS_INTERFACE_CLAIM, "LibvirtXml", &call);
-        if (code == EXIT_DONE)
-                code = client_call(&cli->client, call, NULL, &reply);
+        code = client_ask_object(&cli->client, claim->path, BUS_INTERFACE_CLAIM, "LibvirtXml", &reply);
         if (code != EXIT_DONE)
                 return code;
         r = sd_bus_message_read(reply, "s", &xml);
         if (r < 0)
-                return complain(EXIT_FAILED, "The service's answer cannot be read: %s.", strerror(-r));
+                return client_complain_answer(r);
         (void)fputs(xml, stdout);
         return EXIT_DONE;
 }
