@@ -7,6 +7,7 @@
 #include "orders.h"
 #include "properties.h"
 #include "users.h"
+#include "vm.h"
 
 /* --count is an argument of its own for a new one. */
 #define PROPERTIES_NEW (OPT(NAME) | OPT(DESCRIPTION) | OPT(OPTIONAL) | OPT(ORDER) | OPT(DISABLE))
@@ -24,16 +25,6 @@ static const Column columns[] = {
                 {},
 };
 
-static Tint status_tint(const char *status) {
-        if (streq(status, "online"))
-                return TINT_GOOD;
-        if (streq(status, "waiting") || streq(status, "initializing") || streq(status, "offline"))
-                return TINT_WARN;
-        if (streq(status, "missing") || streq(status, "errors"))
-                return TINT_BAD;
-        return TINT_NONE;
-}
-
 static void add_row(Table *t, const Model *m, const Object *claim) {
         const char *status = object_text(claim, "Status");
         _cleanup_free_ char *devices = object_names(m, claim, "Devices");
@@ -47,7 +38,7 @@ static void add_row(Table *t, const Model *m, const Object *claim) {
         if (streq(status, "idle") && !object_is(claim, "Enabled"))
                 table_add(t, TINT_WARN, "disabled");
         else
-                table_add(t, status_tint(status), status);
+                table_add(t, vm_status_tint(status), status);
         table_add(t, TINT_NONE, isempty(devices) ? "-" : devices);
 }
 
@@ -82,8 +73,8 @@ static void show_claim(const Model *m, const Object *claim) {
         field_print("Enabled", enabled ? TINT_NONE : TINT_WARN,
                     enabled ? "yes" : "no: it is not served when the VM starts");
         field_printf("Order", TINT_NONE, "%" PRIu64, object_number(claim, "Order"));
-        field_print("Status", status_tint(status), status);
-        field_print_sentence("", status_tint(status), object_text(claim, "StatusInfo"));
+        field_print("Status", vm_status_tint(status), status);
+        field_print_sentence("", vm_status_tint(status), object_text(claim, "StatusInfo"));
         field_print_list(m, "Devices", object_list(claim, "Devices"));
         if (object_is(claim, "RestartNeeded"))
                 field_print("Restart", TINT_WARN, "the VM's next start gives something else");
@@ -160,7 +151,7 @@ ExitCode command_claim_edit(Cli *cli) {
         ExitCode code;
 
         code = orders_update(cli, KIND_CLAIM, PROPERTIES, &claim, &changed);
-        if (code != EXIT_DONE)
+        if (code != EXIT_DONE || !claim)
                 return code;
         if (changed) {
                 (void)printf("Claim '%s' was changed.", claim->name);

@@ -54,8 +54,8 @@ static const Command table[] = {
                  {WORD_GROUP},
                  1,
                  1,
-                 OPT(NAME) | OPT(CLASS) | OPT(DESCRIPTION) | OPT(BINDING) | OPT(QUOTA) | OPT(ENABLE) |
-                                 OPT(DISABLE) | OPT(FORCE),
+                 OPT(JSON) | OPT(NAME) | OPT(CLASS) | OPT(DESCRIPTION) | OPT(BINDING) | OPT(QUOTA) |
+                                 OPT(ENABLE) | OPT(DISABLE) | OPT(FORCE),
                  "Change what a group is called and how it gives its devices"},
                 {"group",
                  "delete",
@@ -100,7 +100,7 @@ static const Command table[] = {
                  {WORD_RULE},
                  1,
                  1,
-                 OPT(NAME) | OPT(FILTER) | OPT(NODE) | OPT(ENABLE) | OPT(DISABLE) | OPT(FORCE),
+                 OPT(JSON) | OPT(NAME) | OPT(FILTER) | OPT(NODE) | OPT(ENABLE) | OPT(DISABLE) | OPT(FORCE),
                  "Change what a rule matches"},
                 {"rule",
                  "delete",
@@ -164,8 +164,8 @@ static const Command table[] = {
                  {WORD_CLAIM},
                  1,
                  1,
-                 OPT(COUNT) | OPT(NAME) | OPT(DESCRIPTION) | OPT(OPTIONAL) | OPT(ORDER) | OPT(ENABLE) |
-                                 OPT(DISABLE) | OPT(FORCE),
+                 OPT(JSON) | OPT(COUNT) | OPT(NAME) | OPT(DESCRIPTION) | OPT(OPTIONAL) | OPT(ORDER) |
+                                 OPT(ENABLE) | OPT(DISABLE) | OPT(FORCE),
                  "Change what a VM is given"},
                 {"claim", "delete", command_claim_delete, "CLAIM", {WORD_CLAIM}, 1, 1, 0, "Delete a claim"},
                 {"vm",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
 #include "findings.h"
+#include "orders.h"
 #include "sentence.h"
 
 #define TEXT_COLUMN 9
@@ -68,6 +69,7 @@ static ExitCode examine(Cli *cli, json_t *findings) {
 
 ExitCode command_doctor(Cli *cli) {
         _cleanup_json_ json_t *findings = json_array();
+        char texts[2][COUNT_SIZE];
         size_t errors, warnings, i;
         json_t *finding;
         ExitCode code;
@@ -88,8 +90,9 @@ ExitCode command_doctor(Cli *cli) {
                 (void)printf("\nThis host is ready. 'passthroughctl list' shows which devices can leave "
                              "it.\n");
         else
-                (void)printf("\n%zu %s, %zu %s. Begin with the first: what follows may come of it.\n",
-                             errors, errors == 1 ? "error" : "errors", warnings,
-                             warnings == 1 ? "warning" : "warnings");
+                (void)printf("\n%s%s%s. Begin with the first: what follows may come of it.\n",
+                             errors > 0 ? orders_count(errors, "error", texts[0]) : "",
+                             errors > 0 && warnings > 0 ? ", " : "",
+                             warnings > 0 ? orders_count(warnings, "warning", texts[1]) : "");
         return errors > 0 ? EXIT_REFUSED : EXIT_DONE;
 }

@@ -186,7 +186,7 @@ ExitCode command_group_edit(Cli *cli) {
         ExitCode code;
 
         code = orders_update(cli, KIND_GROUP, PROPERTIES, &group, &changed);
-        if (code != EXIT_DONE)
+        if (code != EXIT_DONE || !group)
                 return code;
         if (changed)
                 (void)printf("Group '%s' was changed.%s\n", group->name,

@@ -91,13 +91,23 @@ static const Verb reset_verb = {"Reset", "Resetting", false, report_reset};
 static const Verb end_quarantine_verb = {"EndQuarantine", "Ending the quarantine of", false,
                                          report_unquarantined};
 
-static bool moves_with_earlier(const Object *const devices[], size_t i) {
-        uint64_t set = object_number(devices[i], "IommuSet");
+static bool moves_with_one(const Object *device, const Object *const others[], size_t n) {
+        uint64_t set = object_number(device, "IommuSet");
 
-        for (size_t j = 0; j < i; j++)
-                if (set != UINT32_MAX && object_number(devices[j], "IommuSet") == set)
+        for (size_t i = 0; i < n; i++)
+                if (set != UINT32_MAX && object_number(others[i], "IommuSet") == set)
                         return true;
         return false;
+}
+
+/* Of each set the one that was named first. */
+static size_t keep_one_of_each_set(const Object *devices[], size_t n) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (!moves_with_one(devices[i], devices, kept))
+                        devices[kept++] = devices[i];
+        return kept;
 }
 
 /* One call for each, of the service, as root, too: it does not prompt root, and it alone knows which devices are
@@ -115,28 +125,10 @@ static ExitCode call_one(Cli *cli, const Verb *verb, const Object *device) {
         return code == EXIT_DONE ? verb->report(cli, device) : code;
 }
 
-/* Their names as text, without those that moved, or failed to, with an earlier one; freed by the caller. */
-static char *text_of(const Verb *verb, const Object *const devices[], size_t from, size_t to) {
-        char *text = NULL;
-        size_t size, n = 0;
-        FILE *f = open_memstream(&text, &size);
-
-        if (!f)
-                return NULL;
-        for (size_t i = from; i < to; i++)
-                if (!verb->whole_sets || !moves_with_earlier(devices, i))
-                        (void)fprintf(f, "%s%s", n++ > 0 ? ", " : "", devices[i]->name);
-        if (fclose(f) == 0)
-                return text;
-        free(text);
-        return NULL;
-}
-
 /* They were asked for in this order, and what is behind a failure may rely on what is in front of it. */
-static ExitCode stop_at(const Verb *verb, const Object *const devices[], size_t n, size_t at,
-                        ExitCode code) {
-        _cleanup_free_ char *done = text_of(verb, devices, 0, at);
-        _cleanup_free_ char *rest = text_of(verb, devices, at + 1, n);
+static ExitCode stop_at(const Object *const devices[], size_t n, size_t at, ExitCode code) {
+        _cleanup_free_ char *done = selection_text(devices, at);
+        _cleanup_free_ char *rest = selection_text(devices + at + 1, n - at - 1);
 
         if (!isempty(done))
                 (void)complain(code, "Done before: %s.", done);
@@ -151,14 +143,16 @@ static ExitCode each(Cli *cli, const Verb *verb) {
         size_t n;
 
         code = cli_find_devices(cli, &devices, &n);
-        for (size_t i = 0; code == EXIT_DONE && i < n; i++) {
-                if (verb->whole_sets && moves_with_earlier(devices, i))
-                        continue;
+        if (code != EXIT_DONE)
+                return code;
+        if (verb->whole_sets)
+                n = keep_one_of_each_set(devices, n);
+        for (size_t i = 0; i < n; i++) {
                 code = call_one(cli, verb, devices[i]);
                 if (code != EXIT_DONE)
-                        return stop_at(verb, devices, n, i, code);
+                        return stop_at(devices, n, i, code);
         }
-        return code;
+        return EXIT_DONE;
 }
 
 ExitCode command_bind(Cli *cli) {

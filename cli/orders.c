@@ -35,6 +35,11 @@ static ExitCode read_again(Cli *cli, const char *path, const Object **ret) {
                     : complain(EXIT_NOT_FOUND, "It was done, but somebody else has deleted it meanwhile.");
 }
 
+static ExitCode take_or_print(const Cli *cli, const Object *o, const Object **ret) {
+        *ret = cli_wants_json(cli) ? NULL : o;
+        return *ret ? EXIT_DONE : cli_print_json(cli, model_json(&cli->model, o->properties));
+}
+
 ExitCode orders_create(Cli *cli, sd_bus_message *call, const char *doing, const Object **ret) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         const Object *o = NULL;
@@ -51,8 +56,7 @@ ExitCode orders_create(Cli *cli, sd_bus_message *call, const char *doing, const 
         code = read_again(cli, path, &o);
         if (code != EXIT_DONE)
                 return code;
-        *ret = cli_wants_json(cli) ? NULL : o;
-        return *ret ? EXIT_DONE : cli_print_json(cli, model_json(&cli->model, o->properties));
+        return take_or_print(cli, o, ret);
 }
 
 static ExitCode call_update(Cli *cli, const Object *o, uint64_t which) {
@@ -90,10 +94,11 @@ ExitCode orders_update(Cli *cli, Kind kind, uint64_t which, const Object **ret, 
         path = strdup(o->path);
         if (!path)
                 return complain_oom();
-        code = read_again(cli, path, ret);
-        if (code == EXIT_DONE)
-                *ret_changed = object_number(*ret, "Modified") != modified;
-        return code;
+        code = read_again(cli, path, &o);
+        if (code != EXIT_DONE)
+                return code;
+        *ret_changed = object_number(o, "Modified") != modified;
+        return take_or_print(cli, o, ret);
 }
 
 static bool is_whole_name(const Object *o, const char *word) {

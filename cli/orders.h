@@ -13,8 +13,8 @@ ExitCode orders_find(Cli *cli, Kind kind, const Object **ret);
  * as it is now, for a sentence about it. */
 ExitCode orders_create(Cli *cli, sd_bus_message *call, const char *doing, const Object **ret);
 
-/* Changes what the first word names by the options of `which`. *ret: as it is now; *ret_changed: whether that is
- * something else. */
+/* Changes what the first word names by the options of `which`. *ret: as it is now, or NULL with --json; *ret_changed:
+ * whether that is something else. */
 ExitCode orders_update(Cli *cli, Kind kind, uint64_t which, const Object **ret, bool *ret_changed);
 
 /* Deletes what the first word names, by its whole name: what is gone is gone. *ret: as it was. */

@@ -157,7 +157,7 @@ ExitCode command_rule_edit(Cli *cli) {
         ExitCode code;
 
         code = orders_update(cli, KIND_RULE, PROPERTIES, &rule, &changed);
-        if (code != EXIT_DONE)
+        if (code != EXIT_DONE || !rule)
                 return code;
         if (changed) {
                 (void)printf("Rule '%s' was changed.", rule->name);

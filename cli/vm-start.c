@@ -207,8 +207,7 @@ static void say_devices(const VmExec *e) {
 /* Whether one before has said the same: the memory is that of the VM, and each of its claims tells of it. */
 static bool is_said(const Model *m, size_t claim, const Object *first) {
         for (size_t i = 0; i < claim; i++)
-                if (object_number(&m->objects[KIND_CLAIM][i], "Owner") == object_number(first, "Owner") &&
-                    streq(object_text(&m->objects[KIND_CLAIM][i], "Vm"), object_text(first, "Vm")) &&
+                if (vm_is_same(&m->objects[KIND_CLAIM][i], first) &&
                     streq(object_text(&m->objects[KIND_CLAIM][i], "StatusInfo"),
                           object_text(&m->objects[KIND_CLAIM][claim], "StatusInfo")))
                         return true;
@@ -226,9 +225,7 @@ static ExitCode say_warnings(Cli *cli, const VmExec *e) {
                 const Object *c = &cli->model.objects[KIND_CLAIM][i];
                 const char *info = object_text(c, "StatusInfo");
 
-                if (object_number(c, "Owner") == object_number(first, "Owner") &&
-                    streq(object_text(c, "Vm"), object_text(first, "Vm")) && !isempty(info) &&
-                    !is_said(&cli->model, i, first))
+                if (vm_is_same(c, first) && !isempty(info) && !is_said(&cli->model, i, first))
                         (void)fprintf(stderr, "%sClaim %s:%s %s\n", output_tint(stderr, TINT_WARN), c->name,
                                       output_tint(stderr, TINT_NONE), info);
         }

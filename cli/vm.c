@@ -80,7 +80,7 @@ ExitCode vm_read_arguments(Cli *cli, const char *claim, json_t *list) {
         return json_array_extend(list, arguments) < 0 ? complain_oom() : EXIT_DONE;
 }
 
-static bool is_same_vm(const Object *a, const Object *b) {
+bool vm_is_same(const Object *a, const Object *b) {
         return object_number(a, "Owner") == object_number(b, "Owner") &&
                streq(object_text(a, "Vm"), object_text(b, "Vm"));
 }
@@ -107,7 +107,7 @@ static const Object **find_vms(const Model *m, size_t *ret_n) {
                 list[i] = &m->objects[KIND_CLAIM][i];
         qsort(list, m->n[KIND_CLAIM], sizeof *list, compare_vms);
         for (size_t i = 0; i < m->n[KIND_CLAIM]; i++)
-                if (n == 0 || !is_same_vm(list[n - 1], list[i]))
+                if (n == 0 || !vm_is_same(list[n - 1], list[i]))
                         list[n++] = list[i];
         *ret_n = n;
         return list;
@@ -120,13 +120,13 @@ static const char *vm_status(const Model *m, const Object *first) {
 
         for (size_t s = 0; s < ELEMENTSOF(order); s++)
                 for (size_t i = 0; i < m->n[KIND_CLAIM]; i++)
-                        if (is_same_vm(&m->objects[KIND_CLAIM][i], first) &&
+                        if (vm_is_same(&m->objects[KIND_CLAIM][i], first) &&
                             streq(object_text(&m->objects[KIND_CLAIM][i], "Status"), order[s]))
                                 return order[s];
         return object_text(first, "Status");
 }
 
-static Tint status_tint(const char *status) {
+Tint vm_status_tint(const char *status) {
         if (streq(status, "online"))
                 return TINT_GOOD;
         if (streq(status, "missing") || streq(status, "errors"))
@@ -141,7 +141,7 @@ static int add_names(const Model *m, const Object *first, bool whole, json_t *cl
                 json_t *item;
                 size_t j;
 
-                if (!is_same_vm(c, first))
+                if (!vm_is_same(c, first))
                         continue;
                 if (json_array_append_new(claims, json_string(whole ? c->name : object_text(c, "Name"))) < 0)
                         return -ENOMEM;
@@ -221,7 +221,7 @@ static ExitCode list_table(Cli *cli) {
                         return complain_oom();
                 table_add(t, TINT_BOLD, object_text(first, "Vm"));
                 table_add(t, TINT_NONE, users_owner(first, owner));
-                table_add(t, status_tint(status), status);
+                table_add(t, vm_status_tint(status), status);
                 add_joined(t, devices);
                 add_joined(t, claims);
         }

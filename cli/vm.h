@@ -20,5 +20,11 @@ ExitCode vm_end_call(sd_bus_message *call);
  * methods. */
 ExitCode vm_complain(const char *vm, const Failure *f);
 
+/* Whether two claims are for one VM. */
+bool vm_is_same(const Object *a, const Object *b);
+
+/* Of a claim's status, or of what it makes of the VM. */
+Tint vm_status_tint(const char *status) _pure_;
+
 /* What QEMU's command line must have for what the VM has of a claim; appends to the JSON list. */
 ExitCode vm_read_arguments(Cli *cli, const char *claim, json_t *list);
