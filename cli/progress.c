@@ -3,8 +3,8 @@
 
 #include "bus-util.h"
 #include "names.h"
+#include "output.h"
 #include "progress.h"
-#include "sentence.h"
 
 #define DRIVER "org.freedesktop.DBus"
 #define TICK_USEC (500ULL * 1000)
@@ -46,14 +46,12 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void tell(Progress *p, const char *what, const char *state) {
-        _cleanup_free_ char *translation = sentence_translate(state);
-
         wipe(p);
         (void)fprintf(stderr, "%s%6.1f s%s  ", output_tint(stderr, TINT_DIM),
                       (double)(now() - p->began) / 1e6, output_tint(stderr, TINT_NONE));
         (void)output_text(stderr, what, SIZE_MAX);
         (void)fputs(": ", stderr);
-        (void)output_text(stderr, translation ? translation : state, SIZE_MAX);
+        (void)output_text(stderr, state, SIZE_MAX);
         (void)fputc('\n', stderr);
 }
 
