@@ -100,8 +100,7 @@ static void tell_next(const Model *m, const Object *claim) {
                 (void)printf(" The VM is running, and gets what it asks for at its next start.\n");
         else if (group && object_number(group, "Available") < count)
                 (void)printf(" It asks for %s, and its group has %" PRIu64
-                             " free now: 'passthroughctl group "
-                             "show GROUP' tells more.\n",
+                             " free now: 'passthroughctl group show GROUP' tells more.\n",
                              orders_count(count, "device", text), object_number(group, "Available"));
         else
                 (void)printf(" The VM gets %s when it starts: 'passthroughctl vm start VM -- COMMAND'.\n",

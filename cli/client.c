@@ -140,8 +140,7 @@ static ExitCode complain_interrupted(const char *doing) {
                 return complain(EXIT_INTERRUPTED, "Interrupted.");
         return complain(EXIT_INTERRUPTED,
                         "Interrupted while %c%s. What had begun by then the service ends or undoes by "
-                        "itself; "
-                        "'passthroughctl show' tells how things stand.",
+                        "itself; 'passthroughctl show' tells how things stand.",
                         tolower((unsigned char)doing[0]), doing + 1);
 }
 

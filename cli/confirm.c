@@ -87,8 +87,7 @@ ExitCode command_return(Cli *cli) {
         code = return_all(cli, &s, doing);
         if (code == EXIT_DONE)
                 (void)printf("%s %s with the host again, without consent; the rules that were made for %s "
-                             "are "
-                             "removed.\n",
+                             "are removed.\n",
                              text, s.n == 1 ? "is" : "are", s.n == 1 ? "it" : "them");
         return code;
 }

@@ -113,7 +113,7 @@ static void add_unit(json_t *findings, const Service *s, const Unit *u, const ch
         } else {
                 (void)snprintf(command, sizeof command, "systemctl status %s", s->unit);
                 findings_add(findings, s->code, "error", command, "Its status and the journal say more.",
-                             "%s does not answer: %s", s->what, why);
+                             "%s does not answer (%s).", s->what, why);
         }
 }
 
@@ -139,7 +139,7 @@ static ExitCode add_service(Client *c, json_t *findings, const Service *s, bool 
                 add_unit(findings, s, &unit, strempty(error));
         else
                 findings_add(findings, s->code, "error", NULL, "Install the package, and start the service.",
-                             "%s does not answer, and there is no systemd to ask why: %s", s->what,
+                             "%s does not answer, and there is no systemd to ask why (%s).", s->what,
                              strempty(error));
         return EXIT_DONE;
 }

@@ -35,12 +35,11 @@ static void fold_ids(const Options *o) {
 static ExitCode check_ids(const Options *o) {
         if (count_ids(o) < (size_t)o->n_words)
                 return complain(EXIT_USAGE,
-                                "Give either devices or ids ('10de:1eb8'), not both: each is one "
-                                "consent.");
+                                "Give either devices or ids ('10de:1eb8'), not both: each is one consent.");
         if (option_given(o, OPTION_CONSENT) || option_given(o, OPTION_WHOLE_SET))
-                return complain(EXIT_USAGE, "--consent and --whole-set are for devices: ids override no "
-                                            "critical reason, "
-                                            "and all that share an IOMMU set have to be granted.");
+                return complain(EXIT_USAGE,
+                                "--consent and --whole-set are for devices: ids override no critical "
+                                "reason, and all that share an IOMMU set have to be granted.");
         return EXIT_DONE;
 }
 
@@ -78,13 +77,11 @@ static ExitCode change_ids(Cli *cli, bool grant) {
         for (int i = 0; i < o->n_words; i++)
                 if (grant)
                         (void)printf("All devices with the ids %s may leave the host, now and later, where "
-                                     "all "
-                                     "of their IOMMU sets may.\n",
+                                     "all of their IOMMU sets may.\n",
                                      o->words[i]);
                 else
                         (void)printf("Devices with the ids %s stay with the host, unless they are granted "
-                                     "by "
-                                     "themselves.\n",
+                                     "by themselves.\n",
                                      o->words[i]);
         return EXIT_DONE;
 }
@@ -140,8 +137,7 @@ static ExitCode change_devices(Cli *cli, bool grant) {
                 return complain_oom();
         if (grant)
                 (void)printf("%s may leave the host. 'passthroughctl make' puts %s into a group, 'bind' "
-                             "moves "
-                             "%s now.\n",
+                             "moves %s now.\n",
                              text, s.n == 1 ? "it" : "them", s.n == 1 ? "it" : "them");
         else
                 (void)printf("%s %s with the host until an administrator grants %s again.\n", text,

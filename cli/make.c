@@ -79,8 +79,7 @@ static void ungrant_as_root(Cli *cli, const Making *m, ExitCode why) {
                 if (f.kind != FAILURE_NONE)
                         (void)complain(code,
                                        "The consent for %s could not be taken back: %s 'passthroughctl "
-                                       "return' "
-                                       "tries all of it again.",
+                                       "return' tries all of it again.",
                                        strempty(text), f.sentence);
         }
 }
@@ -137,9 +136,8 @@ static void say_until(uint64_t usec) {
         if (usec == 0 || !localtime_r(&seconds, &tm) || strftime(text, sizeof text, "%T", &tm) == 0)
                 return;
         (void)printf("Unless you type 'passthroughctl confirm' before, all of this is undone at %s. Try "
-                     "from a "
-                     "new session whether the host is as it should be; 'passthroughctl revert' undoes it "
-                     "now.\n",
+                     "from a new session whether the host is as it should be; 'passthroughctl revert' "
+                     "undoes it now.\n",
                      text);
 }
 
@@ -195,9 +193,8 @@ ExitCode command_make(Cli *cli) {
         ExitCode code;
 
         if (!option_given(&cli->options, OPTION_GROUP))
-                return complain(EXIT_USAGE,
-                                "'make' needs --group=GROUP: one that exists, or a name for a new "
-                                "one. 'passthroughctl group list' shows which there are.");
+                return complain(EXIT_USAGE, "'make' needs --group=GROUP: one that exists, or a name for a "
+                                            "new one. 'passthroughctl group list' shows which there are.");
         code = time_span_option(&cli->options, OPTION_CONFIRM, CONFIRM_SECONDS_MIN, CONFIRM_SECONDS_MAX,
                                 &m.confirm);
         if (code == EXIT_DONE)

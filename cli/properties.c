@@ -39,14 +39,13 @@ static ExitCode check_text(const Options *o) {
         for (int i = 0; i < o->n_words; i++)
                 if (!is_utf8(o->words[i]))
                         return complain(EXIT_USAGE,
-                                        "Word %d behind the command is not UTF-8; the service "
-                                        "takes nothing else.",
+                                        "Word %d behind the command is not UTF-8; the service takes nothing "
+                                        "else.",
                                         i + 1);
         for (Option i = 0; i < OPTION_MAX; i++)
                 if (o->values[i] && !is_utf8(o->values[i]))
                         return complain(EXIT_USAGE,
-                                        "The value of --%s is not UTF-8; the service takes "
-                                        "nothing else.",
+                                        "The value of --%s is not UTF-8; the service takes nothing else.",
                                         option_info(i)->name);
         return EXIT_DONE;
 }

@@ -90,8 +90,7 @@ static ExitCode add_named(const Output *out, const char *word) {
         if (!has_functions(device))
                 return complain(EXIT_NOT_FOUND,
                                 "Device %s has no virtual functions and cannot have any; 'passthroughctl "
-                                "vfs' "
-                                "shows which devices can.",
+                                "vfs' shows which devices can.",
                                 device->name);
         return add_tree(out, device);
 }

@@ -42,8 +42,7 @@ static ExitCode read_options(const Options *o, StartOptions *ret) {
         if (!o->separated)
                 return complain(EXIT_USAGE,
                                 "Put '--' in front of the command, so that its options are not taken for "
-                                "those of "
-                                "passthroughctl: passthroughctl vm start %s -- %s...",
+                                "those of passthroughctl: passthroughctl vm start %s -- %s...",
                                 o->words[0], o->words[1]);
         if (isempty(o->words[1]))
                 return complain(EXIT_USAGE, "The command is empty: say which program the VM is.");

@@ -60,9 +60,8 @@ ExitCode vm_complain(const char *vm, const Failure *f) {
         if (f->kind == FAILURE_NO_SUCH_OBJECT)
                 return complain(EXIT_NOT_FOUND,
                                 "You have no VM '%s' with a claim. 'passthroughctl vm list' shows which "
-                                "there are, "
-                                "'passthroughctl claim add' makes a claim, and --owner=USER names whose VM "
-                                "it is.",
+                                "there are, 'passthroughctl claim add' makes a claim, and --owner=USER "
+                                "names whose VM it is.",
                                 vm);
         return complain_failure(f);
 }
@@ -323,7 +322,7 @@ static ExitCode find_running(const Model *m, const char *vm, uint32_t owner, con
         if (!known)
                 return complain(EXIT_NOT_FOUND,
                                 "User %" PRIu32 " has no VM '%s' with a claim; 'passthroughctl vm list' "
-                                "shows which there are.",
+                                                "shows which there are.",
                                 owner, vm);
         if (n == 0)
                 return complain(EXIT_REFUSED,
