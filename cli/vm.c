@@ -322,7 +322,7 @@ static ExitCode find_running(const Model *m, const char *vm, uint32_t owner, con
         if (!known)
                 return complain(EXIT_NOT_FOUND,
                                 "User %" PRIu32 " has no VM '%s' with a claim; 'passthroughctl vm list' "
-                                                "shows which there are.",
+                                "shows which there are.",
                                 owner, vm);
         if (n == 0)
                 return complain(EXIT_REFUSED,
