@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "command.h"
 #include "help.h"
+#include "text.h"
 
 const Command *command_find(int n, char *const words[], int *ret_taken) {
         size_t n_commands;
@@ -62,6 +63,49 @@ static ExitCode check_usage(const Command *c, const Options *o) {
         return EXIT_DONE;
 }
 
+Word command_word(const Command *c, int n) {
+        Word kind = WORD_NONE;
+
+        if (n >= c->most)
+                return WORD_NONE;
+        for (int i = 0; i < WORDS_MAX && i <= n; i++)
+                if (c->words[i] != WORD_NONE)
+                        kind = c->words[i];
+        return kind;
+}
+
+/* The bus takes nothing else; files and programs have names of any kind. */
+static bool is_utf8(const char *text) {
+        for (size_t n; *text; text += n) {
+                n = text_utf8_length(text);
+                if (n == 0)
+                        return false;
+        }
+        return true;
+}
+
+static ExitCode check_text(const Command *c, const Options *o) {
+        for (int i = 0; i < o->n_words && !c->hidden; i++) {
+                Word kind = command_word(c, i);
+
+                if (kind != WORD_FILE && kind != WORD_PROGRAM && !is_utf8(o->words[i]))
+                        return complain(EXIT_USAGE,
+                                        "Word %d behind the command is not UTF-8; the service takes nothing "
+                                        "else.",
+                                        i + 1);
+        }
+        for (Option i = 0; i < OPTION_MAX; i++)
+                if (o->values[i] && !is_utf8(o->values[i]))
+                        return complain(EXIT_USAGE,
+                                        "The value of --%s is not UTF-8; the service takes nothing else.",
+                                        option_info(i)->name);
+        for (size_t i = 0; i < o->n_consent; i++)
+                if (!is_utf8(o->consent[i]))
+                        return complain(EXIT_USAGE, "The value of --consent is not UTF-8; the service takes "
+                                                    "nothing else.");
+        return EXIT_DONE;
+}
+
 static ExitCode check_values(const Options *o) {
         const char *json = option_value(o, OPTION_JSON);
 
@@ -92,6 +136,8 @@ static ExitCode run(Cli *cli) {
         o->n_words -= taken;
         o->words += taken;
         code = check_usage(c, o);
+        if (code == EXIT_DONE)
+                code = check_text(c, o);
         return code == EXIT_DONE ? c->run(cli) : code;
 }
 

@@ -57,6 +57,9 @@ const Command *commands(size_t *ret_n);
 /* The command that these words begin with, and how many words it took; NULL: there is none. */
 const Command *command_find(int n, char *const words[], int *ret_taken);
 
+/* What the word number n behind those of the command is. */
+Word command_word(const Command *c, int n) _pure_;
+
 /* About words that no command begins with. */
 ExitCode command_complain(int n, char *const words[]);
 

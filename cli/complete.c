@@ -201,18 +201,6 @@ static void complete_command(const Typed *t, int n, char *const words[]) {
         }
 }
 
-/* What the word number n behind those of the command is. */
-static Word word_kind(const Command *c, int n) {
-        Word kind = WORD_NONE;
-
-        if (n >= c->most)
-                return WORD_NONE;
-        for (int i = 0; i < WORDS_MAX && i <= n; i++)
-                if (c->words[i] != WORD_NONE)
-                        kind = c->words[i];
-        return kind;
-}
-
 /* Wherever we are in its arguments. */
 static int place_of_program(const Typed *t, const Command *c, int taken) {
         int n = taken;
@@ -223,7 +211,7 @@ static int place_of_program(const Typed *t, const Command *c, int taken) {
 }
 
 static void complete_word(const Typed *t, const Command *c, int taken) {
-        switch (word_kind(c, t->n - taken)) {
+        switch (command_word(c, t->n - taken)) {
         case WORD_DEVICE:
                 complete_objects(t, "", KIND_DEVICE, false);
                 break;

@@ -127,9 +127,7 @@ ExitCode orders_delete(Cli *cli, Kind kind, const Object **ret) {
         const Object *o = NULL;
         ExitCode code;
 
-        code = properties_check(&cli->options, 0, false);
-        if (code == EXIT_DONE)
-                code = orders_find(cli, kind, &o);
+        code = orders_find(cli, kind, &o);
         if (code != EXIT_DONE)
                 return code;
         if (!is_whole_name(o, word))

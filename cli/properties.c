@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "properties.h"
-#include "text.h"
 
 typedef struct Property {
         Option option;
@@ -24,31 +23,6 @@ static const Property table[] = {
                 {OPTION_ENABLE, "enabled", 'b', 0, 0, true},
                 {OPTION_DISABLE, "enabled", 'b', 0, 0, false},
 };
-
-/* The bus throws out who sends anything else. */
-static bool is_utf8(const char *text) {
-        for (size_t n; *text; text += n) {
-                n = text_utf8_length(text);
-                if (n == 0)
-                        return false;
-        }
-        return true;
-}
-
-static ExitCode check_text(const Options *o) {
-        for (int i = 0; i < o->n_words; i++)
-                if (!is_utf8(o->words[i]))
-                        return complain(EXIT_USAGE,
-                                        "Word %d behind the command is not UTF-8; the service takes nothing "
-                                        "else.",
-                                        i + 1);
-        for (Option i = 0; i < OPTION_MAX; i++)
-                if (o->values[i] && !is_utf8(o->values[i]))
-                        return complain(EXIT_USAGE,
-                                        "The value of --%s is not UTF-8; the service takes nothing else.",
-                                        option_info(i)->name);
-        return EXIT_DONE;
-}
 
 static ExitCode check_property(const Options *o, const Property *p) {
         const char *text = option_value(o, p->option);
@@ -77,7 +51,7 @@ static ExitCode complain_nothing(uint64_t which) {
 }
 
 ExitCode properties_check(const Options *o, uint64_t which, bool change) {
-        ExitCode code = check_text(o);
+        ExitCode code = EXIT_DONE;
 
         for (size_t i = 0; code == EXIT_DONE && i < ELEMENTSOF(table); i++)
                 if (which >> table[i].option & 1)

@@ -237,9 +237,7 @@ ExitCode command_rule_preview(Cli *cli) {
         _cleanup_json_ json_t *devices = NULL, *overlaps = NULL;
         ExitCode code;
 
-        code = properties_check(&cli->options, 0, false);
-        if (code == EXIT_DONE)
-                code = cli_load(cli);
+        code = cli_load(cli);
         if (code == EXIT_DONE)
                 code = call_preview(cli, &devices, &overlaps);
         if (code != EXIT_DONE)

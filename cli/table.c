@@ -132,40 +132,46 @@ static void print_cell(const char *text, Tint tint, unsigned flags, size_t width
         *gap += GAP + (columns == 0 || !(flags & COLUMN_RIGHT) ? width - columns : 0);
 }
 
+/* The widths that all of it needs. */
+static void measure(const Table *t, bool legend, size_t widths[]) {
+        for (size_t i = 0; i < t->n_columns; i++)
+                widths[i] = legend ? text_columns(t->columns[i].title) : 0;
+        for (size_t i = 0; i < t->n_cells; i++) {
+                size_t width = text_columns(t->cells[i].text), *column = &widths[i % t->n_columns];
+
+                *column = width > *column ? width : *column;
+        }
+}
+
+/* cells NULL: the titles. */
+static void print_row(const Table *t, const Cell cells[], const size_t widths[], const bool shown[]) {
+        size_t gap = 0, last = t->n_columns - 1, offset = total(t, widths, shown) - widths[last];
+
+        for (size_t i = 0; i < t->n_columns; i++) {
+                const char *text = cells ? cells[i].text : t->columns[i].title;
+                Tint tint = cells ? cells[i].tint : TINT_DIM;
+
+                if (t->columns[i].flags & COLUMN_WRAPS) {
+                        pad(gap);
+                        sentence_wrap(text, tint, offset, offset, offset + widths[i]);
+                } else if (shown[i])
+                        print_cell(text, tint, t->columns[i].flags, widths[i], &gap);
+        }
+        (void)fputc('\n', stdout);
+}
+
 int table_print(const Table *t, bool legend) {
         size_t widths[TABLE_COLUMNS_MAX] = {};
         bool shown[TABLE_COLUMNS_MAX];
 
         if (t->oom)
                 return -ENOMEM;
-        for (size_t i = 0; i < t->n_columns; i++) {
-                shown[i] = true;
-                widths[i] = legend ? text_columns(t->columns[i].title) : 0;
-        }
-        for (size_t i = 0; i < t->n_cells; i++) {
-                size_t width = text_columns(t->cells[i].text), *column = &widths[i % t->n_columns];
-
-                *column = width > *column ? width : *column;
-        }
+        memset(shown, true, sizeof shown);
+        measure(t, legend, widths);
         fit(t, widths, shown, output_columns());
-
-        /* The legend is row 0. */
-        for (size_t row = legend ? 0 : 1; row <= table_rows(t); row++) {
-                size_t gap = 0,
-                       offset = total(t, widths, shown) - widths[t->n_columns - 1]; /* of what wraps */
-
-                for (size_t i = 0; i < t->n_columns; i++) {
-                        const Cell *cell = row > 0 ? &t->cells[(row - 1) * t->n_columns + i] : NULL;
-                        const char *text = cell ? cell->text : t->columns[i].title;
-                        Tint tint = cell ? cell->tint : TINT_DIM;
-
-                        if (t->columns[i].flags & COLUMN_WRAPS) {
-                                pad(gap);
-                                sentence_wrap(text, tint, offset, offset, offset + widths[i]);
-                        } else if (shown[i])
-                                print_cell(text, tint, t->columns[i].flags, widths[i], &gap);
-                }
-                (void)fputc('\n', stdout);
-        }
+        if (legend)
+                print_row(t, NULL, widths, shown);
+        for (size_t row = 0; row < table_rows(t); row++)
+                print_row(t, &t->cells[row * t->n_columns], widths, shown);
         return 0;
 }

@@ -71,9 +71,10 @@ def test_names(stage):
 def test_not_text(stage):
     bad = os.fsdecode(b"caf\xe9")
     for words in (("group", "add", bad), ("rule", "add", "Ids", bad, "name eq 'x'"), ("claim", "add", bad, "Ids"),
-                  ("rule", "preview", bad)):
+                  ("rule", "preview", bad), ("list", bad), ("show", bad), ("vm", "stop", bad), ("vm", "start", bad, "--", "true")):
         assert "is not UTF-8" in run(stage, *words, code=2), words
-    for words in (("group", "edit", "Ids", "--name", bad), ("rule", "edit", "by id", "--filter", bad)):
+    for words in (("group", "edit", "Ids", "--name", bad), ("rule", "edit", "by id", "--filter", bad),
+                  ("make", "01:00.0", "--group", bad), ("grant", "01:00.0", "--consent", bad, "--consent", "swap")):
         assert "is not UTF-8" in run(stage, *words, code=2), words
 
 
