@@ -61,7 +61,8 @@ static int try_watch(Watch *w, const char *path, uint32_t mask) {
         char full[PATH_MAX];
 
         /* inotify_add_watch() takes no directory fd. */
-        (void)snprintf(full, sizeof full, "/proc/self/fd/%d/%s", w->files->root, path);
+        if ((size_t)snprintf(full, sizeof full, "/proc/self/fd/%d/%s", w->files->root, path) >= sizeof full)
+                return -ENAMETOOLONG;
         w->wd = inotify_add_watch(w->fd, full, mask);
         return w->wd < 0 ? -errno : 0;
 }

@@ -18,6 +18,7 @@ static int wrong(Failure *f, const char *column) {
 static int get_text(sqlite3_stmt *s, int i, const char **ret, Failure *f) {
         const char *text = (const char *)(const void *)sqlite3_column_text(s, i);
 
+        *ret = ""; /* the compiler does not see that wrong() is a failure */
         if (!text || strlen(text) != (size_t)sqlite3_column_bytes(s, i))
                 return wrong(f, sqlite3_column_name(s, i));
         *ret = text;
