@@ -86,13 +86,14 @@ static size_t split_pager(char *text, char *words[static PAGER_WORDS_MAX + 1]) {
         return n;
 }
 
-static void run_pager(int input, char *words[]) {
+static void run_pager(const int ends[static 2], char *words[]) {
         sigset_t none;
 
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-        (void)dup2(input, STDIN_FILENO);
+        (void)dup2(ends[0], STDIN_FILENO);
+        (void)close(ends[1]); /* else it would wait for itself, if nothing can be run */
         /* Without S: cut lines would keep it from leaving a short answer on the screen (F). */
         (void)setenv("LESS", "FRXMK", 0);
         (void)setenv("LESSCHARSET", "utf-8", 0);
@@ -126,7 +127,7 @@ void output_open_pager(void) {
         (void)fflush(stdout);
         pager = fork();
         if (pager == 0)
-                run_pager(ends[0], words);
+                run_pager(ends, words);
         (void)close(ends[0]);
         if (pager > 0) {
                 was_terminal = true;

@@ -366,6 +366,28 @@ def case_no_agent_is_installed(program, tool):
         assert terminal.end() == 0, terminal.text
 
 
+def case_the_pager(program, tool):
+    """A long answer goes through it at a terminal, as wide as that is; what is no pager does no harm."""
+    with Stage(program, tool) as stage:
+        paged = {"PASSTHROUGHCTL_PAGER": "sed s/^/PAGED:/"}
+
+        def answer(*words, **env):
+            terminal = Terminal(stage, *words, env=env)
+            assert terminal.end() == 0, terminal.text
+            return terminal.text
+
+        assert f"PAGED:{NIC}" in answer("list", **paged)
+        assert f"PAGED:{NIC}" in answer("list", PAGER="sed s/^/PAGED:/")
+        for words, env in ((["list", "--no-pager"], paged),
+                           (["list"], {"PASSTHROUGHCTL_PAGER": "", "PAGER": "sed s/^/PAGED:/"}),
+                           (["list"], {"PASSTHROUGHCTL_PAGER": "/nowhere/pager -x"})):
+            text = answer(*words, **env)
+            assert NIC in text and "PAGED" not in text, text
+        # The person leaves before the end.
+        assert NIC not in answer("list", PASSTHROUGHCTL_PAGER="true")
+        assert "PAGED" not in stage.run("passthroughctl", "list", env=paged).stdout
+
+
 def main():
     cases = [(name, case) for name, case in globals().items() if name.startswith("case_")]
     failed = 0
