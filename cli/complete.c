@@ -192,12 +192,10 @@ static void complete_command(const Typed *t, int n, char *const words[]) {
         for (size_t i = 0; i < n_commands; i++) {
                 if (list[i].hidden)
                         continue;
-                if (n == 0 && !list[i].noun)
+                if (n == 0 ? !list[i].noun : n == 1 && list[i].noun && streq(list[i].noun, words[0]))
                         candidate(t, "", list[i].verb, list[i].help);
                 else if (n == 0 && is_new_noun(list, i))
                         complete_noun(t, list, n_commands, i);
-                else if (n == 1 && list[i].noun && streq(list[i].noun, words[0]))
-                        candidate(t, "", list[i].verb, list[i].help);
         }
 }
 
