@@ -173,6 +173,12 @@ ExitCode cli_load(Cli *cli) {
         return code;
 }
 
+ExitCode cli_load_host(Cli *cli, json_t **ret_host) {
+        ExitCode code = cli_load(cli);
+
+        return code == EXIT_DONE ? model_load_host(&cli->client, ret_host) : code;
+}
+
 void cli_forget(Cli *cli) {
         model_done(&cli->model);
         cli->loaded = false;

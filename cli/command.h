@@ -71,6 +71,8 @@ ExitCode cli_connect(Cli *cli);
 /* Has all objects read from the service, once; cli_forget() before it is to be read anew. */
 ExitCode cli_load(Cli *cli);
 void cli_forget(Cli *cli);
+/* That, and the properties of the host's object. */
+ExitCode cli_load_host(Cli *cli, json_t **ret_host);
 /* Whether --json is given; then the answer goes out by this: the value is consumed, NULL: no memory. */
 bool cli_wants_json(const Cli *cli);
 ExitCode cli_print_json(const Cli *cli, json_t *value);

@@ -6,10 +6,8 @@
 /* The devices of the change that waits, as text; "" if none does. */
 static ExitCode find_unconfirmed(Cli *cli, char **ret) {
         _cleanup_json_ json_t *host = NULL;
-        ExitCode code = cli_load(cli);
+        ExitCode code = cli_load_host(cli, &host);
 
-        if (code == EXIT_DONE)
-                code = model_load_host(&cli->client, &host);
         if (code != EXIT_DONE)
                 return code;
         *ret = object_names(&cli->model, &(const Object){.properties = host}, "ConfirmDevices");

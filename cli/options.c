@@ -158,16 +158,23 @@ const char *option_value(const Options *o, Option option) {
         return o->values[option];
 }
 
+bool number_parse(const char *text, uint64_t *ret) {
+        char *end = NULL;
+
+        if (text[0] < '0' || text[0] > '9')
+                return false;
+        errno = 0;
+        *ret = strtoull(text, &end, 10);
+        return *end == '\0' && errno == 0;
+}
+
 ExitCode option_number(const Options *o, Option option, uint64_t min, uint64_t max, uint64_t *ret) {
         const char *text = option_value(o, option);
-        unsigned long long n;
-        char *end = NULL;
+        uint64_t n;
 
         if (!text)
                 return EXIT_DONE;
-        errno = 0;
-        n = strtoull(text, &end, 10);
-        if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n < min || n > max)
+        if (!number_parse(text, &n) || n < min || n > max)
                 return complain(EXIT_USAGE, "--%s=%s: give a whole number from %" PRIu64 " to %" PRIu64 ".",
                                 infos[option].name, text, min, max);
         *ret = n;

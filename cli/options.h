@@ -85,5 +85,7 @@ static inline bool option_given(const Options *o, Option option) {
 }
 /* NULL: it is not given. */
 const char *option_value(const Options *o, Option option) _pure_;
+/* A whole number in decimal digits and nothing else. */
+bool number_parse(const char *text, uint64_t *ret);
 /* A whole number, min..max; complains. *ret is untouched if it is not given. */
 ExitCode option_number(const Options *o, Option option, uint64_t min, uint64_t max, uint64_t *ret);

@@ -145,10 +145,8 @@ static void show_host(const Model *m, json_t *properties) {
 
 static ExitCode show_host_command(Cli *cli) {
         _cleanup_json_ json_t *host = NULL;
-        ExitCode code = cli_load(cli);
+        ExitCode code = cli_load_host(cli, &host);
 
-        if (code == EXIT_DONE)
-                code = model_load_host(&cli->client, &host);
         if (code != EXIT_DONE)
                 return code;
         if (cli_wants_json(cli))

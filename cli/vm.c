@@ -11,15 +11,12 @@
 ExitCode vm_owner_option(const Options *o, bool *ret_given, uint32_t *ret_uid) {
         const char *text = option_value(o, OPTION_OWNER);
         const struct passwd *entry;
-        unsigned long long n;
-        char *end = NULL;
+        uint64_t n;
 
         *ret_given = text;
         if (!text)
                 return EXIT_DONE;
-        errno = 0;
-        n = strtoull(text, &end, 10);
-        if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && n < UINT32_MAX) {
+        if (number_parse(text, &n) && n < UINT32_MAX) {
                 *ret_uid = (uint32_t)n;
                 return EXIT_DONE;
         }
