@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "command.h"
 #include "help.h"
+#include "similar.h"
 #include "text.h"
 
 const Command *command_find(int n, char *const words[], int *ret_taken) {
@@ -19,6 +20,24 @@ const Command *command_find(int n, char *const words[], int *ret_taken) {
         return NULL;
 }
 
+static ExitCode complain_first_word(const char *word) {
+        size_t n;
+        const Command *list = commands(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if (list[i].noun && streq(list[i].verb, word))
+                        return complain(EXIT_USAGE, "There is no command '%s'; did you mean '%s %s'?", word,
+                                        list[i].noun, word);
+        for (size_t i = 0; i < n; i++) {
+                const char *first = list[i].noun ? list[i].noun : list[i].verb;
+
+                if (!list[i].hidden && similar(word, first))
+                        return complain(EXIT_USAGE, "There is no command '%s'; did you mean '%s'?", word,
+                                        first);
+        }
+        return complain(EXIT_USAGE, "There is no command '%s'; see 'passthroughctl help'.", word);
+}
+
 ExitCode command_complain(int n, char *const words[]) {
         _cleanup_free_ char *verbs = NULL;
         size_t n_commands, size;
@@ -33,8 +52,7 @@ ExitCode command_complain(int n, char *const words[]) {
         if (fclose(f) != 0)
                 return complain_oom();
         if (isempty(verbs))
-                return complain(EXIT_USAGE, "There is no command '%s'; see 'passthroughctl help'.",
-                                words[0]);
+                return complain_first_word(words[0]);
         if (n == 1)
                 return complain(EXIT_USAGE, "'%s' needs a second word: %s.", words[0], verbs);
         return complain(EXIT_USAGE, "There is no command '%s %s'; there are %s.", words[0], words[1], verbs);
@@ -54,12 +72,19 @@ static ExitCode check_usage(const Command *c, const Options *o) {
                         return complain(EXIT_USAGE,
                                         "'%s' takes no option --%s; see 'passthroughctl help %s'.",
                                         name_of(c, name), option_info(i)->name, name_of(c, name));
-        if (o->n_words < c->least || o->n_words > c->most)
-                return complain(EXIT_USAGE, "'%s' takes %s%s%s; see 'passthroughctl help %s'.",
-                                name_of(c, name),
-                                isempty(c->arguments) ? "no further word" : "these words: ",
-                                strempty(c->arguments),
-                                o->n_words < c->least ? ", and some are missing" : "", name_of(c, name));
+        if (o->n_words < c->least)
+                return complain(EXIT_USAGE,
+                                "'%s' takes these words: %s, and some are missing; see 'passthroughctl help "
+                                "%s'.",
+                                name_of(c, name), c->arguments, name_of(c, name));
+        if (o->n_words > c->most && c->most == 0)
+                return complain(EXIT_USAGE, "'%s' takes no further word; see 'passthroughctl help %s'.",
+                                name_of(c, name), name_of(c, name));
+        if (o->n_words > c->most)
+                return complain(EXIT_USAGE,
+                                "'%s' takes these words: %s; there are too many from '%s' on. A name or a "
+                                "filter with blanks stands in quotes.",
+                                name_of(c, name), c->arguments, o->words[c->most]);
         return EXIT_DONE;
 }
 
@@ -106,14 +131,26 @@ static ExitCode check_text(const Command *c, const Options *o) {
         return EXIT_DONE;
 }
 
-static ExitCode check_values(const Options *o) {
-        const char *json = option_value(o, OPTION_JSON);
+static bool is_one_of(const char *word, const char *words) {
+        size_t n = strlen(word);
 
-        if (output_setup(option_value(o, OPTION_COLOR)) < 0)
-                return complain(EXIT_USAGE, "--color=%s: give auto, always or never.",
-                                option_value(o, OPTION_COLOR));
-        if (!isempty(json) && !streq(json, "pretty") && !streq(json, "short"))
-                return complain(EXIT_USAGE, "--json=%s: give pretty or short.", json);
+        for (const char *at = strstr(words, word); n > 0 && at; at = strstr(at + 1, word))
+                if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+                        return true;
+        return false;
+}
+
+static ExitCode check_values(const Options *o) {
+        for (Option i = 0; i < OPTION_MAX; i++) {
+                const char *value = option_value(o, i), *values = option_info(i)->values;
+
+                /* What stands in brackets may be left out. */
+                if (value && values && !(isempty(value) && option_info(i)->argument[0] == '[') &&
+                    !is_one_of(value, values))
+                        return complain(EXIT_USAGE, "--%s=%s: give one of these: %s.", option_info(i)->name,
+                                        value, values);
+        }
+        (void)output_setup(option_value(o, OPTION_COLOR));
         return EXIT_DONE;
 }
 

@@ -77,8 +77,8 @@ static const char *hint(FailureKind kind) {
                 return "'passthroughctl plan' shows all of it; --consent=REASON overrides a reason by name, "
                        "where that can be.";
         case FAILURE_CLAIMED:
-                return "'passthroughctl claim list' shows who has what; 'passthroughctl vm stop' ends a "
-                       "VM's use.";
+                return "'passthroughctl claim list' shows who has what; 'passthroughctl vm stop' takes "
+                       "devices back from a VM that has ended.";
         case FAILURE_INTERACTION_REQUIRED:
                 return "At a terminal polkit can ask, unless --no-ask-password is given.";
         default:

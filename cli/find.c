@@ -6,6 +6,7 @@
 #include "pci-address.h"
 #include "users.h"
 
+#define PART_LEAST 3U
 #define CANDIDATES_MAX 12
 
 /* How well the word fits, best first. */
@@ -38,7 +39,8 @@ static Fit fit_device(const Object *o, const char *word) {
         if (streq(word, slot) || has_prefix_and_dot(address, word) ||
             (startswith(address, "0000:") && has_prefix_and_dot(without_domain, word)))
                 return FIT_SLOT;
-        return contains(object_text(o, "Name"), word) ? FIT_PART : FIT_MAX;
+        /* Shorter is a slip, and would soon fit something. */
+        return strlen(word) >= PART_LEAST && contains(object_text(o, "Name"), word) ? FIT_PART : FIT_MAX;
 }
 
 static Fit fit_named(const Object *o, const char *word) {

@@ -159,9 +159,6 @@ static ExitCode make_filter(const Options *o, char **ret) {
         const char *class = option_value(o, OPTION_CLASS), *filter = o->n_words > 0 ? o->words[0] : NULL;
         int r = 0;
 
-        if (class && strchr(class, '\''))
-                return complain(EXIT_USAGE, "There is no class \"%s\"; see 'passthroughctl help list'.",
-                                class);
         if (class && filter)
                 r = asprintf(ret, "device_type eq '%s' and (%s)", class, filter);
         else if (class)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "options.h"
+#include "similar.h"
 
 static const OptionInfo infos[OPTION_MAX] = {
                 [OPTION_HELP] = {"help", 'h', NULL, NULL, "What there is, or what the command takes"},
@@ -121,15 +122,42 @@ static ExitCode complain_option(int c, const char *word) {
                         return complain(EXIT_USAGE,
                                         "Option '%.*s' could be several, --%s for one; give all of it.",
                                         (int)n, word, infos[i].name);
+        for (Option i = 0; i < OPTION_MAX && startswith(word, "--"); i++) {
+                _cleanup_free_ char *name = strndup(word + 2, n - 2);
+
+                if (name && similar(name, infos[i].name))
+                        return complain(EXIT_USAGE, "There is no option '--%s'; did you mean --%s?", name,
+                                        infos[i].name);
+        }
         return complain(EXIT_USAGE, "There is no option '%s'; see 'passthroughctl help'.", word);
+}
+
+/* "-group NICs" is "-g roup" and one more word to getopt, which could be a device. */
+static ExitCode check_hyphens(int argc, char **argv) {
+        for (int i = 1; i < argc && !streq(argv[i], "--"); i++) {
+                size_t n = strcspn(argv[i], "=");
+
+                if (argv[i][0] != '-' || argv[i][1] == '-' || n < 3)
+                        continue;
+                for (Option o = 0; o < OPTION_MAX; o++)
+                        if (strlen(infos[o].name) == n - 1 &&
+                            strncmp(infos[o].name, argv[i] + 1, n - 1) == 0)
+                                return complain(EXIT_USAGE, "There is no option '%.*s'; did you mean --%s?",
+                                                (int)n, argv[i], infos[o].name);
+        }
+        return EXIT_DONE;
 }
 
 ExitCode options_parse(int argc, char **argv, Options *ret) {
         struct option longs[OPTION_MAX + 1];
         char letters[4 * OPTION_MAX];
+        ExitCode hyphens;
         int c;
 
         *ret = (Options){};
+        hyphens = check_hyphens(argc, argv);
+        if (hyphens != EXIT_DONE)
+                return hyphens;
         fill_tables(letters, longs);
         optind = 1;
         while ((c = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {

@@ -25,14 +25,9 @@ static const Property table[] = {
 };
 
 static ExitCode check_property(const Options *o, const Property *p) {
-        const char *text = option_value(o, p->option);
-        uint64_t number = 0;
+        uint64_t number;
 
-        if (p->type == 'u')
-                return option_number(o, p->option, p->min, p->max, &number);
-        if (p->option == OPTION_OPTIONAL && !isempty(text) && !streq(text, "yes") && !streq(text, "no"))
-                return complain(EXIT_USAGE, "--optional=%s: give yes or no.", text);
-        return EXIT_DONE;
+        return p->type == 'u' ? option_number(o, p->option, p->min, p->max, &number) : EXIT_DONE;
 }
 
 static ExitCode complain_nothing(uint64_t which) {

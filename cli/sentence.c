@@ -15,6 +15,8 @@ static const struct {
                  "devices with their ids"},
                 {"call Grant for it first, Check tells more",
                  "'passthroughctl grant' gives consent, 'passthroughctl check' tells more"},
+                {"call Grant for its whole IOMMU set",
+                 "'passthroughctl make' or 'passthroughctl grant' gives consent for its whole IOMMU set"},
                 {"call Grant", "use 'passthroughctl grant'"},
                 {"and Grant again", "and grant it again"},
                 {"call RevokeIds", "use 'passthroughctl revoke IDS'"},
@@ -48,6 +50,13 @@ static const struct {
                  "'passthroughctl vm stop' ends it"},
                 {"StopVm need not be called again", "'passthroughctl vm stop' need not be repeated"},
                 {"(option wait)", "(--wait)"},
+                {"enable the group first", "'passthroughctl group edit GROUP --enable' switches it on"},
+                {"have devices added to the group, or ask for fewer",
+                 "have devices added by 'passthroughctl make', or ask for fewer by 'passthroughctl claim "
+                 "edit "
+                 "--count'"},
+                {"what each of them waits for, it says itself (Reason, Attention)",
+                 "'passthroughctl list --group GROUP' tells what each of them waits for"},
                 {"take the access \"acl\"", "take --access=acl"},
                 {"with access \"acl\"", "with --access=acl"},
                 {"; call again with interactive authorization allowed", ", which was ruled out"},

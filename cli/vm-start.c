@@ -36,7 +36,6 @@ static ExitCode read_memory(const Options *o, StartOptions *ret) {
 }
 
 static ExitCode read_options(const Options *o, StartOptions *ret) {
-        const char *access = option_value(o, OPTION_ACCESS);
         ExitCode code;
 
         if (!o->separated)
@@ -46,8 +45,6 @@ static ExitCode read_options(const Options *o, StartOptions *ret) {
                                 o->words[0], o->words[1]);
         if (isempty(o->words[1]))
                 return complain(EXIT_USAGE, "The command is empty: say which program the VM is.");
-        if (access && !streq(access, "acl") && !streq(access, "fds"))
-                return complain(EXIT_USAGE, "--access=%s: give acl or fds.", access);
         code = vm_owner_option(o, &ret->has_owner, &ret->owner);
         if (code == EXIT_DONE)
                 code = time_span_option(o, OPTION_WAIT, 0, WAIT_MAX, &ret->wait);

@@ -6,17 +6,22 @@
 #include "transaction.h"
 #include "wanted.h"
 
+/* These pass. */
+#define CLAIMED "claimed by a VM"
+#define MOVING "being moved"
+#define NOT_CONFIRMED "not confirmed yet"
+
 static const char *find_obstacle(const Manager *m, const Device *d) {
         if (d->claim)
-                return "claimed by a VM";
+                return CLAIMED;
         if (d->quarantine)
                 return "in quarantine";
         if (d->stuck)
                 return "stuck";
         if (confirm_covers(m, device_address(d)))
-                return "not confirmed yet";
+                return NOT_CONFIRMED;
         if (d->operating || d->journalled || transactions_hold(m, device_address(d)))
-                return "being moved";
+                return MOVING;
         if (!d->granted)
                 return "not approved by an administrator";
         if (d->state == DEVICE_POOL)
@@ -207,19 +212,39 @@ static uint32_t must_have(const View *v, uint32_t group) {
         return n;
 }
 
-static int refuse(const View *v, RunPick *pick, const PickResult *result, Failure *f) {
-        const Claim *c = v->claims[result->short_of];
-        const Group *g = v->groups[v->demands[result->short_of].group];
-        char buf[256];
+/* What would help: to wait does only where others will give something back. */
+static const char *advise(const View *v, uint32_t group) {
+        const Group *g = v->groups[group];
 
-        pick->hopeless = !g->record.enabled ||
-                         must_have(v, v->demands[result->short_of].group) > g->n_devices;
+        if (!g->record.enabled)
+                return "enable the group first";
+        if (must_have(v, group) > g->n_devices)
+                return "have devices added to the group, or ask for fewer";
+        for (size_t i = 0; i < g->n_devices; i++) {
+                const char *why = find_obstacle_of_set(v->m, g->devices[i]) ?: "";
+
+                if (streq(why, CLAIMED) || streq(why, MOVING))
+                        return "wait until others are back (option wait), or ask an administrator for more";
+                if (streq(why, NOT_CONFIRMED))
+                        return "a change waits: Confirm or Revert that first";
+        }
+        return "what each of them waits for, it says itself (Reason, Attention)";
+}
+
+static int refuse(const View *v, RunPick *pick, const PickResult *result, Failure *f) {
+        uint32_t group = v->demands[result->short_of].group, wanted = must_have(v, group);
+        const Claim *c = v->claims[result->short_of];
+        const Group *g = v->groups[group];
+        char buf[256], together[64] = "";
+
+        pick->hopeless = !g->record.enabled || wanted > g->n_devices;
+        if (wanted > c->record.count)
+                (void)snprintf(together, sizeof together, " (with the VM's other claims %u)", wanted);
         return failure_set(f, FAILURE_UNAVAILABLE,
-                           "VM \"%.100s\" cannot start: the claim \"%.100s\" needs %u of the group "
-                           "\"%.100s\", of which %u can be had (%s); wait until others are back (option "
-                           "wait), or ask an administrator for more.",
-                           v->q->vm, c->record.name, c->record.count, g->record.name, result->available,
-                           list_obstacles(v->m, g, buf, sizeof buf));
+                           "VM \"%.100s\" cannot start: the claim \"%.100s\" needs %u%s of the group "
+                           "\"%.100s\", of which %u can be had (%s); %s.",
+                           v->q->vm, c->record.name, c->record.count, together, g->record.name,
+                           result->available, list_obstacles(v->m, g, buf, sizeof buf), advise(v, group));
 }
 
 static void take(const View *v, const PickResult *result, RunPick *pick) {
