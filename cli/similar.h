@@ -5,6 +5,6 @@
 
 #include "macro.h"
 
-/* Whether one becomes the other by at most two letters more, less, other or exchanged with their neighbour, and most of it
- * stays; in any case. */
+/* Whether one becomes the other by at most two letters more, less, other or exchanged with their neighbour, and most of
+ * it stays; in any case. */
 bool similar(const char *a, const char *b) _pure_;
