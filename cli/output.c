@@ -146,6 +146,11 @@ void output_close_pager(void) {
         pager = 0;
 }
 
+/* Marks that have what follows read the other way round (UAX 9): a name could pretend to be another column. */
+static bool turns_text(wchar_t c) {
+        return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 /* The next character and its width; what is none, or would control the terminal, is a '?'. */
 static size_t next_character(const char *text, mbstate_t *state, size_t *ret_width, bool *ret_printable) {
         wchar_t c;
@@ -157,7 +162,7 @@ static size_t next_character(const char *text, mbstate_t *state, size_t *ret_wid
                 n = 1;
                 width = -1;
         } else
-                width = wcwidth(c);
+                width = turns_text(c) ? -1 : wcwidth(c);
         *ret_printable = width >= 0;
         *ret_width = width < 0 ? 1 : (size_t)width;
         return n;

@@ -66,6 +66,9 @@ def test_names(stage):
     run(stage, "group", "edit", "Ids", "--description", "Two\nlines")
     assert "   Description: Two\n                lines\n" in run(stage, "group", "show", "Ids")
     assert "has a control character at byte 2" in run(stage, "group", "add", "a\nb", code=2)
+    # What comes behind such a mark would be read from right to left.
+    run(stage, "group", "add", "cards \u202egnp")
+    assert "cards ?gnp " in run(stage, "group", "list")
 
 
 def test_not_text(stage):
