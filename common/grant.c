@@ -25,11 +25,12 @@ enum {
         KEY_GRANTED_BY,
         KEY_GRANTED_AT,
         KEY_IDS,
+        KEY_VFS,
         KEY_MAX,
 };
 
-/* Grants of the first release have it not. */
-#define KEYS_OPTIONAL (1U << KEY_IDS)
+/* Grants of earlier releases have them not. */
+#define KEYS_OPTIONAL (1U << KEY_IDS | 1U << KEY_VFS)
 
 static const char *const key_table[KEY_MAX] = {
                 [KEY_FORMAT] = "format",
@@ -48,6 +49,7 @@ static const char *const key_table[KEY_MAX] = {
                 [KEY_GRANTED_BY] = "granted-by",
                 [KEY_GRANTED_AT] = "granted-at",
                 [KEY_IDS] = "ids",
+                [KEY_VFS] = "vfs",
 };
 
 static int parse_id(const char *s, uint16_t *ret) {
@@ -111,6 +113,17 @@ static int parse_ids(const char *s, char ret[static ID_SELECTOR_SIZE]) {
         return 0;
 }
 
+/* "" is a grant of the device itself. */
+static int parse_vfs(const char *s, Grant *g) {
+        uint64_t v = 0;
+
+        if (s[0] && record_parse_decimal(s, VFS_MAX, &v) < 0)
+                return -EBADMSG;
+        g->covers_vfs = s[0];
+        g->vfs = (uint16_t)v;
+        return 0;
+}
+
 static int take_value(size_t key, const char *s, void *userdata) {
         Grant *g = userdata;
         uint64_t v = 0;
@@ -155,6 +168,8 @@ static int take_value(size_t key, const char *s, void *userdata) {
                 return record_parse_decimal(s, UINT64_MAX, &g->granted_at);
         case KEY_IDS:
                 return parse_ids(s, g->ids);
+        case KEY_VFS:
+                return parse_vfs(s, g);
         default:
                 return -EBADMSG;
         }
@@ -177,7 +192,7 @@ int grant_parse(const char *text, Grant *ret) {
         r = record_parse(text, key_table, KEY_MAX, KEYS_OPTIONAL, take_value, &g);
         if (r < 0)
                 return r;
-        if (!iommu_set_contains(&g.set, &g.identity.address) || !ids_fit(&g))
+        if (!iommu_set_contains(&g.set, &g.identity.address) || !ids_fit(&g) || (g.covers_vfs && g.ids[0]))
                 return -EBADMSG;
 
         *ret = g;
@@ -201,7 +216,8 @@ static void format_words(const IommuSet *set, uint32_t consent, char *members, s
 }
 
 int grant_format(const Grant *g, char *buf, size_t size) {
-        char address[PCI_ADDRESS_SIZE], members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], reasons[512];
+        char address[PCI_ADDRESS_SIZE], members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], reasons[512],
+                        vfs[8] = "";
         const PciIdentity *i;
         int n;
 
@@ -211,10 +227,13 @@ int grant_format(const Grant *g, char *buf, size_t size) {
         i = &g->identity;
         format_words(&g->set, g->consent, members, sizeof members, reasons, sizeof reasons);
 
+        if (g->covers_vfs)
+                (void)snprintf(vfs, sizeof vfs, "%u", g->vfs);
+
         /* What may be missing stands in the middle, so that a file cut short is never a grant. */
         n = snprintf(buf, size,
                      "# Written by verge-passthrough-helper: an administrator's consent that this\n"
-                     "# device may leave the host. Take it back with Revoke.\n"
+                     "# device%s may leave the host. Take it back with Revoke.\n"
                      "format=1\n"
                      "address=%s\n"
                      "vendor=%04x\n"
@@ -229,11 +248,13 @@ int grant_format(const Grant *g, char *buf, size_t size) {
                      "host-driver=%s\n"
                      "consent=%s\n"
                      "ids=%s\n"
+                     "vfs=%s\n"
                      "granted-by=%u\n"
                      "granted-at=%" PRIu64 "\n",
-                     pci_address_format(&i->address, address), i->vendor, i->device, i->subsystem_vendor,
-                     i->subsystem_device, i->class_code, i->revision, i->serial, i->slot, members,
-                     g->host_driver, reasons, g->ids, (unsigned)g->granted_by, g->granted_at);
+                     g->covers_vfs ? "'s virtual functions" : "", pci_address_format(&i->address, address),
+                     i->vendor, i->device, i->subsystem_vendor, i->subsystem_device, i->class_code,
+                     i->revision, i->serial, i->slot, members, g->host_driver, reasons, g->ids, vfs,
+                     (unsigned)g->granted_by, g->granted_at);
         return (size_t)n >= size ? -ENOBUFS : n;
 }
 
@@ -287,7 +308,7 @@ int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid,
         return 0;
 }
 
-int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
+static int read_any(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
         int pending, kept;
 
         pending = grant_read_from(root, true, a, root_uid, ret);
@@ -296,6 +317,45 @@ int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
 
         kept = grant_read_from(root, false, a, root_uid, ret);
         return kept == -ENOENT ? pending : kept;
+}
+
+static int read_kind(int root, bool covers_vfs, const PciAddress *a, uid_t root_uid, Grant *ret) {
+        Grant g;
+        int r;
+
+        r = read_any(root, a, root_uid, &g);
+        if (r < 0)
+                return r;
+        if (g.covers_vfs != covers_vfs)
+                return -ENOENT;
+        *ret = g;
+        return 0;
+}
+
+int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret) {
+        return read_kind(root, false, a, root_uid, ret);
+}
+
+int grant_read_pf(int root, const PciAddress *pf, uid_t root_uid, Grant *ret) {
+        return read_kind(root, true, pf, root_uid, ret);
+}
+
+int grant_read_vf(int root, const PciAddress *vf, const PciAddress *pf, uid_t root_uid, Grant *ret) {
+        Grant g, own = {.identity.address = *vf};
+        int r;
+
+        assert(vf);
+        assert(pf);
+        assert(ret);
+
+        r = grant_read_pf(root, pf, root_uid, &g);
+        if (r < 0)
+                return r;
+
+        read_mark(root, root_uid, &own);
+        memcpy(g.persistent, own.persistent, sizeof g.persistent);
+        *ret = g;
+        return 0;
 }
 
 static const char *format_path(const char *directory, const PciAddress *a, const char *suffix,

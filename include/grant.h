@@ -30,8 +30,10 @@ typedef struct Grant {
         uint32_t consent;                  /* bits of CriticalReason that were overridden by name */
         uid_t granted_by;
         uint64_t granted_at; /* seconds since the epoch */
-        char ids[20]; /* the selector (grant-ids.h) it was made from; "": the device itself was granted */
-        bool pending; /* where it was read; not in the text */
+        bool covers_vfs; /* not the device itself may leave, but its SR-IOV virtual functions, and they alone */
+        uint16_t vfs;    /* how many it was last told to have; 0..VFS_MAX */
+        char ids[20];    /* the selector (grant-ids.h) it was made from; "": the device itself was granted */
+        bool pending;    /* where it was read; not in the text */
         char persistent[GRANT_BOOT_SIZE]; /* the boot (its id) in its mark; "": it has none. Not in the text */
 } Grant;
 
@@ -41,12 +43,18 @@ int grant_parse(const char *text, Grant *ret);
 /* Returns the length, or -ENOBUFS. parse(format(g)) = g. */
 int grant_format(const Grant *grant, char *buf, size_t size);
 
-/* Reads the grant of an address, the pending or else the kept one. -ENOENT: there is none; -EBADMSG: damaged, or of
- * another address; -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. A mark that is
+/* Reads the grant of a device itself, the pending or else the kept one. -ENOENT: there is none; -EBADMSG: damaged, or
+ * of another address; -EPERM: not owned by root, or writable by others. `root_uid` is 0 but in tests. A mark that is
  * damaged or not root's alone counts as none. */
 int grant_read(int root, const PciAddress *a, uid_t root_uid, Grant *ret);
 
-/* Exactly the pending, or exactly the kept one. */
+/* The same of the virtual functions of a physical one: an address has the one or the other, never both. */
+int grant_read_pf(int root, const PciAddress *pf, uid_t root_uid, Grant *ret);
+/* The same, with the mark of this virtual function. That `pf` is still what the grant names, and `vf` a function of it,
+ * is the caller's to prove. */
+int grant_read_vf(int root, const PciAddress *vf, const PciAddress *pf, uid_t root_uid, Grant *ret);
+
+/* Exactly the pending, or exactly the kept one, of either kind. */
 int grant_read_from(int root, bool pending, const PciAddress *a, uid_t root_uid, Grant *ret);
 
 /* Which boot this is, as marks say it. -EBADMSG: the kernel's boot_id is no UUID. */

@@ -56,6 +56,7 @@
 /* Limits on what a caller can make us allocate. */
 #define SELECTORS_PER_CALL_MAX 64U /* id selectors in one call */
 #define DEVICES_PER_CALL_MAX 64U   /* addresses in one call, and members of one IOMMU set we move */
+#define VFS_MAX 256U               /* virtual functions of one physical function */
 #define POLKIT_PENDING_PER_UID 8U  /* authorisations waiting for one user */
 #define POLKIT_PENDING_MAX 64U     /* authorisations waiting in all */
 #define CALLS_PENDING_PER_UID 16U  /* calls a user may have under way that cost helper work */

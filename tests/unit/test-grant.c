@@ -30,7 +30,8 @@ static bool same(const Grant *a, const Grant *b) {
                streq(a->identity.serial, b->identity.serial) && streq(a->identity.slot, b->identity.slot) &&
                iommu_set_same_members(&a->set, &b->set) && streq(a->host_driver, b->host_driver) &&
                a->consent == b->consent && a->granted_by == b->granted_by &&
-               a->granted_at == b->granted_at && streq(a->ids, b->ids);
+               a->granted_at == b->granted_at && streq(a->ids, b->ids) && a->covers_vfs == b->covers_vfs &&
+               a->vfs == b->vfs;
 }
 
 static void format_example(char *text) {
@@ -89,6 +90,8 @@ static void draw_grant(Grant *g) {
                      .consent = draw() & CRITICAL_OVERRIDABLE,
                      .granted_by = (uid_t)(draw() % UINT32_MAX),
                      .granted_at = draw()};
+        g->covers_vfs = draw() & 1;
+        g->vfs = g->covers_vfs ? (uint16_t)(draw() % (VFS_MAX + 1)) : 0;
         draw_text(g->identity.serial, sizeof g->identity.serial, NULL);
         draw_text(g->identity.slot, sizeof g->identity.slot, NULL);
         draw_text(g->host_driver, sizeof g->host_driver, "/");
@@ -374,6 +377,39 @@ static void test_read_takes_only_the_grant_of_this_address(void **state) {
 
 #define PENDING_FILE PENDING_GRANTS_DIR "/0000:05:01.0.grant"
 
+/* Consent to the one must never pass for consent to the other. */
+static void test_read_tells_a_device_from_its_functions(void **state) {
+        const PciAddress pf = {0, 5, 1, 0}, vf = {0, 5, 2, 0};
+        FakeHost *h = *state;
+        char text[GRANT_TEXT_SIZE];
+        Grant g = example;
+
+        assert_int_equal(grant_read_pf(h->fd, &pf, geteuid(), &g), -ENOENT);
+        assert_int_equal(grant_read_vf(h->fd, &vf, &pf, geteuid(), &g), -ENOENT);
+
+        g = example;
+        g.ids[0] = '\0';
+        g.covers_vfs = true;
+        g.vfs = 7;
+        assert_true(grant_format(&g, text, sizeof text) > 0);
+        fake_host_write(h, "etc/verge-passthrough/grants.d/0000:05:01.0.grant", "%s", text);
+        fake_host_write(h, "etc/verge-passthrough/grants.d/0000:05:02.0.boot",
+                        "0123456789abcdef0123456789abcdef");
+        assert_int_equal(grant_read(h->fd, &pf, geteuid(), &g), -ENOENT);
+        assert_int_equal(grant_read_pf(h->fd, &pf, geteuid(), &g), 0);
+        assert_int_equal(g.vfs, 7);
+        assert_string_equal(g.persistent, "");
+        assert_int_equal(grant_read_vf(h->fd, &vf, &pf, geteuid(), &g), 0);
+        assert_string_equal(g.persistent, "0123456789abcdef0123456789abcdef");
+        assert_int_equal(grant_read_pf(h->fd, &pf, geteuid() + 1, &g), -EPERM);
+
+        /* A selector names what leaves itself. */
+        g.persistent[0] = '\0';
+        strcpy(g.ids, example.ids);
+        assert_true(grant_format(&g, text, sizeof text) > 0);
+        assert_int_equal(grant_parse(text, &g), -EBADMSG);
+}
+
 static void test_read_looks_at_the_pending_one_first(void **state) {
         PciAddress a = {0, 5, 1, 0};
         char text[GRANT_TEXT_SIZE];
@@ -419,6 +455,7 @@ int main(void) {
                         CASE(test_read),
                         CASE(test_read_asks_whose_file_it_is),
                         CASE(test_read_follows_no_link),
+                        CASE(test_read_tells_a_device_from_its_functions),
                         CASE(test_read_looks_at_the_pending_one_first),
                         CASE(test_read_takes_only_the_grant_of_this_address),
         };
