@@ -8,6 +8,7 @@
 #include "fake-host.h"
 #include "standard-devices.h"
 #include "fake-kernel.h"
+#include "fake-sriov.h"
 #include "names.h"
 
 #define CHECK(expression)                                                                                   \
@@ -291,7 +292,8 @@ static void link_to_physfn(FakeHost *h, const char *path, const FakeDevice *d) {
         (void)snprintf(link, sizeof link, "sys/%s/sriov_numvfs", pf);
         fake_host_write(h, link, "%u\n", n);
         (void)snprintf(link, sizeof link, "sys/%s/sriov_totalvfs", pf);
-        fake_host_write(h, link, "8\n");
+        if (!fake_host_exists(h, link))
+                fake_host_write(h, link, "8\n");
 }
 
 void fake_host_add_device(FakeHost *h, const FakeDevice *d) {
@@ -312,6 +314,8 @@ void fake_host_add_device(FakeHost *h, const FakeDevice *d) {
                 join_iommu_set(h, path, d);
         if (d->physfn)
                 link_to_physfn(h, path, d);
+        if (d->total_vfs > 0)
+                fake_sriov_add(h, dir, d);
         if (d->slot) {
                 (void)snprintf(link, sizeof link, "sys/bus/pci/slots/%s/address", d->slot);
                 fake_host_write(h, link, "%.*s\n", (int)(strlen(d->address) - 2), d->address);

@@ -31,7 +31,11 @@ typedef struct FakeDevice {
         unsigned iommu_set; /* 0: no IOMMU in front of it */
         const char *below;  /* address of the bridge it is behind */
         const char *physfn; /* it is a virtual function of this one */
-        const char *slot;   /* name of its physical slot */
+        unsigned total_vfs; /* it is a physical function, and acts like one: so many it can have */
+        uint16_t vf_device; /* their device id */
+        const char *vf_driver;     /* and natural driver */
+        bool vfs_share_set;        /* they are in its IOMMU set, as without ACS */
+        const char *slot;          /* name of its physical slot */
         const char *reset_methods; /* NULL: cannot be reset */
         const char *reserved;      /* lines of its IOMMU set's reserved_regions */
         const void *vpd;

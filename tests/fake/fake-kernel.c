@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "fake-kernel.h"
+#include "fake-sriov.h"
 #include "host-network.h"
 #include "host-sessions.h"
 #include "pci-identity.h"
@@ -245,12 +246,35 @@ int fake_kernel_bind(const char *device_dir, const char *driver) {
         return 0;
 }
 
+static int set_functions(const char *device_dir, unsigned n) {
+        FakeHost h = {.root = fake_root, .fd = open(fake_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        int r;
+
+        r = h.fd < 0 ? -errno : fake_sriov_set_number(&h, device_dir, n);
+        closep(&h.fd);
+        return r;
+}
+
+static int set_autoprobe(const char *device_dir, const char *data) {
+        FakeHost h = {.root = fake_root, .fd = open(fake_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        int r;
+
+        r = h.fd < 0 ? -errno : fake_sriov_set_autoprobe(&h, device_dir, data);
+        closep(&h.fd);
+        return r;
+}
+
 int fake_kernel_unbind(const char *device_dir) {
         char path[PATH_MAX], driver[PCI_DRIVER_SIZE], set[32], held[48], dir[PATH_MAX];
         const char *address = last_part(device_dir);
 
         if (driver_of(device_dir, driver) < 0)
                 return -ENODEV;
+
+        /* Its functions do not outlive it. */
+        (void)snprintf(path, sizeof path, "%.4000s/virtfn0", device_dir);
+        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                (void)set_functions(device_dir, 0);
 
         (void)unlink(at_root(path, "sys/bus/pci/drivers/%s/%s", driver, address));
         (void)snprintf(path, sizeof path, "%.4000s/driver", device_dir);
@@ -335,8 +359,9 @@ static int do_probe(const Request *q) {
         if (sysfs_read(AT_FDCWD, path, driver, sizeof driver) < 0)
                 return -EINVAL;
         if (streq(driver, "(null)") &&
-            sysfs_read(AT_FDCWD, at_root(path, "fake/natural/%s", q->address), driver, sizeof driver) < 0)
-                return 0; /* no driver knows it */
+            (!fake_sriov_may_probe(q->device_dir) ||
+             sysfs_read(AT_FDCWD, at_root(path, "fake/natural/%s", q->address), driver, sizeof driver) < 0))
+                return 0; /* no driver knows it, or may be asked */
 
         /* Success whatever the driver says: only the link tells. */
         (void)fake_kernel_bind(q->device_dir, driver);
@@ -363,6 +388,10 @@ static int act(const Request *q) {
                 return do_probe(q);
         if (streq(q->what, "reset"))
                 return do_reset(q);
+        if (streq(q->what, "numvfs"))
+                return set_functions(q->device_dir, (unsigned)strtoul(q->data, NULL, 10));
+        if (streq(q->what, "autoprobe"))
+                return set_autoprobe(q->device_dir, q->data);
         return -EACCES;
 }
 
@@ -449,7 +478,7 @@ static int serve(const Request *q) {
 
         if (r < 0)
                 log_write("%s %s = %s\n", q->what, q->address, strempty(strerrorname_np(-r)));
-        else if (streq(q->what, "override"))
+        else if (streq(q->what, "override") || streq(q->what, "numvfs") || streq(q->what, "autoprobe"))
                 log_write("%s %s %.*s\n", q->what, q->address, (int)strcspn(q->data, "\n"), q->data);
         else
                 log_write("%s %s\n", q->what, q->address);
@@ -508,6 +537,10 @@ int __wrap_sysfs_write(int at, const char *path, const char *data) {
                         q.what = data[0] == '\n' ? "clear" : "override";
                 else if (streq(path, "reset"))
                         q.what = "reset";
+                else if (streq(path, "sriov_numvfs"))
+                        q.what = "numvfs";
+                else if (streq(path, "sriov_drivers_autoprobe"))
+                        q.what = "autoprobe";
                 (void)snprintf(q.address, sizeof q.address, "%.16s", last_part(directory));
                 (void)snprintf(q.device_dir, sizeof q.device_dir, "%s", directory);
         }

@@ -8,7 +8,7 @@
  *
  * It knows the root by fake_kernel_attach(); all else is in files, so that the helper, its workers and the test
  * see the same kernel. Each write is a line of <root>/fake/log: "override A vfio-pci", "clear A", "unbind A",
- * "probe A", "reset A", followed by " = EBUSY" when it failed.
+ * "probe A", "reset A", "numvfs A 4", "autoprobe A 0", followed by " = EBUSY" when it failed.
  *
  * Injection: lines "WHAT ADDRESS ACTION [NTH]" in <root>/fake/fail. WHAT is one of the words above or "*",
  * ADDRESS may be "*", and the rule holds for the NTH write that matches (0 or none: each). Actions:
