@@ -9,6 +9,7 @@ static const char *const move_verb_table[MOVE_VERB_MAX] = {
                 [MOVE_BIND] = "bind",
                 [MOVE_RELEASE] = "release",
                 [MOVE_RESET] = "reset",
+                [MOVE_VFS] = "vfs",
 };
 
 DEFINE_STRING_TABLE(move_verb, MoveVerb, MOVE_VERB_MAX);

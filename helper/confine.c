@@ -3,7 +3,7 @@
 #include "landlock.h"
 
 /* What the move of this target writes, and nothing else. */
-static int allow_move(int ruleset, const Target *t) {
+static int allow_move(int ruleset, const Target *t, bool vfs) {
         char path[64 + PCI_DRIVER_SIZE];
         int r;
 
@@ -15,7 +15,14 @@ static int allow_move(int ruleset, const Target *t) {
                     (r = landlock_allow_file(ruleset, m->fd, "reset")) < 0 ||
                     (m->driver[0] && (r = landlock_allow_file(ruleset, t->root, path)) < 0))
                         return r;
+                if (vfs && ((r = landlock_allow_file(ruleset, m->fd, "sriov_numvfs")) < 0 ||
+                            (r = landlock_allow_file(ruleset, m->fd, "sriov_drivers_autoprobe")) < 0 ||
+                            (t->vfs_to_come && (r = landlock_allow_file(ruleset, m->fd, "..")) < 0)))
+                        return r;
         }
+        for (const Target *v = t->vfs; v; v = v->next)
+                if ((r = allow_move(ruleset, v, false)) < 0)
+                        return r;
 
         r = landlock_allow_file(ruleset, t->root, "sys/bus/pci/drivers/" VFIO_DRIVER "/unbind");
         return r < 0 ? r : landlock_allow_file(ruleset, t->root, "sys/bus/pci/drivers_probe");
@@ -37,7 +44,7 @@ int confine(int root, const Request *q, Target *const *targets, size_t n_targets
                 if (q->writes & 1U << i)
                         r = landlock_allow_directory(ruleset, root, paths[i]);
         for (size_t i = 0; i < n_targets && r >= 0; i++)
-                r = allow_move(ruleset, targets[i]);
+                r = allow_move(ruleset, targets[i], q->writes & CONFINE_VFS);
         if (r >= 0)
                 r = landlock_restrict(ruleset);
         if (r < 0)

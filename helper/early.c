@@ -82,7 +82,7 @@ static int read_order(int root, const PciAddress *a, Grant *ret, Failure *f) {
                                    "The grant of device %s is damaged or not root's alone; the device stays "
                                    "with the host.",
                                    pci_address_format(a, address));
-        return r >= 0 && ret->persistent[0] && grant_ids_stand(root, ret, geteuid());
+        return r >= 0 && !ret->covers_vfs && ret->persistent[0] && grant_ids_stand(root, ret, geteuid());
 }
 
 static int check_boots(Target *t, const Member *m) {

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+
 #include "grant-store.h"
 #include "lock.h"
 #include "prompt.h"
-
-static bool request_names(const Request *q, const PciAddress *a) {
-        for (size_t i = 0; i < q->n_devices; i++)
-                if (pci_address_compare(&q->devices[i], a) == 0)
-                        return true;
-        return false;
-}
+#include "request-vfs.h"
+#include "steps.h"
+#include "sysfs.h"
 
 static int check_complete(const Request *q, Target *t) {
         char address[PCI_ADDRESS_SIZE], text[512];
@@ -27,6 +25,19 @@ static int check_complete(const Request *q, Target *t) {
                            iommu_set_format(&missing, text, sizeof text));
 }
 
+/* An address has the one grant or the other: a physical function and its virtual ones are never both given away. */
+static int check_no_vfs(Target *t) {
+        Grant g;
+
+        for (size_t i = 0; i < t->n_members; i++)
+                if (grant_read_pf(t->root, &t->members[i].identity.address, geteuid(), &g) >= 0)
+                        return worker_fail(t->result, FAILURE_CONFLICT,
+                                           "Device %s was granted for its virtual functions, so it stays "
+                                           "itself; Revoke that first. Nothing was granted.",
+                                           t->members[i].address);
+        return 0;
+}
+
 static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
@@ -38,7 +49,7 @@ static int open_for_grant(Scope *s, int root, const Request *q, TargetAccess acc
 
         for (size_t i = 0; i < s->n_targets; i++)
                 /* Whoever is locked out waits for the deadline: no other consent may move it. */
-                if ((r = check_complete(q, s->targets[i])) < 0 ||
+                if ((r = check_complete(q, s->targets[i])) < 0 || (r = check_no_vfs(s->targets[i])) < 0 ||
                     (r = target_check_confirmed(s->targets[i])) < 0 ||
                     (r = target_check_critical(s->targets[i], facts, q->consent)) < 0)
                         return r;
@@ -85,10 +96,10 @@ static int write_pending(int root, const Scope *s, const Request *q, const Grant
         size_t k = 0;
         int r = 0;
 
-        for (size_t i = 0; i < s->n_targets; i++)
+        for (size_t i = 0; i < s->n_targets && q->confirm > 0; i++)
                 for (size_t j = 0; j < s->targets[i]->n_members; j++)
                         confirms[k++] = (GrantConfirm){until, !member_on_vfio(&s->targets[i]->members[j])};
-        assert(k == n);
+        assert(k == n || q->confirm == 0);
 
         if (q->confirm > 0)
                 r = grant_store_write_confirms(root, grants, confirms, n);
@@ -136,6 +147,86 @@ void request_grant(int root, const void *request, WorkerResult *result) {
         lock = lock_grants(root, result);
         if (lock >= 0)
                 write_grants(root, &s, q, grants, n, q->pending, result);
+}
+
+/* Of one that was named; what shares its set has no part in it, for nothing of that moves. */
+static int check_pf(Target *t, Member *m) {
+        uint64_t total;
+        Grant own;
+        int r;
+
+        if (sysfs_read_u64(m->fd, "sriov_totalvfs", 10, &total) < 0 || total == 0)
+                return worker_fail(t->result, FAILURE_INVALID_ARGUMENT,
+                                   "Device %s can have no virtual functions (SR-IOV); call Grant to let it "
+                                   "leave as a whole.",
+                                   m->address);
+        if (t->movers.number == UINT_MAX)
+                return worker_fail(t->result, FAILURE_CRITICAL,
+                                   "No IOMMU stands in front of device %s, nor would one of its virtual "
+                                   "functions; switch it on in the firmware and for the kernel.",
+                                   m->address);
+        if (grant_read(t->root, &m->identity.address, geteuid(), &own) != -ENOENT)
+                return worker_fail(t->result, FAILURE_CONFLICT,
+                                   "Device %s is granted as a whole; Revoke that, then call GrantVfs. "
+                                   "Nothing was granted.",
+                                   m->address);
+
+        r = steps_read_overrides(t);
+        if (r < 0 || (!member_on_vfio(m) && !member_overridden(m)))
+                return r;
+        return worker_fail(t->result, FAILURE_NOT_BOUND,
+                           "Device %s is not at the host, and only its driver there makes virtual "
+                           "functions; Release it first.",
+                           m->address);
+}
+
+static int open_for_grant_vfs(Scope *s, int root, const Request *q, TargetAccess access,
+                              WorkerResult *result) {
+        int r;
+
+        if ((r = scope_open(s, root, q, access, false, result)) < 0 ||
+            (r = prompt_check(s, &q->prompted, result)) < 0)
+                return r;
+        for (size_t i = 0; i < q->n_devices && r >= 0; i++) {
+                Target *t = scope_find(s, &q->devices[i]);
+
+                r = check_pf(t, target_member(t, &q->devices[i]));
+        }
+        return r;
+}
+
+void request_prepare_grant_vfs(int root, const void *request, WorkerResult *result) {
+        _cleanup_(scope_close) Scope s = {0};
+
+        if (open_for_grant_vfs(&s, root, request, TARGET_READ, result) >= 0)
+                prompt_devices(&s, request, result);
+}
+
+void request_grant_vfs(int root, const void *request, WorkerResult *result) {
+        const Grant *grants[DEVICES_PER_CALL_MAX];
+        _cleanup_(scope_close) Scope s = {0};
+        _cleanup_close_ int lock = -1;
+        const Request *q = request;
+
+        if (open_for_grant_vfs(&s, root, q, TARGET_CHANGE, result) < 0)
+                return;
+
+        for (size_t i = 0; i < q->n_devices; i++) {
+                Target *t = scope_find(&s, &q->devices[i]);
+                Member *m = target_member(t, &q->devices[i]);
+
+                target_make_grant(t, m, NULL);
+                m->grant.covers_vfs = true;
+                m->grant.vfs = (uint16_t)vfs_count(m);
+                m->grant.pending = q->pending;
+                m->grant.granted_by = q->uid;
+                if (target_prove(t, m) < 0)
+                        return;
+                grants[i] = &m->grant;
+        }
+        lock = lock_grants(root, result);
+        if (lock >= 0)
+                write_grants(root, &s, q, grants, q->n_devices, q->pending, result);
 }
 
 /* Each has a grant; those that are pending are to be kept. */

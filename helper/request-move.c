@@ -30,7 +30,7 @@ static int check_driver(Target *t) {
 }
 
 static int check_facts(Target *t) {
-        return target_load_facts(t->root, t->result, &t->facts);
+        return t->facts ? 0 : target_load_facts(t->root, t->result, &t->facts);
 }
 
 static int check_boot(Target *t) {
@@ -135,7 +135,7 @@ static int look_whether_at_home(Target *t) {
         Move left;
         int r;
 
-        t->at_home = !move_any_on_vfio(t) && !target_is_interrupted(t, &left) &&
+        t->at_home = !move_any_on_vfio(t) && (!target_is_interrupted(t, &left) || left.verb == MOVE_VFS) &&
                      vfio_in_use(t->root, t->movers.number) != 1;
         if (!t->at_home)
                 return 0;
@@ -295,6 +295,20 @@ static void record_boot(const Target *t) {
                             strerror(-r));
 }
 
+int move_bind_within(Target *t) {
+        int r;
+
+        r = check_bind(t);
+        if (r == 0 && (r = move_begin_granted(t, MOVE_VERB_INVALID)) >= 0) {
+                if (t->persistent)
+                        record_boot(t);
+                r = steps_bind(t);
+        }
+        if (r >= 0)
+                (void)journal_end(t->root, t->movers.number); /* of an earlier Bind, which this has ended */
+        return r < 0 ? r : 0;
+}
+
 /* `bound`: nothing is left to do but to write down what was asked. */
 static void move_away(Target *t, bool bound) {
         int r;
@@ -324,6 +338,12 @@ static void run(int root, const Request *q, bool only_interrupted, WorkerResult 
         /* Asked under the lock: an entry that is still there has nobody who works on it. */
         if (only_interrupted && !target_is_interrupted(t, &left))
                 return;
+
+        if (only_interrupted && left.verb == MOVE_VFS) {
+                if (confine(root, q, NULL, 0, result) >= 0)
+                        move_end(t);
+                return;
+        }
 
         t->persistent = q->persistent;
         r = check_move(t, q->verb);

@@ -30,7 +30,7 @@ static bool is_moving(Target *t) {
         bool left, taken;
         Move m;
 
-        left = target_is_interrupted(t, &m);
+        left = target_is_interrupted(t, &m) && m.verb != MOVE_VFS;
         taken = left && lock_set_is_taken(t->root, t->movers.number);
         if (left)
                 (void)snprintf(sentence, sizeof sentence, "IOMMU set %u %s (%s); %s.%s%s", t->movers.number,

@@ -4,7 +4,29 @@
 #include "lock.h"
 #include "prompt.h"
 #include "request-move.h"
+#include "request-vfs.h"
 #include "text.h"
+
+/* Of a physical function that was granted for its virtual ones, these are what is out. What sits at its address now may
+ * be another device, of which nothing is ours. pf->ours: they are to be removed. */
+static int check_vfs(Scope *s, int root, const Request *q, TargetAccess access, bool only_pending) {
+        Member *pf;
+        Target *t;
+        int r = 0;
+
+        for (size_t i = 0; i < q->n_devices && r >= 0; i++) {
+                if (!(t = scope_find(s, &q->devices[i])))
+                        continue;
+                pf = target_member(t, &q->devices[i]);
+                if (grant_read_pf(root, &q->devices[i], geteuid(), &pf->grant) < 0 ||
+                    (only_pending && !pf->grant.pending) || !target_is_granted_device(t, pf))
+                        continue;
+                pf->ours = q->release;
+                if ((r = vfs_open(t, pf, access == TARGET_CHANGE ? TARGET_TRY : access)) >= 0)
+                        r = pf->ours ? vfs_check_free(t, pf) : vfs_check_home(t, pf);
+        }
+        return r;
+}
 
 /* A grant outlives its device; taking it back must not need the device. */
 static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess access, WorkerResult *result) {
@@ -15,7 +37,7 @@ static int open_for_revoke(Scope *s, int root, const Request *q, TargetAccess ac
                 r = prompt_check(s, &q->prompted, result);
         for (size_t i = 0; i < s->n_targets && r >= 0; i++)
                 r = q->release ? move_check_way_home(s->targets[i]) : move_check_at_home(s->targets[i]);
-        return r;
+        return r < 0 ? r : check_vfs(s, root, q, access, false);
 }
 
 void request_prepare_revoke(int root, const void *request, WorkerResult *result) {
@@ -25,29 +47,39 @@ void request_prepare_revoke(int root, const void *request, WorkerResult *result)
                 prompt_devices(&s, request, result);
 }
 
+static int release(Target *t) {
+        int r;
+
+        r = t->at_home ? 0 : move_home(t);
+        for (size_t i = 0; i < t->n_members && r >= 0; i++)
+                if (t->members[i].ours && t->members[i].grant.covers_vfs)
+                        r = vfs_remove(t, &t->members[i]);
+        return r;
+}
+
 /* Each set before any grant goes: one that fails still has what is needed to try again. */
 static int release_all(Scope *s, WorkerResult *result) {
         char members[256], released[256] = "";
         size_t n;
 
         for (size_t i = 0; i < s->n_targets; i++) {
-                if (s->targets[i]->at_home)
-                        continue;
-                if (move_home(s->targets[i]) < 0) {
+                if (release(s->targets[i]) < 0) {
                         n = strlen(result->failure.sentence);
                         (void)snprintf(result->failure.sentence + n, sizeof result->failure.sentence - n,
                                        " No grant was removed; released before: %s.",
                                        released[0] ? released : "none");
                         return -EREMOTEIO;
                 }
-                text_append_item(released, sizeof released,
-                                 iommu_set_format(&s->targets[i]->movers, members, sizeof members));
+                if (!s->targets[i]->at_home)
+                        text_append_item(released, sizeof released,
+                                         iommu_set_format(&s->targets[i]->movers, members, sizeof members));
         }
         return 0;
 }
 
 typedef struct Removal {
         int root;
+        const Request *q;
         const Scope *scope;
         bool kept; /* these too, not the pending alone */
         bool any;
@@ -61,8 +93,12 @@ static int remove_grant(const PciAddress *a, void *userdata) {
         Removal *removal = userdata;
         const Target *t = scope_find(removal->scope, a);
         bool out = !removal->kept && t && !t->at_home; /* Drop: it was so before */
+        Grant g;
         int r;
 
+        /* What shares the set of a physical function does not move with it. */
+        if (!request_names(removal->q, a) && grant_read_pf(removal->root, a, geteuid(), &g) >= 0)
+                return 0;
         r = grant_store_remove_pending(removal->root, out, a);
         removal->any = removal->any || r > 0;
         if (r >= 0 && removal->kept && (r = grant_store_remove(removal->root, false, a)) > 0)
@@ -79,7 +115,7 @@ void request_revoke(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
         char address[PCI_ADDRESS_SIZE];
         const Request *q = request;
-        Removal removal = {root, &s, true, false, result};
+        Removal removal = {root, q, &s, true, false, result};
         _cleanup_close_ int lock = -1;
 
         if (open_for_revoke(&s, root, q, TARGET_CHANGE, result) < 0 ||
@@ -107,7 +143,7 @@ static bool was_out_before(const Target *t) {
 
 void request_drop(int root, const void *request, WorkerResult *result) {
         _cleanup_(scope_close) Scope s = {0};
-        Removal removal = {root, &s, false, false, result};
+        Removal removal = {root, request, &s, false, false, result};
         _cleanup_close_ int lock = -1;
 
         if (scope_open(&s, root, request, TARGET_CHANGE, true, result) < 0)
@@ -115,6 +151,7 @@ void request_drop(int root, const void *request, WorkerResult *result) {
         for (size_t i = 0; i < s.n_targets; i++)
                 if (!was_out_before(s.targets[i]) && move_check_at_home(s.targets[i]) < 0)
                         return;
-        if ((lock = lock_grants(root, result)) >= 0)
+        if (check_vfs(&s, root, request, TARGET_CHANGE, true) >= 0 &&
+            (lock = lock_grants(root, result)) >= 0)
                 (void)scope_each(&s, request, remove_grant, &removal);
 }

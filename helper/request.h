@@ -18,19 +18,27 @@ typedef struct Request {
         PciAddress devices[DEVICES_PER_CALL_MAX];
         size_t n_ids; /* of GrantIds and RevokeIds: 1..SELECTORS_PER_CALL_MAX, no duplicates */
         IdSelector ids[SELECTORS_PER_CALL_MAX];
-        bool pending;       /* of Grant: not to be kept over a reboot, yet */
-        uint32_t confirm;   /* of Grant: seconds until which Keep must come; 0: any time will do */
-        bool release;       /* of Revoke: bring home first what is not there */
-        bool persistent;    /* of Bind and Plan: to be bound at boot from now on */
-        bool fds;           /* of Open: descriptors, not an entry in an access control list */
-        uint32_t consent;   /* of Grant and Plan: critical reasons overridden by name */
-        uid_t uid;          /* who consents, as polkit knows him; of Open: who is let in, as the bus does */
-        Prompted prompted;  /* of Grant and Revoke: whom he has seen in the prompt */
-        MoveVerb verb;      /* of what moves or resets: what the journal calls it */
+        bool pending;      /* of Grant: not to be kept over a reboot, yet */
+        uint32_t confirm;  /* of Grant: seconds until which Keep must come; 0: any time will do */
+        bool release;      /* of Revoke: bring home first what is not there */
+        bool persistent;   /* of Bind and Plan: to be bound at boot from now on; of SetVfs: to be bound so */
+        uint32_t count;    /* of SetVfs: how many virtual functions, 0..VFS_MAX */
+        bool fds;          /* of Open: descriptors, not an entry in an access control list */
+        uint32_t consent;  /* of Grant and Plan: critical reasons overridden by name */
+        uid_t uid;         /* who consents, as polkit knows him; of Open: who is let in, as the bus does */
+        Prompted prompted; /* of Grant and Revoke: whom he has seen in the prompt */
+        MoveVerb verb;     /* of what moves or resets: what the journal calls it */
         worker_work_t work; /* for confine_and_work() */
         unsigned writes;    /* the same: what it may write (confine.h) */
         bool confine;       /* use Landlock where the kernel has it; false only in tests */
 } Request;
+
+static inline bool request_names(const Request *q, const PciAddress *a) {
+        for (size_t i = 0; i < q->n_devices; i++)
+                if (pci_address_compare(&q->devices[i], a) == 0)
+                        return true;
+        return false;
+}
 
 /* The work of the verbs (worker_work_t). Each re-checks everything from the kernel; a failure is a sentence in
  * result->failure and has changed nothing, or says what. */
@@ -50,6 +58,9 @@ void request_recover(int root, const void *request, WorkerResult *result);
 void request_prepare_grant(int root, const void *request, WorkerResult *result);
 void request_prepare_revoke(int root, const void *request, WorkerResult *result);
 void request_grant(int root, const void *request, WorkerResult *result);
+/* The same for the virtual functions of physical ones, which stay. */
+void request_prepare_grant_vfs(int root, const void *request, WorkerResult *result);
+void request_grant_vfs(int root, const void *request, WorkerResult *result);
 void request_revoke(int root, const void *request, WorkerResult *result);
 
 /* What becomes of pending grants, for which an administrator was asked when they were made. */
@@ -58,6 +69,9 @@ void request_drop(int root, const void *request, WorkerResult *result);
 
 /* Where the deadline of pending grants is over: brings their set home and removes them; else nothing. */
 void request_revert(int root, const void *request, WorkerResult *result);
+
+/* How many virtual functions a physical one has, under its grant for these. */
+void request_set_vfs(int root, const void *request, WorkerResult *result);
 
 /* Selector grants. */
 void request_prepare_grant_ids(int root, const void *request, WorkerResult *result);

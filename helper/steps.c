@@ -5,13 +5,15 @@
 
 static const struct {
         const char *file;  /* of the device; of the bus (STEP_PROBE) from the root directory */
-        const char *value; /* NULL: the device's address */
+        const char *value; /* NULL: the device's address; of the last two a number */
 } step_table[STEP_MAX] = {
                 [STEP_OVERRIDE] = {"driver_override", VFIO_DRIVER},
                 [STEP_CLEAR] = {"driver_override", ""},
                 [STEP_UNBIND] = {"driver/unbind", NULL},
                 [STEP_PROBE] = {"sys/bus/pci/drivers_probe", NULL},
                 [STEP_RESET] = {"reset", "1"},
+                [STEP_AUTOPROBE] = {"sriov_drivers_autoprobe", NULL},
+                [STEP_NUMVFS] = {"sriov_numvfs", NULL},
 };
 
 const char *steps_describe(const PlannedWrite *w, const char *address, char path[static STEP_PATH_SIZE]) {
@@ -36,7 +38,7 @@ static int plan_step(Target *t, const Member *m, Step step) {
 }
 
 /* Proof, then the write. */
-static int write_step(Target *t, const Member *m, Step step) {
+static int write_value(Target *t, const Member *m, Step step, const char *value) {
         char line[PCI_ADDRESS_SIZE + 1];
         int r;
 
@@ -46,11 +48,15 @@ static int write_step(Target *t, const Member *m, Step step) {
 
         if (t->planning)
                 return plan_step(t, m, step);
-        (void)snprintf(line, sizeof line, "%s\n", step_table[step].value ?: m->address);
+        (void)snprintf(line, sizeof line, "%s\n", value);
         r = sysfs_write(step == STEP_PROBE ? t->root : m->fd, step_table[step].file, line);
         if (r == -ENODEV || r == -ENOENT)
                 return fail_step(t, "the device or its driver is gone", "see 'dmesg'");
         return r < 0 ? fail_step(t, strerror(-r), "see 'dmesg' for what the driver says") : 0;
+}
+
+static int write_step(Target *t, const Member *m, Step step) {
+        return write_value(t, m, step, step_table[step].value ?: m->address);
 }
 
 /* What it has come to; in a plan, what it would. */
@@ -160,9 +166,20 @@ static int clear_override(Target *t, Member *m) {
         return set_override(t, m, STEP_CLEAR);
 }
 
+void steps_tell_undone(Target *t, Failure *cause, const char *undone, const Failure *worse) {
+        size_t n = strlen(cause->sentence);
+
+        t->left_behind = worse->kind != FAILURE_NONE;
+        if (t->left_behind)
+                (void)snprintf(cause->sentence + n, sizeof cause->sentence - n,
+                               " Undoing what was done before failed too: %.400s", worse->sentence);
+        else
+                (void)snprintf(cause->sentence + n, sizeof cause->sentence - n, " %s", undone);
+        t->result->failure = *cause;
+}
+
 static void unwind(Target *t) {
         Failure cause = t->result->failure, worse = {0};
-        size_t n;
 
         /* The last touched goes first. Each member is tried, and what fails is told behind the cause. */
         for (size_t i = t->n_members; i > 0; i--) {
@@ -174,19 +191,10 @@ static void unwind(Target *t) {
                         (void)failure_set(&worse, FAILURE_DRIVER, "%s", t->result->failure.sentence);
         }
 
-        t->left_behind = worse.kind != FAILURE_NONE;
-        n = strlen(cause.sentence);
-        (void)snprintf(cause.sentence + n, sizeof cause.sentence - n, " %s %.400s",
-                       worse.kind == FAILURE_NONE ? "All that was done before has been undone."
-                                                  : "Undoing what was done before failed too:",
-                       worse.sentence);
-        n = strlen(cause.sentence);
-        if (cause.sentence[n - 1] == ' ')
-                cause.sentence[n - 1] = '\0';
-        t->result->failure = cause;
+        steps_tell_undone(t, &cause, "All that was done before has been undone.", &worse);
 }
 
-static int check_time(Target *t) {
+int steps_check_time(Target *t) {
         if (!worker_past_deadline(t->result))
                 return 0;
         return worker_fail(t->result, FAILURE_STUCK, "The time was up after %s.", t->result->doing);
@@ -198,7 +206,7 @@ static int bind_all(Target *t) {
 
         for (size_t i = 0; i < t->n_members; i++) {
                 m = &t->members[i];
-                if ((r = check_time(t)) < 0)
+                if ((r = steps_check_time(t)) < 0)
                         return r;
                 m->touched = !(member_overridden(m) &&
                                member_on_vfio(m)); /* what was there before stays there */
@@ -210,14 +218,14 @@ static int bind_all(Target *t) {
                 m = &t->members[i];
                 if (member_on_vfio(m))
                         continue;
-                if ((r = check_time(t)) < 0 || (m->driver[0] && (r = unbind(t, m)) < 0) ||
-                    (r = check_time(t)) < 0 || (r = probe(t, m, VFIO_DRIVER)) < 0)
+                if ((r = steps_check_time(t)) < 0 || (m->driver[0] && (r = unbind(t, m)) < 0) ||
+                    (r = steps_check_time(t)) < 0 || (r = probe(t, m, VFIO_DRIVER)) < 0)
                         return r;
                 if (!member_on_vfio(m))
                         return fail_step(t, "the kernel did not bind it",
                                          "see 'dmesg' for what vfio-pci says about it");
         }
-        return check_time(t);
+        return steps_check_time(t);
 }
 
 int steps_bind(Target *t) {
@@ -253,7 +261,7 @@ static int cycle_member(Target *t, Member *m) {
 
         if (!member_on_vfio(m) && (m->driver[0] || !member_overridden(m)))
                 return 0;
-        if ((r = check_time(t)) < 0 ||
+        if ((r = steps_check_time(t)) < 0 ||
             (!member_overridden(m) && (r = set_override(t, m, STEP_OVERRIDE)) < 0) ||
             (member_on_vfio(m) && (r = unbind(t, m)) < 0) || (r = probe(t, m, VFIO_DRIVER)) < 0)
                 return r;
@@ -269,6 +277,34 @@ int steps_cycle(Target *t) {
         for (size_t i = 0; i < t->n_members && r >= 0; i++)
                 r = cycle_member(t, &t->members[i]);
         return r;
+}
+
+int steps_leave(Target *t, Member *vf) {
+        int r;
+
+        if (!member_on_vfio(vf))
+                return 0;
+        r = unbind(t, vf);
+        vf->touched = r >= 0;
+        return r;
+}
+
+int steps_return(Target *t, Member *vf) {
+        return vf->touched ? probe(t, vf, VFIO_DRIVER) : 0;
+}
+
+int steps_set_autoprobe(Target *t, const Member *pf, bool on) {
+        worker_doing(t->result, "%s host drivers take virtual functions of %s",
+                     on ? "letting" : "not letting", pf->address);
+        return write_value(t, pf, STEP_AUTOPROBE, on ? "1" : "0");
+}
+
+int steps_set_numvfs(Target *t, const Member *pf, unsigned n) {
+        char number[16];
+
+        (void)snprintf(number, sizeof number, "%u", n);
+        worker_doing(t->result, "setting the number of virtual functions of %s to %s", pf->address, number);
+        return write_value(t, pf, STEP_NUMVFS, number);
 }
 
 int steps_reset(Target *t, Member *m) {

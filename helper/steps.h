@@ -17,6 +17,8 @@ typedef enum Step {
         STEP_UNBIND,
         STEP_PROBE,
         STEP_RESET,
+        STEP_AUTOPROBE, /* of a physical function: may host drivers take its virtual ones by themselves */
+        STEP_NUMVFS,
         STEP_MAX,
 } Step;
 
@@ -38,6 +40,19 @@ int steps_release(Target *t);
 /* vfio-pci -> vfio-pci: no descriptor of a member outlives this, for the kernel lets none go that somebody holds. Those
  * that a crash left without a driver are taken again, those at the host left alone. */
 int steps_cycle(Target *t);
+
+/* For request-vfs.h. A virtual function on vfio-pci leaves it, with its override still there; and back again, if it
+ * left. What its physical function is told. */
+int steps_leave(Target *t, Member *vf);
+int steps_return(Target *t, Member *vf);
+int steps_set_autoprobe(Target *t, const Member *pf, bool on);
+int steps_set_numvfs(Target *t, const Member *pf, unsigned n);
+
+/* Stuck past the deadline. */
+int steps_check_time(Target *t);
+
+/* Puts cause and outcome into result->failure. */
+void steps_tell_undone(Target *t, Failure *cause, const char *undone, const Failure *worse);
 
 /* Resets one member by its best method. NoReset, or ResetFailed. */
 int steps_reset(Target *t, Member *m);

@@ -14,6 +14,10 @@ Target *target_close(Target *t) {
         if (!t)
                 return NULL;
 
+        for (Target *next; t->vfs; t->vfs = next) {
+                next = t->vfs->next;
+                target_close(t->vfs);
+        }
         for (size_t i = 0; i < t->n_members; i++)
                 (void)close(t->members[i].fd);
         if (t->lock >= 0)
@@ -244,12 +248,98 @@ bool target_is_granted_device(Target *t, Member *m) {
         return pci_identity_same(&m->grant.identity, &m->identity);
 }
 
-int target_check_grant(Target *t, Member *m) {
-        char set[256], path[GRANT_PATH_SIZE];
-        bool same_device, same_set;
+static int fail_other(Target *t, const Member *m) {
+        return fail_identity(t, m, "its ids, serial number or slot are others");
+}
+
+static int fail_damaged(Target *t, const Member *m) {
+        char path[GRANT_PATH_SIZE];
+
+        return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                           "The grant of device %s, /%s, is damaged or not root's alone; remove it "
+                           "and Grant again.",
+                           m->address, grant_path(false, &m->identity.address, path));
+}
+
+int target_check_pf(Target *t, Member *m) {
         int r;
 
+        r = grant_read_pf(t->root, &m->identity.address, geteuid(), &m->grant);
+        if (r == -ENOENT)
+                return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                                   "No administrator has granted that virtual functions of device %s may "
+                                   "leave the host; call GrantVfs for it first.",
+                                   m->address);
+        if (r < 0)
+                return fail_damaged(t, m);
+        return target_is_granted_device(t, m) ? 0 : fail_other(t, m);
+}
+
+/* The physical function of a virtual one, by the link in the device's own directory. 0: it is none. */
+static int open_pf(const Member *vf, Member *ret) {
+        char name[PCI_ADDRESS_SIZE];
+        PciAddress a;
+
+        if (sysfs_read_link_name(vf->fd, "physfn", name, sizeof name) < 0 || pci_address_parse(name, &a) < 0)
+                return 0;
+        *ret = (Member){.fd = sysfs_open_dir(vf->fd, "physfn")};
+        if (ret->fd >= 0 && pci_identity_read(ret->fd, &a, &ret->identity) >= 0)
+                return !!pci_address_format(&a, ret->address);
+        closep(&ret->fd);
+        return 0;
+}
+
+/* Serial number, revision (a guest may flash it), slot and set may be others by now; but another make of device is
+ * none of ours. */
+static bool is_of_the_make(const Grant *g, const Member *m) {
+        PciIdentity granted = g->identity;
+
+        granted.serial[0] = granted.slot[0] = '\0';
+        granted.revision = m->identity.revision;
+        return pci_identity_same(&granted, &m->identity);
+}
+
+/* Consent for a virtual function is derived each time: its physical one has a grant for it, and is what that names; on
+ * the way home, of its make. 1: so it is, and m->grant is filled in. 0: it has to have one of its own. */
+static int check_covered(Target *t, Member *m, bool home) {
+        _cleanup_close_ int fd = -1;
+        Member pf;
+        int r = 0;
+
+        if (!open_pf(m, &pf))
+                return 0;
+        fd = pf.fd;
+        if (t->pf && pci_identity_same(&t->pf->identity, &pf.identity))
+                pf.grant = t->pf->grant;
+        else if ((r = grant_read_pf(t->root, &pf.identity.address, geteuid(), &pf.grant)) < 0)
+                return r == -ENOENT || home ? 0 : fail_damaged(t, &pf);
+        else if (home ? !is_of_the_make(&pf.grant, &pf) : !target_is_granted_device(t, &pf))
+                return home ? 0 : fail_other(t, &pf);
+
+        m->grant = pf.grant;
+        m->grant.identity = m->identity;
+        m->grant.set = t->movers;
+        m->grant.covers_vfs = false;
+        m->grant.host_driver[0] = '\0'; /* that was the physical function's */
+        return 1;
+}
+
+int target_check_grant(Target *t, Member *m) {
+        char set[256];
+        bool same_device, same_set;
+        Grant pf;
+        int r;
+
+        if ((r = check_covered(t, m, false)) != 0)
+                return r < 0 ? r : 0;
+
         r = grant_read(t->root, &m->identity.address, geteuid(), &m->grant);
+        if (r == -ENOENT && grant_read_pf(t->root, &m->identity.address, geteuid(), &pf) >= 0)
+                return worker_fail(t->result, FAILURE_NOT_GRANTED,
+                                   "Device %s stays with the host: its virtual functions may leave, not "
+                                   "itself. Revoke that grant to pass it as a whole; where they share its "
+                                   "IOMMU set (%s), put the card into a slot with ACS.",
+                                   m->address, iommu_set_format(&t->movers, set, sizeof set));
         if (r >= 0 && !grant_ids_stand(t->root, &m->grant, geteuid()))
                 r = -ENOENT;
         if (r == -ENOENT && make_from_selector(t, m))
@@ -260,10 +350,7 @@ int target_check_grant(Target *t, Member *m) {
                                    "Grant for its whole IOMMU set (%s) first.",
                                    m->address, iommu_set_format(&t->movers, set, sizeof set));
         if (r < 0)
-                return worker_fail(t->result, FAILURE_NOT_GRANTED,
-                                   "The grant of device %s, /%s, is damaged or not root's alone; remove it "
-                                   "and Grant again.",
-                                   m->address, grant_path(false, &m->identity.address, path));
+                return fail_damaged(t, m);
 
         same_device = target_is_granted_device(t, m);
         same_set = iommu_set_same_members(&m->grant.set, &t->movers);
@@ -273,9 +360,7 @@ int target_check_grant(Target *t, Member *m) {
         /* Nobody consented to this very device, but to all with such ids: so to the one that is there now. */
         if (m->grant.ids[0] && make_from_selector(t, m))
                 return 0;
-        return fail_identity(t, m,
-                             same_device ? "other devices share its IOMMU set"
-                                         : "its ids, serial number or slot are others");
+        return same_device ? fail_identity(t, m, "other devices share its IOMMU set") : fail_other(t, m);
 }
 
 int target_check_grants(Target *t) {
@@ -307,27 +392,20 @@ bool target_is_interrupted(const Target *t, Move *ret) {
         return move_read(t->root, name, ret) >= 0;
 }
 
-/* Serial number, revision (a guest may flash it), slot and set may be others by now; but another make of device is
- * none of ours. */
-static bool is_of_the_make(const Grant *g, const Member *m) {
-        PciIdentity granted = g->identity;
-
-        granted.serial[0] = granted.slot[0] = '\0';
-        granted.revision = m->identity.revision;
-        return pci_identity_same(&granted, &m->identity);
-}
-
 int target_check_home(Target *t) {
         const Member *stranger = &t->members[0];
         bool any = false, held = false;
         Move move = {0};
 
-        (void)target_is_interrupted(t, &move);
+        if (target_is_interrupted(t, &move) &&
+            move.verb == MOVE_VFS) /* of a physical function, which stays */
+                move.set = (IommuSet){0};
         for (size_t i = 0; i < t->n_members; i++) {
                 Member *m = &t->members[i];
                 const PciAddress *a = &m->identity.address;
 
-                m->ours = (grant_read(t->root, a, geteuid(), &m->grant) >= 0 &&
+                m->ours = check_covered(t, m, true) > 0 ||
+                          (grant_read(t->root, a, geteuid(), &m->grant) >= 0 &&
                            is_of_the_make(&m->grant, m)) ||
                           iommu_set_contains(&move.set, a);
                 any |= m->ours;
@@ -389,12 +467,16 @@ int target_check_critical(Target *t, const HostFacts *facts, uint32_t consent) {
         return 0;
 }
 
-Member *target_named(Target *t) {
+Member *target_member(Target *t, const PciAddress *a) {
         for (size_t i = 0; i < t->n_members; i++)
-                if (pci_address_compare(&t->members[i].identity.address, &t->named) == 0)
+                if (pci_address_compare(&t->members[i].identity.address, a) == 0)
                         return &t->members[i];
         assert(false); /* a bridge is refused when it is opened */
         return NULL;
+}
+
+Member *target_named(Target *t) {
+        return target_member(t, &t->named);
 }
 
 bool target_on_vfio(const Target *t) {

@@ -27,7 +27,8 @@ typedef struct Member {
         uint32_t critical;              /* reasons that target_check_critical() found */
 } Member;
 
-typedef struct Target {
+typedef struct Target Target;
+struct Target {
         int root;
         WorkerResult *result;
         PciAddress named; /* the device it was opened for */
@@ -40,10 +41,13 @@ typedef struct Target {
         bool ungranted;                       /* of Plan: a member has no grant that is valid */
         bool persistent;                      /* of Bind and Plan: to be bound at boot, too */
         char boot[GRANT_BOOT_SIZE];           /* then the id of this boot, for the mark */
+        bool vfs_to_come;                     /* of SetVfs: it binds what it has yet to make */
         bool planning;                        /* steps are written down in result->plan, and not done */
         bool at_home;                         /* of move_check_at_home(), move_check_way_home() */
         bool left_behind;                     /* a move failed and could not be undone: the journal stays */
-} Target;
+        Target *vfs, *next;                   /* of request-vfs.h: those of virtual functions, a list */
+        const Member *pf;                     /* of these: the physical function, whose grant is proved */
+};
 
 typedef enum TargetAccess {
         TARGET_READ,   /* no lock: what is only looked at may change at any time */
@@ -57,13 +61,17 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
 Target *target_close(Target *t);
 DEFINE_CLEANUP(Target *, target_close);
 
-/* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made. One
- * that was made from a selector which is gone counts no more. */
+/* Each member has a grant, of exactly this device and this set; or a selector covers it, and its grant is made; or it
+ * is a virtual function, and its physical one has a grant for these. One that was made from a selector which is gone
+ * counts no more. */
 int target_check_grants(Target *t);
 int target_check_grant(Target *t, Member *m); /* of one member */
 
 /* Nobody has yet to confirm that it left the host (grant-confirm.h). */
 int target_check_confirmed(Target *t);
+
+/* m is a physical function whose virtual functions may leave, and is what its grant names. */
+int target_check_pf(Target *t, Member *m);
 
 /* Is it the one that m->grant names, by all that can be known? Fills in the slot and serial number that it names. */
 bool target_is_granted_device(Target *t, Member *m);
@@ -72,7 +80,7 @@ bool target_is_granted_device(Target *t, Member *m);
  * grant of this address. */
 void target_make_grant(Target *t, Member *m, const Grant *old);
 
-/* May it go home? Those on vfio-pci have a grant for their address and make, or stand in the journal; others without
+/* May it go home? Those on vfio-pci have a grant for their (or their PF's) address and make, or stand in the journal; others without
  * are left alone. That it is not quite what was granted any more (a guest may rewrite a serial number or flash its
  * device, a sibling may have joined, the selector is gone) must not keep a device from the host. */
 int target_check_home(Target *t);
@@ -107,8 +115,9 @@ static inline bool member_overridden(const Member *m) {
         return streq(m->override, VFIO_DRIVER);
 }
 
-bool target_on_vfio(const Target *t) _pure_; /* as a whole */
-Member *target_named(Target *t);             /* the member it was opened for */
+bool target_on_vfio(const Target *t) _pure_;           /* as a whole */
+Member *target_named(Target *t);                       /* the member it was opened for */
+Member *target_member(Target *t, const PciAddress *a); /* one that moves */
 
 /* No order to be bound at boot stays behind: of no member, nor of what was granted with them and is not there now. */
 int target_unmark(Target *t);

@@ -20,9 +20,14 @@ static const Verb verbs[] = {
                  MOVE_VERB_INVALID},
                 {"Drop", "as", "", "devices\0", request_drop, CONFINE_LOCKS | CONFINE_GRANTS,
                  MOVE_VERB_INVALID},
-                {"Revoke", "asbs", "", "devices\0release\0subject\0", request_revoke, CONFINE_ALL,
-                 MOVE_VERB_INVALID, false, request_prepare_revoke, POLKIT_ACTION_REVOKE,
-                 POLKIT_ACTION_REVOKE},
+                {"Revoke", "asbs", "", "devices\0release\0subject\0", request_revoke,
+                 CONFINE_ALL | CONFINE_VFS, MOVE_VERB_INVALID, false, request_prepare_revoke,
+                 POLKIT_ACTION_REVOKE, POLKIT_ACTION_REVOKE},
+                {"GrantVfs", "asbs", "", "devices\0pending\0subject\0", request_grant_vfs,
+                 CONFINE_LOCKS | CONFINE_GRANTS, MOVE_VERB_INVALID, false, request_prepare_grant_vfs,
+                 POLKIT_ACTION_GRANT, POLKIT_ACTION_GRANT,
+                 "Authentication is required to let virtual functions of PCI device $(device) ($(model)), "
+                 "and their settings in the network, leave this host for virtual machines"},
                 {"GrantIds", "ass", "", "ids\0subject\0", request_grant_ids, CONFINE_LOCKS | CONFINE_KEPT,
                  MOVE_VERB_INVALID, true, request_prepare_grant_ids, POLKIT_ACTION_GRANT,
                  POLKIT_ACTION_GRANT,
@@ -38,6 +43,8 @@ static const Verb verbs[] = {
                 {"Recover", "s", "", "device\0", request_recover, CONFINE_ALL, MOVE_RELEASE},
                 {"Reset", "s", "", "device\0", request_move, CONFINE_LOCKS | CONFINE_MOVES | CONFINE_TARGETS,
                  MOVE_RESET},
+                {"SetVfs", "sub", "", "device\0count\0bind\0", request_set_vfs,
+                 CONFINE_LOCKS | CONFINE_MOVES | CONFINE_GRANTS | CONFINE_TARGETS | CONFINE_VFS, MOVE_VFS},
                 {"Open", "asbs", "a{sh}", "devices\0fds\0subject\0descriptors\0", request_open,
                  CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET, .lets_in = true},
                 {"Close", "s", "", "device\0", request_close, CONFINE_OPEN, MOVE_RESET},
@@ -165,7 +172,9 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
         }
 
         if (*at == 'u')
-                return sd_bus_message_read_basic(m, 'u', &q->confirm) <= 0 ? fail_malformed(f) : 0;
+                return sd_bus_message_read_basic(m, 'u', v->move == MOVE_VFS ? &q->count : &q->confirm) <= 0
+                                       ? fail_malformed(f)
+                                       : 0;
 
         if (sd_bus_message_read_basic(m, 's', &s) <= 0)
                 return fail_malformed(f);
@@ -201,6 +210,11 @@ int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_
                                 f, FAILURE_INVALID_ARGUMENT,
                                 "confirm is for pending grants, 1 to %u seconds; 0 is without a deadline.",
                                 GRANT_CONFIRM_SECONDS_MAX);
+
+        if (q.count > VFS_MAX)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "%u virtual functions of one device are too many; ask for 0 to %u.",
+                                   q.count, VFS_MAX);
 
         *ret = q;
         *ret_subject = subject;

@@ -7,7 +7,8 @@
  * goes after the last, so a file that is left tells of a crash (or of a kernel that does not answer), and the
  * daemon can see it without asking anything that might block. It dies with a reboot, as overrides do.
  *
- * An interrupted move has one next step, whatever it was: Release, which brings the set home.
+ * An interrupted move has one next step, whatever it was: Recover, which brings the set home; of "vfs" it only ends the
+ * entry, for the next SetVfs does what that one did not.
  */
 
 #include "pci-identity.h"
@@ -17,11 +18,12 @@ typedef enum MoveVerb {
         MOVE_BIND,
         MOVE_RELEASE,
         MOVE_RESET,
+        MOVE_VFS, /* the number of virtual functions; the set is the physical one's, which stays with the host */
         MOVE_VERB_MAX,
         MOVE_VERB_INVALID = -EINVAL,
 } MoveVerb;
 
-DECLARE_STRING_TABLE(move_verb, MoveVerb); /* "bind", "release", "reset" */
+DECLARE_STRING_TABLE(move_verb, MoveVerb); /* "bind", "release", "reset", "vfs" */
 
 #define MOVE_TEXT_SIZE 4096
 
