@@ -59,11 +59,22 @@ static bool is_open(Target *t, const PciAddress *a) {
         return false;
 }
 
+/* As far as the IOMMU goes it is then a part of the physical one, whose lock we have. */
+static bool shares_set(const Target *t, const Member *pf, unsigned n) {
+        char link[40], number[16], is[16];
+
+        (void)snprintf(link, sizeof link, "virtfn%u/iommu_group", n);
+        (void)snprintf(number, sizeof number, "%u", t->movers.number);
+        return sysfs_read_link_name(pf->fd, link, is, sizeof is) >= 0 && streq(is, number);
+}
+
 int vfs_open(Target *t, Member *pf, TargetAccess access) {
+        Target *v, **end = &t->vfs;
         PciAddress a;
-        Target *v;
         int r;
 
+        while (*end) /* there is another port's in the same set */
+                end = &(*end)->next;
         if (vfs_count(pf) > VFS_MAX)
                 return worker_fail(
                                 t->result, FAILURE_LIMITS_EXCEEDED,
@@ -71,13 +82,13 @@ int vfs_open(Target *t, Member *pf, TargetAccess access) {
                                 "and try again.",
                                 pf->address, VFS_MAX);
         for (unsigned n = 0; read_function(pf, n, &a) >= 0; n++) {
-                if (is_open(t, &a))
+                if (shares_set(t, pf, n) || is_open(t, &a))
                         continue;
                 if ((r = target_open(t->root, &a, access, t->result, &v)) < 0)
                         return r;
                 v->pf = pf;
-                v->next = t->vfs;
-                t->vfs = v;
+                *end = v;
+                end = &v->next;
         }
         return 0;
 }
@@ -217,15 +228,18 @@ int vfs_remove(Target *t, Member *pf) {
 }
 
 static int check_separate(Target *t, const Member *pf) {
-        for (size_t i = 0; i < t->n_members; i++)
-                if (is_function_of(&t->members[i], pf))
+        char address[PCI_ADDRESS_SIZE];
+        PciAddress a;
+
+        for (unsigned n = 0; read_function(pf, n, &a) >= 0; n++)
+                if (shares_set(t, pf, n))
                         return worker_fail(t->result, FAILURE_CRITICAL,
                                            "The IOMMU cannot separate virtual function %s from device %s, "
                                            "which "
                                            "stays with the host; put the card into a slot with ACS, and "
                                            "have the "
                                            "firmware switch that on.",
-                                           t->members[i].address, pf->address);
+                                           pci_address_format(&a, address), pf->address);
         return 0;
 }
 
