@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "capabilities.h"
 #include "confine.h"
 #include "landlock.h"
 
@@ -55,9 +56,24 @@ int confine(int root, const Request *q, Target *const *targets, size_t n_targets
         return 0;
 }
 
+/* Before anything of the request is looked at. */
+static int give_up_capabilities(const Request *q, WorkerResult *result) {
+        int r;
+
+        r = q->confine ? capabilities_keep(q->net_admin) : 0;
+        if (r >= 0)
+                return 0;
+        return worker_fail(result, FAILURE_INTERNAL,
+                           "Nothing was changed: the worker could not give up its capabilities (%s); does a "
+                           "drop-in of the unit forbid capset?",
+                           strerror(-r));
+}
+
 void confine_and_work(int root, const void *request, WorkerResult *result) {
         const Request *q = request;
 
+        if (give_up_capabilities(q, result) < 0)
+                return;
         if (q->writes & CONFINE_TARGETS || confine(root, q, NULL, 0, result) >= 0)
                 q->work(root, q, result);
 }

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "capabilities.h"
 #include "helper.h"
 #include "log.h"
 #include "operation.h"
@@ -17,21 +18,6 @@
 
 static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         return operation_start(userdata, m);
-}
-
-/* proc_pid_status(5): CapInh, CapPrm, CapEff, CapBnd and CapAmb must all be empty. Root's files are opened by uid
- * alone; with no capability, nothing else of root is there to be stolen. */
-static int check_capabilities(int root) {
-        _cleanup_free_ char *status = NULL;
-        char line[4096];
-        const char *at;
-        unsigned none = 0;
-        int r;
-
-        r = sysfs_read_full(root, "proc/self/status", 65536, &status);
-        for (at = status; r >= 0 && (r = text_next_line(&at, line, sizeof line)) > 0;)
-                none += startswith(line, "Cap") && streq(line + 6, ":\t0000000000000000");
-        return r < 0 ? r : none == 5 ? 0 : -EPERM;
 }
 
 /* `deadline-seconds=30`, comments and empty lines; only if root alone can write it. */
@@ -138,10 +124,13 @@ int helper_run(const HelperConfig *config) {
         int r;
 
         if (config->sandbox) {
-                r = check_capabilities(config->root_fd);
+                r = capabilities_settle(config->root_fd);
                 if (r < 0) {
-                        log_error("The helper must run without any capability; start it by its unit, "
-                                  "verge-passthrough-helper.service.");
+                        log_error("The helper must run without any capability but CAP_NET_ADMIN, and be "
+                                  "able to "
+                                  "give that up (%s); start it by its unit, "
+                                  "verge-passthrough-helper.service.",
+                                  strerror(-r));
                         return r;
                 }
         }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What a worker is asked to do, in full: addresses, ids, bits and a number. No path, driver name, uid of the caller's
+ * What a worker is asked to do, in full: addresses, ids, bits and numbers. No path, driver name, uid of the caller's
  * choice or free text ever comes in; a request is parsed and bounded before a worker exists.
  */
 
@@ -11,11 +11,13 @@
 #include "grant-ids.h"
 #include "grant.h"
 #include "move.h"
+#include "vf-settings.h"
 #include "worker.h"
 
 typedef struct Request {
         size_t n_devices; /* 1..DEVICES_PER_CALL_MAX, sorted, no duplicates */
         PciAddress devices[DEVICES_PER_CALL_MAX];
+        VfSettings settings;
         size_t n_ids; /* of GrantIds and RevokeIds: 1..SELECTORS_PER_CALL_MAX, no duplicates */
         IdSelector ids[SELECTORS_PER_CALL_MAX];
         bool pending;      /* of Grant: not to be kept over a reboot, yet */
@@ -28,6 +30,7 @@ typedef struct Request {
         uid_t uid;         /* who consents, as polkit knows him; of Open: who is let in, as the bus does */
         Prompted prompted; /* of Grant and Revoke: whom he has seen in the prompt */
         MoveVerb verb;     /* of what moves or resets: what the journal calls it */
+        bool net_admin;    /* of SetVf: its worker keeps the one capability */
         worker_work_t work; /* for confine_and_work() */
         unsigned writes;    /* the same: what it may write (confine.h) */
         bool confine;       /* use Landlock where the kernel has it; false only in tests */
@@ -72,6 +75,9 @@ void request_revert(int root, const void *request, WorkerResult *result);
 
 /* How many virtual functions a physical one has, under its grant for these. */
 void request_set_vfs(int root, const void *request, WorkerResult *result);
+
+/* Settings of one virtual function: all of them or none. */
+void request_set_vf(int root, const void *request, WorkerResult *result);
 
 /* Selector grants. */
 void request_prepare_grant_ids(int root, const void *request, WorkerResult *result);

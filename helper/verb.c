@@ -48,6 +48,8 @@ static const Verb verbs[] = {
                 {"Open", "asbs", "a{sh}", "devices\0fds\0subject\0descriptors\0", request_open,
                  CONFINE_OPEN | CONFINE_KEPT, MOVE_RESET, .lets_in = true},
                 {"Close", "s", "", "device\0", request_close, CONFINE_OPEN, MOVE_RESET},
+                {"SetVf", "sas", "", "device\0settings\0", request_set_vf, CONFINE_LOCKS, MOVE_RESET,
+                 .sets_vf = true},
                 {"Healthy", "", "", "", request_healthy, CONFINE_KEPT, MOVE_VERB_INVALID},
 };
 
@@ -140,6 +142,10 @@ static int take_consent(const char *s, Request *q, Failure *f) {
         return 0;
 }
 
+static int take_setting(const char *s, Request *q, Failure *f) {
+        return vf_settings_parse_item(s, &q->settings, f);
+}
+
 typedef int (*take_t)(const char *s, Request *q, Failure *f);
 
 static int read_strings(sd_bus_message *m, take_t take, Request *q, Failure *f) {
@@ -163,7 +169,11 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
         int flag;
 
         if (*at == 'a')
-                return read_strings(m, !first ? take_consent : v->of_ids ? take_ids : take_address, q, f);
+                return read_strings(m,
+                                    first        ? v->of_ids ? take_ids : take_address
+                                    : v->sets_vf ? take_setting
+                                                 : take_consent,
+                                    q, f);
         if (*at == 'b') {
                 if (sd_bus_message_read_basic(m, 'b', &flag) <= 0)
                         return fail_malformed(f);
@@ -187,7 +197,7 @@ static int take_argument(const Verb *v, const char *at, sd_bus_message *m, Reque
 }
 
 int verb_parse(const Verb *v, sd_bus_message *m, Request *ret, const char **ret_subject, Failure *f) {
-        Request q = {.verb = v->move};
+        Request q = {.verb = v->move, .net_admin = v->sets_vf};
         const char *subject = "";
         int r;
 

@@ -22,6 +22,7 @@ typedef struct Verb {
         const char *action_critical; /* the stronger one, when critical reasons are overridden */
         const char *message; /* of the prompt, in place of the action's; polkit fills in the details */
         bool lets_in;        /* the subject is whom to let in; the bus is asked who that is */
+        bool sets_vf;        /* its list has settings of a virtual function, which take CAP_NET_ADMIN */
 } Verb;
 
 /* All of them, each served by that function. */

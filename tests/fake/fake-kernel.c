@@ -30,6 +30,10 @@ void fake_kernel_attach(const char *root) {
         (void)snprintf(fake_root, sizeof fake_root, "%s", root);
 }
 
+const char *fake_kernel_root(void) {
+        return fake_root;
+}
+
 static const char *at_root(char buf[static PATH_MAX], const char *format, ...) _printf_(2, 3);
 static const char *at_root(char buf[static PATH_MAX], const char *format, ...) {
         va_list ap;

@@ -24,6 +24,7 @@
 #include "macro.h"
 
 void fake_kernel_attach(const char *root);
+const char *fake_kernel_root(void);
 
 /* What the test does itself when it plays the kernel. Return 0 or a negative errno. */
 int fake_kernel_bind(const char *device_dir, const char *driver);
