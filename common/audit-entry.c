@@ -213,6 +213,8 @@ static void make_message(int root, const AuditEntry *e, char *text, size_t size)
                        e->has_caller ? describe_user(root, e->caller, who) : "", kinds[kind_of(e)].result);
         if (e->has_user)
                 add(text, size, " Access for %s.", describe_user(root, e->user, who));
+        if (!isempty(e->settings))
+                add(text, size, " Settings: %.400s.", e->settings);
         if (e->overridden)
                 add(text, size, " Overridden by name: %s.",
                     critical_format(e->overridden, reasons, sizeof reasons));
@@ -243,6 +245,7 @@ void audit_entry_format(int root, const char *identifier, const AuditEntry *e, A
         append(ret, "VERGE_POLKIT_RESULT", polkit_verdict_to_string(e->verdict));
         append_each(ret, "VERGE_DEVICE", e->devices);
         append_each(ret, "VERGE_IDS", e->ids);
+        append(ret, "VERGE_SETTINGS", e->settings);
         append_drivers(ret, e);
         if (e->overridden)
                 append_each(ret, "VERGE_REASONS_OVERRIDDEN",

@@ -45,7 +45,7 @@ static void take_result(AuditEntry *e, const WorkerResult *result, char *devices
 }
 
 void trail_operation(const Operation *o, const Failure *f, const WorkerResult *result) {
-        char devices[LIST_SIZE] = "", ids[LIST_SIZE] = "", word[ID_SELECTOR_SIZE];
+        char devices[LIST_SIZE] = "", ids[LIST_SIZE] = "", word[ID_SELECTOR_SIZE], settings[VF_LINE_SIZE];
         const Request *q = &o->request;
         AuditEntry e = {
                         .verb = o->verb->name,
@@ -58,6 +58,7 @@ void trail_operation(const Operation *o, const Failure *f, const WorkerResult *r
                         .verdict = verdict_of(o, f),
                         .devices = devices,
                         .ids = ids,
+                        .settings = vf_settings_format(&q->settings, settings),
         };
 
         if (!is_worth_it(o, f))

@@ -51,7 +51,8 @@ typedef struct AuditEntry {
         const char *devices, *ids; /* lists with ", " */
         const AuditDriver *drivers;
         size_t n_drivers;
-        uint32_t overridden; /* critical reasons that held, and were overridden by name */
+        uint32_t overridden;  /* critical reasons that held, and were overridden by name */
+        const char *settings; /* of SetVf: "vlan=100 max-rate=200" */
         const char *group, *rule, *vm, *claim;
 } AuditEntry;
 

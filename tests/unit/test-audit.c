@@ -171,6 +171,29 @@ static void test_an_override(void **state) {
                "MESSAGE=Grant of 0000:01:00.0 for root (uid 0): done. Overridden by name: swap, address.\n");
 }
 
+static void test_settings(void **state) {
+        Journal *j = *state;
+
+        audit_write(j->audit, &(AuditEntry){.verb = "SetVf",
+                                            .has_caller = true,
+                                            .caller = 0,
+                                            .verdict = POLKIT_VERDICT_GRANTED,
+                                            .devices = "0000:06:10.0",
+                                            .settings = "vlan=100 mac=02:00:00:00:00:01"});
+        expect(j, "MESSAGE_ID=" AUDIT_ID_CHANGE "\n"
+                  "PRIORITY=6\n"
+                  "SYSLOG_IDENTIFIER=" IDENTIFIER "\n"
+                  "VERGE_VERB=SetVf\n"
+                  "VERGE_RESULT=done\n"
+                  "VERGE_CALLER_UID=0\n"
+                  "VERGE_CALLER_NAME=root\n"
+                  "VERGE_POLKIT_RESULT=granted\n"
+                  "VERGE_DEVICE=0000:06:10.0\n"
+                  "VERGE_SETTINGS=vlan=100 mac=02:00:00:00:00:01\n"
+                  "MESSAGE=SetVf of 0000:06:10.0 for root (uid 0): done. Settings: vlan=100 "
+                  "mac=02:00:00:00:00:01.\n");
+}
+
 static void test_a_refusal_and_a_failure(void **state) {
         const Failure no = {FAILURE_CRITICAL, "The host is on it."}, late = {FAILURE_STUCK, "It hangs."};
         Journal *j = *state;
@@ -510,6 +533,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         CASE(test_a_change),
                         CASE(test_an_override),
+                        CASE(test_settings),
                         CASE(test_a_refusal_and_a_failure),
                         CASE(test_each_error_has_a_result),
                         CASE(test_nobody_forges_a_field),

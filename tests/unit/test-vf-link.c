@@ -153,6 +153,7 @@ static void test_other_links(void **state _unused_) {
 /* What we could never have set is not known, and so never the same as what is asked for. */
 static void test_values_out_of_range(void **state _unused_) {
         const struct ifla_vf_rate rate = {3, 0, UINT32_MAX};
+        const struct ifla_vf_mac group = {3, {1, 0, 0, 0, 0, 9}};
         VfLinkReader reader;
         size_t list, function;
         Answer a;
@@ -162,6 +163,7 @@ static void test_values_out_of_range(void **state _unused_) {
         list = put(&a, IFLA_VFINFO_LIST, "", 0);
         function = put(&a, IFLA_VF_INFO, "", 0);
         put_vlan(&a, 3, 4095, 8, 0x9100);
+        (void)put(&a, IFLA_VF_MAC, &group, sizeof group);
         (void)put(&a, IFLA_VF_RATE, &rate, sizeof rate);
         put_words(&a, IFLA_VF_LINK_STATE, 3, 3);
         put_words(&a, IFLA_VF_TRUST, 3, 7);
