@@ -2,56 +2,12 @@
 
 /* SetVf on the fake kernel, whose driver is as igb. */
 
-#include "fake-links.h"
 #include "request-fixture.h"
-
-#define PF "0000:06:00.0"
-#define VF "0000:06:10.0"
-#define OTHER_VF "0000:06:10.2"
-#define STATE "run/fake-vf-link/" PF
-#define NUMBER 40U
-
-static void add_vf(FakeHost *h, const char *address, unsigned set) {
-        fake_host_add_device(h, &(FakeDevice){.address = address,
-                                              .vendor = 0x8086,
-                                              .device = 0x10ca,
-                                              .class_code = 0x020000,
-                                              .iommu_set = set,
-                                              .physfn = PF});
-}
-
-/* The consent of a physical function: as a grant of it, but for its functions. */
-static void grant_functions(FakeHost *h) {
-        char text[GRANT_TEXT_SIZE];
-        Grant g;
-
-        assert_success(grant(h, 0, LIST(PF)));
-        g = read_grant(h, PF);
-        g.covers_vfs = true;
-        g.vfs = 2;
-        assert_true(grant_format(&g, text, sizeof text) > 0);
-        fake_host_write(h, GRANT_OF(PF), "%s", text);
-}
-
-static void set_driver(FakeHost *h, const char *words) {
-        fake_host_write(h, "fake/links/40", PF " enp6s0 %s\n", words);
-}
+#include "vf-card.h"
 
 static int setup(void **state) {
-        FakeHost *h;
-
         (void)fixture_setup(state);
-        h = *state;
-        fake_host_add_device(h, &(FakeDevice){.address = PF,
-                                              .vendor = 0x8086,
-                                              .device = 0x10c9,
-                                              .class_code = 0x020000,
-                                              .driver = "igb",
-                                              .iommu_set = 30});
-        grant_functions(h);
-        add_vf(h, OTHER_VF, 32);
-        add_vf(h, VF, 31); /* number 1 */
-        fake_links_add(h, PF, "enp6s0", NUMBER, "");
+        card_add(*state);
         return 0;
 }
 
@@ -64,11 +20,11 @@ static Failure set_vf_of(FakeHost *h, const char *address, const char *settings)
 }
 
 static Failure set_vf(FakeHost *h, const char *settings) {
-        return set_vf_of(h, VF, settings);
+        return set_vf_of(h, CARD_VF1, settings);
 }
 
 static void assert_state(FakeHost *h, const char *expected) {
-        _cleanup_free_ char *text = fake_host_read(h, STATE);
+        _cleanup_free_ char *text = fake_host_read(h, CARD_STATE);
 
         assert_string_equal(strempty(text), expected);
 }
@@ -77,17 +33,17 @@ static void test_only_differences_are_written(void **state) {
         FakeHost *h = *state;
 
         assert_success(set_vf(h, "vlan=100 max-rate=200 spoof-checking=on trust=on mac=02:00:00:00:00:07"));
-        assert_log(h, "vf-vlan " PF " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=0\n"
-                      "vf-rate " PF " 1 min-rate=0 max-rate=200\n"
-                      "vf-trust " PF " 1 trust=on\n"
-                      "vf-mac " PF " 1 mac=02:00:00:00:00:07\n");
+        assert_log(h, "vf-vlan " CARD " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=0\n"
+                      "vf-rate " CARD " 1 min-rate=0 max-rate=200\n"
+                      "vf-trust " CARD " 1 trust=on\n"
+                      "vf-mac " CARD " 1 mac=02:00:00:00:00:07\n");
         assert_state(h,
                      "1: vlan=100 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=200 link-state=auto "
                      "spoof-checking=on trust=on mac=02:00:00:00:00:07\n");
 
         fake_host_clear(h);
         assert_success(set_vf(h, "vlan=100 vlan-qos=3 trust=on spoof-checking=default"));
-        assert_log(h, "vf-vlan " PF " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=3\n");
+        assert_log(h, "vf-vlan " CARD " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=3\n");
 
         fake_host_clear(h);
         assert_success(set_vf(h, "vlan=100 max-rate=200 trust=on mac=02:00:00:00:00:07"));
@@ -105,25 +61,25 @@ static void test_back_to_what_is_fresh(void **state) {
         assert_success(set_vf(h, "vlan=0 min-rate=0 max-rate=0 link-state=auto spoof-checking=on trust=off "
                                  "query-rss=off mac=00:00:00:00:00:00"));
         /* The driver does not know query-rss: so it is off. */
-        assert_log(h, "vf-vlan " PF " 1 vlan=0 vlan-protocol=802.1Q vlan-qos=0\n"
-                      "vf-rate " PF " 1 min-rate=0 max-rate=0\n"
-                      "vf-spoof-checking " PF " 1 spoof-checking=on\n"
-                      "vf-trust " PF " 1 trust=off\n"
-                      "vf-query-rss " PF " 1 query-rss=off = EOPNOTSUPP\n"
-                      "vf-mac " PF " 1 mac=00:00:00:00:00:00\n");
+        assert_log(h, "vf-vlan " CARD " 1 vlan=0 vlan-protocol=802.1Q vlan-qos=0\n"
+                      "vf-rate " CARD " 1 min-rate=0 max-rate=0\n"
+                      "vf-spoof-checking " CARD " 1 spoof-checking=on\n"
+                      "vf-trust " CARD " 1 trust=off\n"
+                      "vf-query-rss " CARD " 1 query-rss=off = EOPNOTSUPP\n"
+                      "vf-mac " CARD " 1 mac=00:00:00:00:00:00\n");
         assert_state(h, "");
 }
 
 static void test_a_driver_that_can_do_all(void **state) {
         FakeHost *h = *state;
 
-        set_driver(h, "all");
+        card_set_driver(h, "all");
         assert_success(set_vf(h, "vlan=9 vlan-protocol=802.1ad min-rate=100 max-rate=2000 link-state=enable "
                                  "query-rss=on"));
         assert_state(h,
                      "1: vlan=9 vlan-protocol=802.1ad vlan-qos=0 min-rate=100 max-rate=2000 "
                      "link-state=enable spoof-checking=on trust=off query-rss=on mac=00:00:00:00:00:00\n");
-        assert_success(set_vf_of(h, OTHER_VF, "trust=on"));
+        assert_success(set_vf_of(h, CARD_VF0, "trust=on"));
         assert_state(h,
                      "0: vlan=0 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 "
                      "link-state=auto spoof-checking=on trust=on query-rss=off mac=00:00:00:00:00:00\n"
@@ -140,7 +96,7 @@ static void test_what_a_driver_cannot_do(void **state) {
                         {"min-rate=1", "and \"min-rate\" to 0"},
                         {"link-state=enable", "leave it at its default in the group"},
                         {"query-rss=on",
-                         "query-rss=on cannot be set for device " VF ", virtual function 1 of " PF
+                         "query-rss=on cannot be set for device " CARD_VF1 ", virtual function 1 of " CARD
                          " (enp6s0): its driver igb says 'Operation not supported'. It cannot do that: "
                          "leave it "
                          "at its default in the group. Nothing was changed."},
@@ -155,7 +111,7 @@ static void test_what_a_driver_cannot_do(void **state) {
 static void test_what_does_not_fit_together(void **state) {
         FakeHost *h = *state;
 
-        set_driver(h, "all");
+        card_set_driver(h, "all");
         assert_failure(set_vf(h, "vlan-qos=3"), FAILURE_INVALID_ARGUMENT, "needs a VLAN");
         assert_success(set_vf(h, "vlan=5 min-rate=500"));
         assert_success(set_vf(h, "vlan-qos=3"));
@@ -168,16 +124,16 @@ static void test_failure_restores(void **state) {
 
         assert_success(set_vf(h, "vlan=7 mac=02:00:00:00:00:01"));
         fake_host_clear(h);
-        fake_host_fail(h, "vf-mac " PF " EBUSY 1");
+        fake_host_fail(h, "vf-mac " CARD " EBUSY 1");
         assert_failure(set_vf(h, "vlan=100 vlan-qos=1 trust=on mac=02:00:00:00:00:02"), FAILURE_DRIVER,
                        "says 'Device or resource busy: It is in reset'. Try again in a moment. All is set "
                        "as it "
                        "was before.");
-        assert_log(h, "vf-vlan " PF " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=1\n"
-                      "vf-trust " PF " 1 trust=on\n"
-                      "vf-mac " PF " 1 mac=02:00:00:00:00:02 = EBUSY\n"
-                      "vf-trust " PF " 1 trust=off\n"
-                      "vf-vlan " PF " 1 vlan=7 vlan-protocol=802.1Q vlan-qos=0\n");
+        assert_log(h, "vf-vlan " CARD " 1 vlan=100 vlan-protocol=802.1Q vlan-qos=1\n"
+                      "vf-trust " CARD " 1 trust=on\n"
+                      "vf-mac " CARD " 1 mac=02:00:00:00:00:02 = EBUSY\n"
+                      "vf-trust " CARD " 1 trust=off\n"
+                      "vf-vlan " CARD " 1 vlan=7 vlan-protocol=802.1Q vlan-qos=0\n");
         assert_state(h, "1: vlan=7 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
                         "spoof-checking=on trust=off mac=02:00:00:00:00:01\n");
 }
@@ -185,8 +141,8 @@ static void test_failure_restores(void **state) {
 static void test_what_cannot_be_restored_is_told(void **state) {
         FakeHost *h = *state;
 
-        fake_host_fail(h, "vf-mac " PF " EBUSY");
-        fake_host_fail(h, "vf-trust " PF " EIO 2");
+        fake_host_fail(h, "vf-mac " CARD " EBUSY");
+        fake_host_fail(h, "vf-trust " CARD " EIO 2");
         assert_failure(set_vf(h, "vlan=100 trust=on mac=02:00:00:00:00:02"), FAILURE_DRIVER,
                        "What was set before could not be put back and stays: trust=on.");
         assert_state(h, "1: vlan=0 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
@@ -196,9 +152,9 @@ static void test_what_cannot_be_restored_is_told(void **state) {
 static void test_a_driver_that_only_says_yes(void **state) {
         FakeHost *h = *state;
 
-        fake_host_fail(h, "vf-vlan " PF " nothing 1");
+        fake_host_fail(h, "vf-vlan " CARD " nothing 1");
         assert_failure(set_vf(h, "vlan=100 trust=on"), FAILURE_DRIVER,
-                       "vlan=100 was set for device " VF ", virtual function 1 of " PF
+                       "vlan=100 was set for device " CARD_VF1 ", virtual function 1 of " CARD
                        " (enp6s0), but afterwards its driver igb says vlan=0.");
         assert_state(h, "");
 }
@@ -207,7 +163,7 @@ static void test_an_address_that_stays(void **state) {
         FakeHost *h = *state;
 
         assert_success(set_vf(h, "vlan=5 mac=02:00:00:00:00:01"));
-        set_driver(h, "keeps-mac");
+        card_set_driver(h, "keeps-mac");
         assert_success(set_vf(h, "vlan=0 mac=00:00:00:00:00:00"));
         assert_state(h, "1: vlan=0 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
                         "spoof-checking=on trust=off mac=02:00:00:00:00:01\n");
@@ -216,23 +172,23 @@ static void test_an_address_that_stays(void **state) {
 static void test_rate_and_link(void **state) {
         FakeHost *h = *state;
 
-        set_driver(h, "down");
+        card_set_driver(h, "down");
         assert_failure(set_vf(h, "max-rate=100"), FAILURE_DRIVER, "The port has no link");
         assert_success(set_vf(h, "vlan=8"));
 
-        set_driver(h, "slow-link");
+        card_set_driver(h, "slow-link");
         fake_host_clear(h);
         assert_success(set_vf(h, "max-rate=100"));
-        assert_log(h, "vf-rate " PF " 1 min-rate=0 max-rate=100 = EINVAL\n"
-                      "vf-rate " PF " 1 min-rate=0 max-rate=100\n");
+        assert_log(h, "vf-rate " CARD " 1 min-rate=0 max-rate=100 = EINVAL\n"
+                      "vf-rate " CARD " 1 min-rate=0 max-rate=100\n");
 }
 
 static void test_no_interface(void **state) {
         FakeHost *h = *state;
 
-        set_driver(h, "silent");
-        assert_failure(set_vf(h, "vlan=1"), FAILURE_DRIVER, "tell nothing about device " VF);
-        fake_host_remove(h, "sys/devices/pci0000:06/" PF "/net");
+        card_set_driver(h, "silent");
+        assert_failure(set_vf(h, "vlan=1"), FAILURE_DRIVER, "tell nothing about device " CARD_VF1);
+        fake_host_remove(h, "sys/devices/pci0000:06/" CARD "/net");
         assert_failure(set_vf(h, "vlan=1"), FAILURE_DRIVER, "has no network interface (its driver: igb)");
 }
 
@@ -240,8 +196,8 @@ static void test_no_interface(void **state) {
 static void test_several_interfaces(void **state) {
         FakeHost *h = *state;
 
-        fake_links_add(h, PF, "a-first", 7, "silent");
-        fake_links_add(h, PF, "a-later", 99, "");
+        fake_links_add(h, CARD, "a-first", 7, "silent");
+        fake_links_add(h, CARD, "a-later", 99, "");
         assert_failure(set_vf(h, "query-rss=on"), FAILURE_DRIVER, "(enp6s0)");
 }
 
@@ -249,16 +205,16 @@ static void test_consent(void **state) {
         FakeHost *h = *state;
 
         assert_failure(set_vf_of(h, NIC, "vlan=1"), FAILURE_INVALID_ARGUMENT, "is not a virtual function");
-        assert_failure(set_vf_of(h, PF, "vlan=1"), FAILURE_INVALID_ARGUMENT, "is not a virtual function");
+        assert_failure(set_vf_of(h, CARD, "vlan=1"), FAILURE_INVALID_ARGUMENT, "is not a virtual function");
         assert_failure(set_vf_of(h, "0000:06:1f.0", "vlan=1"), FAILURE_NO_SUCH_DEVICE, "0000:06:1f.0");
 
-        fake_host_write(h, "sys/devices/pci0000:06/" PF "/device", "0x10fb\n");
-        assert_failure(set_vf(h, "vlan=1"), FAILURE_IDENTITY_CHANGED, PF " is not what was granted");
-        fake_host_remove(h, GRANT_OF(PF));
+        fake_host_write(h, "sys/devices/pci0000:06/" CARD "/device", "0x10fb\n");
+        assert_failure(set_vf(h, "vlan=1"), FAILURE_IDENTITY_CHANGED, CARD " is not what was granted");
+        fake_host_remove(h, CARD_GRANT);
         assert_failure(set_vf(h, "vlan=1"), FAILURE_NOT_GRANTED, "call GrantVfs for it first");
 
         /* Its own grant, and one of the physical function itself, are about something else. */
-        assert_success(grant(h, 0, LIST(VF)));
+        assert_success(grant(h, 0, LIST(CARD_VF1)));
         assert_failure(set_vf(h, "vlan=1"), FAILURE_NOT_GRANTED, "call GrantVfs for it first");
         assert_log(h, "");
 }
@@ -266,12 +222,12 @@ static void test_consent(void **state) {
 static void test_who_uses_it(void **state) {
         FakeHost *h = *state;
 
-        fake_host_hold_vfio(h, 31, true);
-        assert_failure(set_vf(h, "vlan=1"), FAILURE_IN_USE, VF);
-        fake_host_hold_vfio(h, 31, false);
+        fake_host_hold_vfio(h, 32, true);
+        assert_failure(set_vf(h, "vlan=1"), FAILURE_IN_USE, CARD_VF1);
+        fake_host_hold_vfio(h, 32, false);
 
         fake_host_mkdir(h, "sys/bus/pci/drivers/igbvf");
-        fake_host_link(h, "sys/devices/pci0000:06/" VF "/driver", "../../../bus/pci/drivers/igbvf");
+        fake_host_link(h, "sys/devices/pci0000:06/" CARD_VF1 "/driver", "../../../bus/pci/drivers/igbvf");
         assert_failure(set_vf(h, "vlan=1"), FAILURE_NOT_BOUND, "is used by the host (driver igbvf)");
         assert_log(h, "");
 }
@@ -281,7 +237,7 @@ static void test_past_the_deadline(void **state) {
         Request q = {.settings = {.given = 1U << VF_TRUST, .values[VF_TRUST] = VF_SWITCH_ON}};
         FakeHost *h = *state;
 
-        request_devices(&q, LIST(VF));
+        request_devices(&q, LIST(CARD_VF1));
         request_set_vf(h->fd, &q, &result);
         assert_failure(result.failure, FAILURE_STUCK, "nothing was begun");
         assert_log(h, "");
