@@ -27,6 +27,7 @@ void claim_record_clear(ClaimRecord *c) {
         free(c->vm);
         free(c->name);
         free(c->description);
+        free(c->macs);
         *c = (ClaimRecord){0};
 }
 
@@ -46,17 +47,31 @@ void quarantine_record_clear(QuarantineRecord *q) {
         *q = (QuarantineRecord){0};
 }
 
+int claim_macs_add(ClaimRecord *c, const uint8_t mac[static VF_MAC_LENGTH]) {
+        assert(c);
+
+        if (array_grow(&c->macs, c->n_macs, sizeof *c->macs) < 0)
+                return -ENOMEM;
+        memcpy(c->macs[c->n_macs++], mac, VF_MAC_LENGTH);
+        return 0;
+}
+
 int claim_record_copy(const ClaimRecord *c, ClaimRecord *ret) {
         ClaimRecord copy;
+        int r = 0;
 
         assert(c);
         assert(ret);
 
         copy = *c;
+        copy.macs = NULL;
+        copy.n_macs = 0;
+        for (size_t i = 0; i < c->n_macs && r >= 0; i++)
+                r = claim_macs_add(&copy, c->macs[i]);
         copy.vm = strdup(c->vm);
         copy.name = strdup(c->name);
         copy.description = strdup(c->description);
-        if (!copy.vm || !copy.name || !copy.description) {
+        if (r < 0 || !copy.vm || !copy.name || !copy.description) {
                 claim_record_clear(&copy);
                 return -ENOMEM;
         }
@@ -111,7 +126,51 @@ bool claim_record_same(const ClaimRecord *a, const ClaimRecord *b) {
 
         return streq(a->vm, b->vm) && streq(a->name, b->name) && streq(a->description, b->description) &&
                a->count == b->count && a->order == b->order && a->optional == b->optional &&
-               a->enabled == b->enabled && a->doomed == b->doomed;
+               a->enabled == b->enabled && a->doomed == b->doomed &&
+               vf_settings_same(&a->settings, &b->settings) && claim_macs_same(a, b);
+}
+
+/* --- addresses --- */
+
+bool claim_macs_same(const ClaimRecord *a, const ClaimRecord *b) {
+        return a->n_macs == b->n_macs &&
+               (a->n_macs == 0 || memcmp(a->macs, b->macs, a->n_macs * sizeof *a->macs) == 0);
+}
+
+const char *claim_macs_format(const ClaimRecord *c, char buf[static CLAIM_MACS_SIZE]) {
+        size_t used = 0;
+
+        assert(c);
+        assert(c->n_macs <= CLAIM_COUNT_MAX);
+
+        buf[0] = '\0';
+        for (size_t i = 0; i < c->n_macs; i++) {
+                if (i > 0)
+                        buf[used++] = ' ';
+                (void)vf_mac_format(c->macs[i], buf + used);
+                used += VF_MAC_TEXT_SIZE - 1;
+        }
+        return buf;
+}
+
+int claim_macs_parse(const char *line, ClaimRecord *c) {
+        char text[VF_MAC_TEXT_SIZE], again[CLAIM_MACS_SIZE];
+        uint8_t mac[VF_MAC_LENGTH];
+
+        assert(line);
+        assert(c);
+        assert(c->n_macs == 0);
+
+        for (const char *at = line; *at && c->n_macs < CLAIM_COUNT_MAX;) {
+                (void)snprintf(text, sizeof text, "%s", at);
+                if (vf_mac_parse(text, mac) < 0)
+                        return -EBADMSG;
+                if (claim_macs_add(c, mac) < 0)
+                        return -ENOMEM;
+                at += sizeof text - 1;
+                at += *at == ' ';
+        }
+        return streq(claim_macs_format(c, again), line) ? 0 : -EBADMSG; /* one way to write them */
 }
 
 /* --- checking them --- */
@@ -157,6 +216,41 @@ static int check_identity(const PciIdentity *i, const char *kind, const char *ow
                            kind, owner, wrong);
 }
 
+static int check_macs(const ClaimRecord *c, Failure *f) {
+        char text[VF_MAC_TEXT_SIZE];
+
+        if (c->n_macs != 0 && c->n_macs != c->count)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "Claim '%.64s' has %zu addresses for %u devices; give one for each, or "
+                                   "none.",
+                                   c->name, c->n_macs, c->count);
+        for (size_t i = 0; i < c->n_macs; i++) {
+                (void)vf_mac_format(c->macs[i], text);
+                if (!vf_mac_is_unicast(c->macs[i]))
+                        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                           "The address %s of claim '%.64s' is not one of a card; give one "
+                                           "like 02:00:00:00:00:01.",
+                                           text, c->name);
+                for (size_t k = 0; k < i; k++)
+                        if (memcmp(c->macs[i], c->macs[k], sizeof c->macs[i]) == 0)
+                                return failure_set(
+                                                f, FAILURE_INVALID_ARGUMENT,
+                                                "Claim '%.64s' has the address %s twice; give each device "
+                                                "another one.",
+                                                c->name, text);
+        }
+        return 0;
+}
+
+static int check_settings(const ClaimRecord *c, Failure *f) {
+        if (vf_settings_has(&c->settings, VF_MAC))
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The settings of claim '%.64s' have an address; give its devices' "
+                                   "addresses beside the settings.",
+                                   c->name);
+        return check_macs(c, f);
+}
+
 int claim_record_check(const ClaimRecord *c, Failure *f) {
         static const RecordText name = {"name", "claim", RECORD_NAME_MAX, false, false},
                                 vm = {"VM name", "claim", RECORD_NAME_MAX, false, false},
@@ -182,6 +276,8 @@ int claim_record_check(const ClaimRecord *c, Failure *f) {
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "The order of claim '%.64s' is %u; give a number from 0 to %u.", c->name,
                                    c->order, CLAIM_ORDER_MAX);
+        if (check_settings(c, f) < 0)
+                return -EREMOTEIO;
         return record_check_text(&description, c->description, c->name, f);
 }
 

@@ -28,15 +28,27 @@ typedef struct ClaimRecord {
         uint32_t order;    /* the lower is served first, then the older claim; 0..CLAIM_ORDER_MAX */
         bool optional, enabled;
         bool doomed; /* was deleted while it was running: goes when its devices are back */
+        VfSettings settings; /* what it sets otherwise than its group, which is one of virtual functions; no VF_MAC */
+        uint8_t (*macs)[VF_MAC_LENGTH]; /* of its devices, in their order; unique among all claims; by array_grow() */
+        size_t n_macs;                  /* `count` for such a group, else 0 */
         uint64_t created, modified;
 } ClaimRecord;
 
-void claim_record_clear(ClaimRecord *c); /* frees the texts */
+void claim_record_clear(ClaimRecord *c); /* frees the texts and addresses */
 int claim_record_copy(const ClaimRecord *c, ClaimRecord *ret);
 bool claim_record_same(const ClaimRecord *a,
                        const ClaimRecord *b) _pure_; /* ids, owner and times are not asked */
-/* Form and lengths, not uniqueness; -EREMOTEIO with a sentence (InvalidArgument). */
+/* Form and lengths, not uniqueness among claims; -EREMOTEIO with a sentence (InvalidArgument). What its group lets it
+ * set is for claim-plan.h. */
 int claim_record_check(const ClaimRecord *c, Failure *f);
+
+/* Its addresses as one line: "02:00:00:00:00:01 02:00:00:00:00:02"; "" for none. Returns buf. */
+#define CLAIM_MACS_SIZE (CLAIM_COUNT_MAX * VF_MAC_TEXT_SIZE + 1)
+const char *claim_macs_format(const ClaimRecord *c, char buf[static CLAIM_MACS_SIZE]);
+/* -EBADMSG: not such a line; -ENOMEM. Into a record that has none. */
+int claim_macs_parse(const char *line, ClaimRecord *c);
+bool claim_macs_same(const ClaimRecord *a, const ClaimRecord *b) _pure_;
+int claim_macs_add(ClaimRecord *c, const uint8_t mac[static VF_MAC_LENGTH]); /* -ENOMEM */
 
 /* What tells that the VM has ended. */
 typedef enum RunTrack {
@@ -64,6 +76,7 @@ typedef struct RunDevice {
         char claim[RECORD_ID_SIZE];
         PciIdentity identity; /* whoever sits at the address with another one is not the VM's */
         bool returning;       /* on its way back */
+        uint64_t settings; /* sriov_settings_fingerprint() of what it was set to; 0: of nothing, or not known */
 } RunDevice;
 
 typedef struct RunRecord {

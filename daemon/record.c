@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "filter.h"
+#include "pci-address.h"
 #include "record.h"
 #include "text.h"
 
 static const char *const group_type_table[GROUP_TYPE_MAX] = {
                 [GROUP_TYPE_PCI] = "pci",
+                [GROUP_TYPE_SRIOV_NIC] = "sriov-nic",
 };
 
 DEFINE_STRING_TABLE(group_type, GroupType, GROUP_TYPE_MAX);
@@ -171,6 +173,27 @@ int record_check_id(const char *what, const char *id, const char *kind, const ch
                            what, kind, owner, id);
 }
 
+static int check_sriov(const GroupRecord *g, Failure *f) {
+        static const SriovSettings none = {0};
+        char owner[96];
+
+        if (g->type != GROUP_TYPE_SRIOV_NIC && sriov_settings_same(&g->sriov, &none))
+                return 0;
+        if (g->type != GROUP_TYPE_SRIOV_NIC)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The group '%.64s' is of the type \"%s\", which has no settings of "
+                                   "virtual functions; leave \"sriov\" out, or make a group of the type "
+                                   "\"sriov-nic\".",
+                                   g->name, group_type_to_string(g->type));
+        if (g->sriov.vfs == 0)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The group '%.64s' does not say how many virtual functions each of its "
+                                   "physical functions is to have; give \"vfs\", 1 to %u, in \"sriov\".",
+                                   g->name, VFS_MAX);
+        (void)snprintf(owner, sizeof owner, "group '%.64s'", g->name);
+        return sriov_settings_check(&g->sriov, owner, f);
+}
+
 int group_record_check(const GroupRecord *g, Failure *f) {
         static const RecordText name = {"name", "group", RECORD_NAME_MAX, false, false},
                                 description = {"description", "group", RECORD_DESCRIPTION_MAX, true, true};
@@ -191,7 +214,15 @@ int group_record_check(const GroupRecord *g, Failure *f) {
                                 "The quota of group '%.64s' is %u devices, and %u is the most; take less, "
                                 "or 0 for no limit.",
                                 g->name, g->quota, GROUP_QUOTA_MAX);
+        if (check_sriov(g, f) < 0)
+                return -EREMOTEIO;
         return record_check_text(&description, g->description, g->name, f);
+}
+
+static int fail_memory(const RuleRecord *r, Failure *f) {
+        return failure_set(f, FAILURE_INTERNAL,
+                           "The filter of rule '%.64s' cannot be read: out of memory; try again later.",
+                           r->name);
 }
 
 static int check_filter(RuleRecord *r, Failure *f) {
@@ -208,10 +239,7 @@ static int check_filter(RuleRecord *r, Failure *f) {
 
         text = k < 0 ? NULL : strdup(filter_text(filter));
         if (!text)
-                return failure_set(
-                                f, FAILURE_INTERNAL,
-                                "The filter of rule '%.64s' cannot be read: out of memory; try again later.",
-                                r->name);
+                return fail_memory(r, f);
         free(r->filter);
         r->filter = text;
         return 0;
@@ -233,10 +261,35 @@ int rule_record_check(RuleRecord *r, Failure *f) {
         return check_filter(r, f);
 }
 
+int rule_record_check_type(const RuleRecord *r, GroupType type, Failure *f) {
+        _cleanup_(filter_freep) Filter *filter = NULL;
+        FilterField field;
+        FilterError error;
+        const char *text;
+        PciAddress pf;
+
+        assert(r);
+        assert(f);
+
+        if (type != GROUP_TYPE_SRIOV_NIC)
+                return 0;
+        if (filter_parse(r->filter, &filter, &error) < 0)
+                return fail_memory(r, f);
+        if (filter_requires(filter, &field, &text) && field == FILTER_PHYSICAL_FUNCTION &&
+            pci_address_parse(text, &pf) >= 0)
+                return 0;
+        return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                           "The rule '%.64s' does not name the physical function whose virtual functions it "
+                           "puts into a group of the type \"sriov-nic\"; write its filter as "
+                           "physical_function eq '0000:3b:00.0', with no address, serial, slot or vendor "
+                           "and device beside it.",
+                           r->name);
+}
+
 bool group_record_same(const GroupRecord *a, const GroupRecord *b) {
         return streq(a->name, b->name) && streq(a->description, b->description) && a->type == b->type &&
                a->class == b->class && a->enabled == b->enabled && a->binding == b->binding &&
-               a->quota == b->quota;
+               a->quota == b->quota && sriov_settings_same(&a->sriov, &b->sriov);
 }
 
 bool rule_record_same(const RuleRecord *a, const RuleRecord *b) {

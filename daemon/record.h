@@ -7,7 +7,7 @@
  * texts; one that is handed over owns them.
  */
 
-#include "bus-error.h"
+#include "sriov-settings.h"
 
 #define RECORD_ID_SIZE 37U           /* a UUID: "6ba7b810-9dad-11d1-80b4-00c04fd430c8" */
 #define RECORD_NAME_MAX 256U         /* bytes of UTF-8 without control characters, at least one */
@@ -18,12 +18,13 @@
 #define RULES_MAX 10000U
 
 typedef enum GroupType {
-        GROUP_TYPE_PCI,
+        GROUP_TYPE_PCI,       /* of devices, as filters find them */
+        GROUP_TYPE_SRIOV_NIC, /* of virtual functions of network cards, which the group asks for */
         GROUP_TYPE_MAX,
         GROUP_TYPE_INVALID = -EINVAL,
 } GroupType;
 
-DECLARE_STRING_TABLE(group_type, GroupType); /* "pci" */
+DECLARE_STRING_TABLE(group_type, GroupType); /* "pci", "sriov-nic" */
 
 typedef enum GroupBinding {
         GROUP_BINDING_ON_CLAIM,   /* at the host until a VM starts */
@@ -58,13 +59,14 @@ GroupClass group_class_of(uint32_t class_code) _const_;
 
 typedef struct GroupRecord {
         char id[RECORD_ID_SIZE];
-        char *name; /* unique among groups */
-        GroupType type;
+        char *name;     /* unique among groups */
+        GroupType type; /* never changes */
         char *description;
         GroupClass class;
         bool enabled;
         GroupBinding binding;
         uint32_t quota; /* devices that one user may have of it at once; 0: no limit; 0..GROUP_QUOTA_MAX */
+        SriovSettings sriov;        /* of GROUP_TYPE_SRIOV_NIC; else all 0 */
         uint64_t created, modified; /* microseconds since the epoch */
 } GroupRecord;
 
@@ -91,6 +93,10 @@ bool rule_record_same(const RuleRecord *a, const RuleRecord *b) _pure_;
  * rule's filter is parsed and replaced by its canonical text, so `r` must own its texts. */
 int group_record_check(const GroupRecord *g, Failure *f);
 int rule_record_check(RuleRecord *r, Failure *f);
+
+/* Does the rule, which has been checked, suit a group of this type? One of GROUP_TYPE_SRIOV_NIC must demand one physical
+ * function, at the top of its filter: it is what the group's number of functions is asked of. InvalidArgument. */
+int rule_record_check_type(const RuleRecord *r, GroupType type, Failure *f);
 
 bool record_id_is_valid(const char *id) _pure_;
 

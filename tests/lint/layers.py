@@ -10,7 +10,7 @@ import lint
 DAEMON = {
     1: ["pointers", "device", "device-table", "grant-set", "move-table",
         "filter", "filter-regex", "filter-tree", "filter-print", "filter-match", "filter-lex", "filter-explain",
-        "filter-parse", "record", "claim-record", "device-fields", "registry", "rule-index", "registry-state",
+        "filter-parse", "sriov-settings", "record", "claim-record", "device-fields", "registry", "rule-index", "registry-state",
         "registry-match", "registry-table", "registry-view", "wanted", "order-plan", "drift", "changes",
         "authorisation", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "claim-plan",
         "picker", "vm-arguments", "diagnosis-words", "diagnosis", "diagnosis-report", "diagnosis-boot",
