@@ -4,6 +4,7 @@
 #include "claim-bus.h"
 #include "claim-orders.h"
 #include "options.h"
+#include "vf-options.h"
 #include "vm-arguments.h"
 #include "run-bus.h"
 #include "wire.h"
@@ -57,6 +58,18 @@ static int get_status(GETTER_ARGUMENTS) {
         return sd_bus_message_append_basic(reply, 's', claim_status_to_string(c->status));
 }
 
+static int get_sriov(GETTER_ARGUMENTS) {
+        const Claim *c = userdata;
+
+        return vf_options_append_settings(reply, &c->record.settings);
+}
+
+static int get_mac_addresses(GETTER_ARGUMENTS) {
+        const Claim *c = userdata;
+
+        return vf_options_append_macs(reply, &c->record);
+}
+
 static int on_update(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         static const Option table[] = {
                         {"name", OPTION_TEXT, offsetof(ClaimPatch, name), OPTION_NO_FLAG},
@@ -67,6 +80,9 @@ static int on_update(sd_bus_message *message, void *userdata, sd_bus_error *erro
                         {"enabled", OPTION_BOOL, offsetof(ClaimPatch, enabled),
                          offsetof(ClaimPatch, has_enabled)},
                         {"order", OPTION_U32, offsetof(ClaimPatch, order), offsetof(ClaimPatch, has_order)},
+                        {"sriov", OPTION_VF, offsetof(ClaimPatch, sriov), offsetof(ClaimPatch, has_sriov)},
+                        {"mac-addresses", OPTION_MACS, offsetof(ClaimPatch, macs),
+                         offsetof(ClaimPatch, has_macs)},
                         {"if-modified", OPTION_U64, offsetof(ClaimPatch, if_modified),
                          offsetof(ClaimPatch, has_if_modified)},
         };
@@ -147,6 +163,8 @@ static const sd_bus_vtable claim_vtable[] = {
                 SD_BUS_PROPERTY("Optional", "b", get_optional, 0, CHANGES),
                 SD_BUS_PROPERTY("Enabled", "b", get_enabled, 0, CHANGES),
                 SD_BUS_PROPERTY("Order", "u", NULL, AT(record.order), CHANGES),
+                SD_BUS_PROPERTY("Sriov", "a{sv}", get_sriov, 0, CHANGES),
+                SD_BUS_PROPERTY("MacAddresses", "as", get_mac_addresses, 0, CHANGES),
                 SD_BUS_PROPERTY("Owner", "u", NULL, AT(record.owner), CONST),
                 SD_BUS_PROPERTY("Devices", "ao", get_devices, 0, CHANGES),
                 SD_BUS_PROPERTY("Status", "s", get_status, 0, CHANGES),

@@ -116,6 +116,18 @@ Claim *claim_table_find_name(const ClaimTable *t, uid_t owner, const char *vm, c
         return c;
 }
 
+Claim *claim_table_find_mac(const ClaimTable *t, const uint8_t mac[static VF_MAC_LENGTH], const char *but) {
+        assert(t);
+        assert(but);
+
+        for (size_t i = 0; i < t->n; i++)
+                for (size_t k = 0; k < t->claims[i]->record.n_macs; k++)
+                        if (memcmp(t->claims[i]->record.macs[k], mac, VF_MAC_LENGTH) == 0 &&
+                            !streq(t->claims[i]->record.id, but))
+                                return t->claims[i];
+        return NULL;
+}
+
 size_t claim_table_count(const ClaimTable *t) {
         assert(t);
 
@@ -208,6 +220,8 @@ static uint32_t compare_records(const ClaimRecord *a, const ClaimRecord *b) {
                (uint32_t)(a->optional != b->optional) << CLAIM_PROPERTY_OPTIONAL |
                (uint32_t)(a->enabled != b->enabled) << CLAIM_PROPERTY_ENABLED |
                (uint32_t)(a->order != b->order) << CLAIM_PROPERTY_ORDER |
+               (uint32_t)!vf_settings_same(&a->settings, &b->settings) << CLAIM_PROPERTY_SRIOV |
+               (uint32_t)!claim_macs_same(a, b) << CLAIM_PROPERTY_MAC_ADDRESSES |
                (uint32_t)(a->modified != b->modified) << CLAIM_PROPERTY_MODIFIED;
 }
 

@@ -51,8 +51,9 @@ static int plan_create(Call *c, OrderPlan *p, Failure *f) {
         return claim_plan_create(p, c->manager->claims, &o->stamp, c->uid, o->vm, g, &o->patch, f);
 }
 
-static bool grows(const ClaimOrder *o, const Claim *claim) {
-        return o->patch.has_count && o->patch.count > claim->record.count;
+/* Than was allowed him when it was made. */
+static bool asks_for_more(const ClaimOrder *o, const Claim *claim) {
+        return o->patch.has_macs || (o->patch.has_count && o->patch.count > claim->record.count);
 }
 
 static int plan_update(Call *c, OrderPlan *p, Failure *f) {
@@ -61,15 +62,15 @@ static int plan_update(Call *c, OrderPlan *p, Failure *f) {
 
         if (find_claim(c, &claim, f) < 0)
                 return -EREMOTEIO;
-        /* It was no growth when polkit was to be asked. */
-        if (c->by_owner && grows(o, claim))
+        /* It was no more when polkit was to be asked. */
+        if (c->by_owner && asks_for_more(o, claim))
                 return failure_set(f, FAILURE_CONFLICT,
                                    "The claim \"%.200s\" was changed by somebody else meanwhile; read it "
                                    "again and then change it.",
                                    claim->record.name);
-        return claim_plan_update(p, c->manager->claims, claim,
+        return claim_plan_update(p, c->manager->claims, &o->stamp, claim,
                                  registry_find_group(c->manager->registry, claim->record.group), &o->patch,
-                                 o->stamp.now, f);
+                                 f);
 }
 
 static int plan_delete(Call *c, OrderPlan *p, Failure *f) {
@@ -114,7 +115,7 @@ static bool is_owner(const Call *c) {
         const ClaimOrder *o = c->data;
         const Claim *claim = claim_table_find(c->manager->claims, o->id);
 
-        return claim && claim->record.owner == c->uid && !grows(o, claim);
+        return claim && claim->record.owner == c->uid && !asks_for_more(o, claim);
 }
 
 /* After check(): all of it is there. */

@@ -29,8 +29,18 @@ static int make_up_name(const ClaimTable *t, const Group *g, ClaimRecord *c) {
         return order_plan_set_text(&c->name, name);
 }
 
-static int apply_patch(const ClaimTable *t, const Group *g, ClaimRecord *c, const ClaimPatch *patch,
-                       Failure *f) {
+/* What one plan is made from. */
+typedef struct Base {
+        const ClaimTable *table;
+        const OrderStamp *stamp;
+        const Group *group;
+} Base;
+
+static int apply_patch(const Base *b, ClaimRecord *c, const ClaimPatch *patch, Failure *f) {
+        const ClaimTable *t = b->table;
+        const Group *g = b->group;
+        int r;
+
         if (patch->has_count)
                 c->count = patch->count;
         if (patch->has_order)
@@ -43,7 +53,9 @@ static int apply_patch(const ClaimTable *t, const Group *g, ClaimRecord *c, cons
             (patch->name && (is_blank(patch->name) ? make_up_name(t, g, c)
                                                    : order_plan_set_text(&c->name, patch->name)) < 0))
                 return order_plan_fail_memory(f);
-        return claim_record_check(c, f);
+        r = claim_settings_plan(t, b->stamp->seed, g, c, patch->has_sriov ? &patch->sriov : NULL,
+                                patch->has_macs ? &patch->macs : NULL, f);
+        return r < 0 ? r : claim_record_check(c, f);
 }
 
 static int check_name(const ClaimTable *t, const ClaimRecord *c, Failure *f) {
@@ -62,9 +74,8 @@ static int check_name(const ClaimTable *t, const ClaimRecord *c, Failure *f) {
                         c->vm, c->name);
 }
 
-static int put(OrderPlan *p, const ClaimTable *t, const Group *g, ClaimRecord *c, const ClaimPatch *patch,
-               Failure *f) {
-        if (apply_patch(t, g, c, patch, f) < 0 || check_name(t, c, f) < 0)
+static int put(OrderPlan *p, const Base *b, ClaimRecord *c, const ClaimPatch *patch, Failure *f) {
+        if (apply_patch(b, c, patch, f) < 0 || check_name(b->table, c, f) < 0)
                 return -EREMOTEIO;
         return order_plan_put_claim(p, c) < 0 ? order_plan_fail_memory(f) : 0;
 }
@@ -85,6 +96,7 @@ static int check_limits(const ClaimTable *t, uid_t owner, Failure *f) {
 int claim_plan_create(OrderPlan *p, const ClaimTable *t, const OrderStamp *stamp, uid_t owner,
                       const char *vm, const Group *g, const ClaimPatch *patch, Failure *f) {
         ClaimRecord c = {.owner = owner, .enabled = true, .created = stamp->now, .modified = stamp->now};
+        const Base base = {t, stamp, g};
         ClaimPatch named = *patch;
 
         assert(p);
@@ -102,7 +114,7 @@ int claim_plan_create(OrderPlan *p, const ClaimTable *t, const OrderStamp *stamp
         if (order_plan_set_text(&c.vm, vm) < 0 || order_plan_set_text(&c.description, "") < 0)
                 (void)order_plan_fail_memory(f);
         else
-                (void)put(p, t, g, &c, &named, f);
+                (void)put(p, &base, &c, &named, f);
         claim_record_clear(&c);
         return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
@@ -114,8 +126,9 @@ static int copy(const Claim *c, uint64_t now, ClaimRecord *ret, Failure *f) {
         return 0;
 }
 
-int claim_plan_update(OrderPlan *p, const ClaimTable *t, const Claim *c, const Group *g,
-                      const ClaimPatch *patch, uint64_t now, Failure *f) {
+int claim_plan_update(OrderPlan *p, const ClaimTable *t, const OrderStamp *stamp, const Claim *c,
+                      const Group *g, const ClaimPatch *patch, Failure *f) {
+        const Base base = {t, stamp, g};
         ClaimRecord new = {0};
         int r;
 
@@ -133,11 +146,11 @@ int claim_plan_update(OrderPlan *p, const ClaimTable *t, const Claim *c, const G
                                    c->record.name, c->record.vm);
         r = order_plan_check_unchanged("claim", c->record.name, c->record.modified,
                                        patch->has_if_modified ? &patch->if_modified : NULL, f);
-        if (r < 0 || copy(c, now, &new, f) < 0)
+        if (r < 0 || copy(c, stamp->now, &new, f) < 0)
                 return -EREMOTEIO;
 
-        if (apply_patch(t, g, &new, patch, f) >= 0 && !claim_record_same(&new, &c->record))
-                (void)put(p, t, g, &new, &(ClaimPatch){0}, f);
+        if (apply_patch(&base, &new, patch, f) >= 0 && !claim_record_same(&new, &c->record))
+                (void)put(p, &base, &new, &(ClaimPatch){0}, f);
         claim_record_clear(&new);
         return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;
 }
@@ -178,6 +191,53 @@ int claim_plan_end_run(OrderPlan *p, const ClaimTable *t, const Run *run) {
                 if (c->record.doomed && (c->run == run || !c->run))
                         r = order_plan_remove_claim(p, c->record.id);
         return r;
+}
+
+/* Does the group ask for functions of this physical one? */
+static bool asks_of(const Group *g, const PciAddress *pf) {
+        PciAddress a;
+
+        for (size_t i = 0; i < g->n_rules; i++) {
+                const Rule *r = g->rules[i];
+
+                if (r->record.enabled && r->key_field == FILTER_PHYSICAL_FUNCTION &&
+                    pci_address_parse(r->key_text, &a) >= 0 && pci_address_compare(&a, pf) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static bool is_of(const ClaimTable *t, const Group *g, const RunDevice *rd) {
+        const Claim *c = claim_table_find(t, rd->claim);
+        const Device *d = claim_table_device(t, rd);
+
+        return (c && streq(c->record.group, g->record.id)) ||
+               (d && d->facts.is_virtual && asks_of(g, &d->facts.physical_function));
+}
+
+static int fail_in_use(const Group *g, const Run *run, const RunDevice *rd, Failure *f) {
+        char address[PCI_ADDRESS_SIZE];
+
+        return failure_set(
+                        f, FAILURE_CLAIMED,
+                        "The number of virtual functions of the group \"%.100s\" cannot change while the VM "
+                        "\"%.100s\" (of user %u) has %s: they would all be made anew. Stop the VM first.",
+                        g->record.name, run->record.vm, (unsigned)run->record.owner,
+                        pci_address_format(&rd->identity.address, address));
+}
+
+int claim_plan_check_vfs(const ClaimTable *t, const Group *g, uint32_t vfs, Failure *f) {
+        assert(t);
+        assert(g);
+        assert(f);
+
+        if (g->record.sriov.vfs == vfs)
+                return 0;
+        for (const Run *run = claim_table_runs(t); run; run = run->next)
+                for (size_t i = 0; i < run->record.n_devices; i++)
+                        if (is_of(t, g, &run->record.devices[i]))
+                                return fail_in_use(g, run, &run->record.devices[i], f);
+        return 0;
 }
 
 int claim_plan_check_unclaimed(const ClaimTable *t, const Group *g, Failure *f) {

@@ -22,6 +22,8 @@ typedef enum ClaimProperty {
         CLAIM_PROPERTY_STATUS_INFO,
         CLAIM_PROPERTY_RESTART_NEEDED,
         CLAIM_PROPERTY_MEMORY_LOCK,
+        CLAIM_PROPERTY_SRIOV,
+        CLAIM_PROPERTY_MAC_ADDRESSES,
         CLAIM_PROPERTY_MODIFIED,
         CLAIM_PROPERTY_MAX,
         CLAIM_PROPERTY_INVALID = -EINVAL,
@@ -98,6 +100,8 @@ Claim *claim_table_next_of_vm(const ClaimTable *t, uid_t owner, const char *vm, 
 Claim *claim_table_next_of_group(const ClaimTable *t, const char *group, size_t *at);
 Claim *claim_table_find(const ClaimTable *t, const char *id);
 Claim *claim_table_find_path(const ClaimTable *t, const char *path);
+/* The one that has this address, but for the one of this id; NULL. */
+Claim *claim_table_find_mac(const ClaimTable *t, const uint8_t mac[static VF_MAC_LENGTH], const char *but);
 Claim *claim_table_find_name(const ClaimTable *t, uid_t owner, const char *vm, const char *name);
 
 /* Takes over the texts and devices of *record when it succeeds. Claims that are not there any more are none's. A run

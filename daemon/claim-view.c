@@ -13,6 +13,8 @@ static const char *const claim_property_table[CLAIM_PROPERTY_MAX] = {
                 [CLAIM_PROPERTY_STATUS_INFO] = "StatusInfo",
                 [CLAIM_PROPERTY_RESTART_NEEDED] = "RestartNeeded",
                 [CLAIM_PROPERTY_MEMORY_LOCK] = "MemoryLock",
+                [CLAIM_PROPERTY_SRIOV] = "Sriov",
+                [CLAIM_PROPERTY_MAC_ADDRESSES] = "MacAddresses",
                 [CLAIM_PROPERTY_MODIFIED] = "Modified",
 };
 
@@ -120,12 +122,34 @@ static bool vm_is_running(const ClaimTable *t, const Claim *c) {
         return false;
 }
 
+/* Is a device set to something else than it would be now? Of one that has no settings nothing is asked. */
+static bool has_other_settings(const ClaimTable *t, const Claim *c) {
+        const Group *g = registry_find_group(t->config.registry, c->record.group);
+        VfSettings now;
+        size_t k = 0;
+
+        for (size_t i = 0; g && i < c->run->record.n_devices; i++) {
+                const RunDevice *rd = &c->run->record.devices[i];
+
+                if (!streq(rd->claim, c->record.id))
+                        continue;
+                sriov_settings_effective(&g->record.sriov, &c->record.settings,
+                                         k < c->record.n_macs ? c->record.macs[k] : NULL, &now);
+                k++;
+                if (rd->settings != 0 && rd->settings != sriov_settings_fingerprint(&now))
+                        return true;
+        }
+        return false;
+}
+
 static bool needs_restart(const ClaimTable *t, const Claim *c) {
         bool wants = c->record.enabled && !c->record.doomed;
 
         if (!vm_is_running(t, c))
                 return false;
-        return c->run ? !wants || run_count_devices(c->run, c) != c->record.count : wants;
+        if (!c->run)
+                return wants;
+        return !wants || run_count_devices(c->run, c) != c->record.count || has_other_settings(t, c);
 }
 
 static const char *find_info(const ClaimTable *t, const Claim *c, char *buf, size_t size) {

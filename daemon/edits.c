@@ -158,6 +158,14 @@ static int apply_puts_of_claims(Manager *m, OrderPlan *p) {
         return 0;
 }
 
+static void note_group(Manager *m, const Group *g) {
+        size_t at = 0;
+        Claim *c;
+
+        while ((c = claim_table_next_of_group(m->claims, g->record.id, &at)))
+                claim_table_touch(m->claims, c, 0); /* its devices may be set to something else now */
+}
+
 /* All properties of a new object go out with its signal, and so after everything that they show. */
 static int apply_puts(Manager *m, OrderPlan *p) {
         _cleanup_free_ Group **new_groups = calloc(p->n_groups + 1, sizeof *new_groups);
@@ -172,6 +180,8 @@ static int apply_puts(Manager *m, OrderPlan *p) {
         for (size_t i = 0; i < p->n_groups; i++) {
                 if ((r = registry_put_group(m->registry, &p->groups[i], &new_groups[n_groups], &is_new)) < 0)
                         return r;
+                if (!is_new)
+                        note_group(m, new_groups[n_groups]);
                 n_groups += is_new;
         }
         if (p->n_rules >= MANY_RULES)

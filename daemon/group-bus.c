@@ -4,6 +4,7 @@
 #include "group-bus.h"
 #include "options.h"
 #include "orders.h"
+#include "vf-options.h"
 #include "wire.h"
 
 static int get_id(GETTER_ARGUMENTS) {
@@ -34,6 +35,12 @@ static int get_binding(GETTER_ARGUMENTS) {
         const Group *g = userdata;
 
         return sd_bus_message_append_basic(reply, 's', group_binding_to_string(g->record.binding));
+}
+
+static int get_sriov(GETTER_ARGUMENTS) {
+        const Group *g = userdata;
+
+        return vf_options_append_group(reply, &g->record.sriov);
 }
 
 static int get_rules(GETTER_ARGUMENTS) {
@@ -97,6 +104,8 @@ static int on_update(sd_bus_message *message, void *userdata, sd_bus_error *erro
                          offsetof(OrderPatch, has_enabled)},
                         {"binding", OPTION_TEXT, offsetof(OrderPatch, binding), OPTION_NO_FLAG},
                         {"quota", OPTION_U32, offsetof(OrderPatch, quota), offsetof(OrderPatch, has_quota)},
+                        {"sriov", OPTION_SRIOV, offsetof(OrderPatch, sriov),
+                         offsetof(OrderPatch, has_sriov)},
                         {"if-modified", OPTION_U64, offsetof(OrderPatch, if_modified),
                          offsetof(OrderPatch, has_if_modified)},
         };
@@ -131,6 +140,7 @@ static const sd_bus_vtable group_vtable[] = {
                 SD_BUS_PROPERTY("Enabled", "b", get_enabled, 0, CHANGES),
                 SD_BUS_PROPERTY("Binding", "s", get_binding, 0, CHANGES),
                 SD_BUS_PROPERTY("Quota", "u", NULL, AT(record.quota), CHANGES),
+                SD_BUS_PROPERTY("Sriov", "a{sv}", get_sriov, 0, CHANGES),
                 SD_BUS_PROPERTY("Rules", "ao", get_rules, 0, CHANGES),
                 SD_BUS_PROPERTY("Devices", "ao", get_devices, 0, CHANGES),
                 SD_BUS_PROPERTY("Total", "u", get_total, 0, CHANGES),

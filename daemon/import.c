@@ -74,7 +74,19 @@ static const DocumentGroup *find_group(const Document *d, const char *name) {
         return NULL;
 }
 
-static int plan_group(Manager *m, OrderPlan *p, const DocumentGroup *wanted) {
+static int check_group(const Manager *m, const GroupRecord *wanted, const Group *old, Failure *f) {
+        if (wanted->type != old->record.type)
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The document has a group \"%.100s\" of the type \"%s\", and there is "
+                                   "one of "
+                                   "the type \"%s\", which never changes; take another name, or delete that "
+                                   "group first.",
+                                   wanted->name, group_type_to_string(wanted->type),
+                                   group_type_to_string(old->record.type));
+        return claim_plan_check_vfs(m->claims, old, wanted->sriov.vfs, f);
+}
+
+static int plan_group(Manager *m, OrderPlan *p, const DocumentGroup *wanted, Failure *f) {
         Group *old = registry_find_group_name(m->registry, wanted->group.name);
         char id[RECORD_ID_SIZE];
         GroupRecord g = {0};
@@ -82,7 +94,7 @@ static int plan_group(Manager *m, OrderPlan *p, const DocumentGroup *wanted) {
         int r;
 
         r = order_book_stamp(&stamp);
-        if (r < 0)
+        if (r < 0 || (old && (r = check_group(m, &wanted->group, old, f)) < 0))
                 return r;
 
         (void)snprintf(id, sizeof id, "%s", old ? old->record.id : stamp.id);
@@ -165,7 +177,7 @@ int import_plan(Manager *m, OrderPlan *p, const Document *d, bool prune, uint32_
         assert(ret_changed);
 
         for (size_t i = 0; i < d->n_groups && r >= 0; i++)
-                r = plan_group(m, p, &d->groups[i]);
+                r = plan_group(m, p, &d->groups[i], f);
         if (r >= 0 && prune)
                 r = plan_removals(m, p, d, f);
         if (r < 0)

@@ -209,6 +209,8 @@ static int on_create_group(sd_bus_message *message, void *userdata, sd_bus_error
                          offsetof(OrderPatch, has_enabled)},
                         {"binding", OPTION_TEXT, offsetof(OrderPatch, binding), OPTION_NO_FLAG},
                         {"quota", OPTION_U32, offsetof(OrderPatch, quota), offsetof(OrderPatch, has_quota)},
+                        {"sriov", OPTION_SRIOV, offsetof(OrderPatch, sriov),
+                         offsetof(OrderPatch, has_sriov)},
         };
         const char *name, *type;
         OrderPatch patch = {0};
@@ -262,6 +264,9 @@ static int on_create_claim(sd_bus_message *message, void *userdata, sd_bus_error
                         {"enabled", OPTION_BOOL, offsetof(ClaimPatch, enabled),
                          offsetof(ClaimPatch, has_enabled)},
                         {"order", OPTION_U32, offsetof(ClaimPatch, order), offsetof(ClaimPatch, has_order)},
+                        {"sriov", OPTION_VF, offsetof(ClaimPatch, sriov), offsetof(ClaimPatch, has_sriov)},
+                        {"mac-addresses", OPTION_MACS, offsetof(ClaimPatch, macs),
+                         offsetof(ClaimPatch, has_macs)},
         };
         ClaimPatch patch = {.has_count = true};
         const char *vm, *path;

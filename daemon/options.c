@@ -2,6 +2,7 @@
 #include "critical.h"
 #include "grant-ids.h"
 #include "options.h"
+#include "vf-options.h"
 
 /* The next Device object of an array of paths. Duplicates count too: they cost the same. */
 static int take_device(const Manager *m, const char *path, DeviceList *list, Failure *f) {
@@ -101,26 +102,33 @@ static int read_consent(sd_bus_message *message, uint32_t *consent, Failure *f) 
 
 static const char *signature_of(OptionKind kind) {
         static const char *const signatures[] = {
-                        [OPTION_TEXT] = "s",     [OPTION_BOOL] = "b", [OPTION_U32] = "u",
-                        [OPTION_I32] = "i",      [OPTION_U64] = "t",  [OPTION_DEVICES] = "ao",
-                        [OPTION_CONSENT] = "as",
+                        [OPTION_TEXT] = "s",     [OPTION_BOOL] = "b",      [OPTION_U32] = "u",
+                        [OPTION_I32] = "i",      [OPTION_U64] = "t",       [OPTION_DEVICES] = "ao",
+                        [OPTION_CONSENT] = "as", [OPTION_SRIOV] = "a{sv}", [OPTION_VF] = "a{sv}",
+                        [OPTION_MACS] = "as",
         };
 
         return signatures[kind];
 }
 
-static int read_value(const Manager *m, sd_bus_message *message, OptionKind kind, void *value, Failure *f) {
-        switch (kind) {
+static int read_value(const Manager *m, sd_bus_message *message, const Option *o, void *value, Failure *f) {
+        switch (o->kind) {
         case OPTION_DEVICES:
                 return options_read_devices(m, message, false, value, f);
         case OPTION_CONSENT:
                 return read_consent(message, value, f);
+        case OPTION_SRIOV:
+                return vf_options_read_group(message, o->name, value, f);
+        case OPTION_VF:
+                return vf_options_read_claim(message, o->name, value, f);
+        case OPTION_MACS:
+                return vf_options_read_macs(message, o->name, value, f);
         case OPTION_TEXT:
         case OPTION_BOOL:
         case OPTION_U32:
         case OPTION_I32:
         case OPTION_U64:
-                return sd_bus_message_read_basic(message, signature_of(kind)[0], value);
+                return sd_bus_message_read_basic(message, signature_of(o->kind)[0], value);
         }
         return -EINVAL;
 }
@@ -166,7 +174,7 @@ static int read_option(const Manager *m, sd_bus_message *message, const Option *
                                    signature_of(table[i].kind));
 
         if ((r = sd_bus_message_enter_container(message, 'v', contents)) < 0 ||
-            (r = read_value(m, message, table[i].kind, (char *)target + table[i].value, f)) < 0)
+            (r = read_value(m, message, &table[i], (char *)target + table[i].value, f)) < 0)
                 return r;
         if (table[i].has != OPTION_NO_FLAG)
                 *(bool *)((char *)target + table[i].has) = true;

@@ -16,6 +16,9 @@ typedef enum OptionKind {
         OPTION_U64,     /* uint64_t */
         OPTION_DEVICES, /* IommuSet */
         OPTION_CONSENT, /* uint32_t: bits of CriticalReason */
+        OPTION_SRIOV,   /* SriovPatch: a{sv}, the settings of a group of virtual functions */
+        OPTION_VF,      /* VfSettings: a{sv}, a claim's */
+        OPTION_MACS,    /* MacList: as, addresses of a claim's devices */
 } OptionKind;
 
 typedef struct Option {

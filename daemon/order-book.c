@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/random.h>
 #include <time.h>
 
 #include <systemd/sd-id128.h>
@@ -10,6 +11,7 @@
 
 int order_book_stamp(OrderStamp *ret) {
         struct timespec now;
+        uint64_t seed;
         sd_id128_t id;
         int r;
 
@@ -18,10 +20,12 @@ int order_book_stamp(OrderStamp *ret) {
         r = sd_id128_randomize(&id);
         if (r < 0)
                 return r;
-        if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+        if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed ||
+            clock_gettime(CLOCK_REALTIME, &now) < 0)
                 return -errno;
 
-        *ret = (OrderStamp){.now = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000};
+        *ret = (OrderStamp){.seed = seed,
+                            .now = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000};
         (void)sd_id128_to_uuid_string(id, ret->id);
         return 0;
 }

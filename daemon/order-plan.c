@@ -164,6 +164,8 @@ static int patch_group(GroupRecord *g, const OrderPatch *patch, Failure *f) {
                 g->enabled = patch->enabled;
         if (patch->has_quota)
                 g->quota = patch->quota;
+        if (patch->has_sriov)
+                sriov_settings_apply(&g->sriov, &patch->sriov);
         if ((patch->name && order_plan_set_text(&g->name, patch->name) < 0) ||
             (patch->description && order_plan_set_text(&g->description, patch->description) < 0))
                 return order_plan_fail_memory(f);
@@ -198,13 +200,17 @@ int order_plan_create_group(OrderPlan *p, const Registry *r, const OrderStamp *s
         t = (int)group_type_from_string(type);
         if (t < 0)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "\"%.64s\" is no type of a group; this version knows \"pci\".", type);
+                                   "\"%.64s\" is no type of a group; this version knows \"pci\" and "
+                                   "\"sriov-nic\".",
+                                   type);
         if (registry_count_groups(r) + p->n_groups >= GROUPS_MAX)
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "There are %u groups already, which is the limit; delete one first.",
                                    GROUPS_MAX);
 
         g.type = (GroupType)t;
+        if (g.type == GROUP_TYPE_SRIOV_NIC)
+                g.sriov = sriov_settings_default;
         (void)snprintf(g.id, sizeof g.id, "%s", stamp->id);
         if (order_plan_set_text(&g.name, name) < 0 || order_plan_set_text(&g.description, "") < 0)
                 (void)order_plan_fail_memory(f);
@@ -249,7 +255,7 @@ static int check_filter(const char *text, Failure *f) {
                      : 0;
 }
 
-static int patch_rule(RuleRecord *rule, const OrderPatch *patch, Failure *f) {
+static int patch_rule(RuleRecord *rule, GroupType type, const OrderPatch *patch, Failure *f) {
         if (patch->filter && check_filter(patch->filter, f) < 0)
                 return -EREMOTEIO;
         if (patch->has_enabled)
@@ -258,7 +264,7 @@ static int patch_rule(RuleRecord *rule, const OrderPatch *patch, Failure *f) {
             (patch->node && order_plan_set_text(&rule->node, patch->node) < 0) ||
             (patch->filter && order_plan_set_text(&rule->filter, patch->filter) < 0))
                 return order_plan_fail_memory(f);
-        return rule_record_check(rule, f);
+        return rule_record_check(rule, f) < 0 ? -EREMOTEIO : rule_record_check_type(rule, type, f);
 }
 
 static int check_rule_name(const Registry *r, const Group *g, const RuleRecord *rule, Failure *f) {
@@ -273,9 +279,17 @@ static int check_rule_name(const Registry *r, const Group *g, const RuleRecord *
                         g->record.name, rule->name);
 }
 
+/* Of the group that is there, or that the same plan makes. */
+static GroupType type_of(const OrderPlan *p, const Group *g, const char *id) {
+        for (size_t i = 0; i < p->n_groups && !g; i++)
+                if (streq(p->groups[i].id, id))
+                        return p->groups[i].type;
+        return g ? g->record.type : GROUP_TYPE_PCI;
+}
+
 static int put_rule(OrderPlan *p, const Registry *r, const Group *g, RuleRecord *rule,
                     const OrderPatch *patch, Failure *f) {
-        if (patch_rule(rule, patch, f) < 0 || check_rule_name(r, g, rule, f) < 0)
+        if (patch_rule(rule, type_of(p, g, rule->group), patch, f) < 0 || check_rule_name(r, g, rule, f) < 0)
                 return -EREMOTEIO;
         return order_plan_put_rule(p, rule) < 0 ? order_plan_fail_memory(f) : 0;
 }
@@ -325,7 +339,8 @@ int order_plan_update_rule(OrderPlan *p, const Registry *r, const Rule *rule, co
                 return order_plan_fail_memory(f);
 
         new.modified = order_plan_next_modified(rule->record.modified, now);
-        if (patch_rule(&new, patch, f) >= 0 && !rule_record_same(&new, &rule->record))
+        if (patch_rule(&new, rule->group->record.type, patch, f) >= 0 &&
+            !rule_record_same(&new, &rule->record))
                 (void)put_rule(p, r, rule->group, &new, patch, f);
         rule_record_clear(&new);
         return f->kind == FAILURE_NONE ? 0 : -EREMOTEIO;

@@ -54,8 +54,9 @@ typedef struct OrderPatch {
         const char *name, *description, *class, *binding; /* of a group */
         const char *node, *filter;                        /* of a rule; name, too */
         int enabled;
-        uint32_t quota; /* of a group */
-        bool has_enabled, has_quota, has_if_modified;
+        uint32_t quota;   /* of a group */
+        SriovPatch sriov; /* of a group of the type "sriov-nic" */
+        bool has_enabled, has_quota, has_sriov, has_if_modified;
         uint64_t if_modified;
 } OrderPatch;
 
@@ -63,6 +64,7 @@ typedef struct OrderPatch {
 typedef struct OrderStamp {
         char id[RECORD_ID_SIZE];
         uint64_t age, now;
+        uint64_t seed; /* random: what is made up, comes of it */
 } OrderStamp;
 
 /* These check everything and add to the plan, or fail with a sentence (-EREMOTEIO; out of memory is one, too). */

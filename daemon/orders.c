@@ -81,7 +81,8 @@ static int plan_update_group(Manager *m, OrderPlan *p, void *userdata, Failure *
         Order *o = userdata;
         Group *g;
 
-        if (find_group(m, o, &g, f) < 0)
+        if (find_group(m, o, &g, f) < 0 ||
+            (o->patch.sriov.has_vfs && claim_plan_check_vfs(m->claims, g, o->patch.sriov.vfs, f) < 0))
                 return -EREMOTEIO;
         return order_plan_update_group(p, m->registry, g, &o->patch, o->stamp.now, f);
 }

@@ -232,6 +232,7 @@ static uint32_t compare_group_records(const GroupRecord *a, const GroupRecord *b
                differ(a->enabled != b->enabled, GROUP_PROPERTY_AVAILABLE) |
                differ(a->binding != b->binding, GROUP_PROPERTY_BINDING) |
                differ(a->quota != b->quota, GROUP_PROPERTY_QUOTA) |
+               differ(!sriov_settings_same(&a->sriov, &b->sriov), GROUP_PROPERTY_SRIOV) |
                differ(a->modified != b->modified, GROUP_PROPERTY_MODIFIED);
 }
 

@@ -8,7 +8,7 @@ static const char *const group_property_table[GROUP_PROPERTY_MAX] = {
                 [GROUP_PROPERTY_DEVICES] = "Devices",     [GROUP_PROPERTY_TOTAL] = "Total",
                 [GROUP_PROPERTY_AVAILABLE] = "Available", [GROUP_PROPERTY_NEEDS_APPROVAL] = "NeedsApproval",
                 [GROUP_PROPERTY_MODIFIED] = "Modified",   [GROUP_PROPERTY_QUOTA] = "Quota",
-                [GROUP_PROPERTY_CLAIMS] = "Claims",
+                [GROUP_PROPERTY_SRIOV] = "Sriov",         [GROUP_PROPERTY_CLAIMS] = "Claims",
 };
 
 DEFINE_STRING_TABLE(group_property, GroupProperty, GROUP_PROPERTY_MAX);

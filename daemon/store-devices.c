@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include "array.h"
 #include "record-file.h"
 #include "store-devices.h"
@@ -37,9 +39,25 @@ static int take_text(const char *s, char *ret, size_t size) {
         return streq(ret, s) ? 0 : -EBADMSG;
 }
 
-static int take_state(const char *s, bool *ret) {
-        *ret = streq(s, "returning");
-        return *ret || streq(s, "here") ? 0 : -EBADMSG;
+static int take_state(char *s, RunDevice *d) {
+        const char *word = strsep(&s, ":");
+
+        d->returning = streq(word, "returning");
+        if (!d->returning && !streq(word, "here"))
+                return -EBADMSG;
+        if (!s)
+                return 0;
+        return record_parse_hex(s, 16, &d->settings) < 0 || d->settings == 0 ? -EBADMSG : 0;
+}
+
+#define STATE_SIZE sizeof "returning:0123456789abcdef"
+static const char *format_state(const RunDevice *d, char buf[static STATE_SIZE]) {
+        const char *word = d->returning ? "returning" : "here";
+
+        if (d->settings == 0)
+                return word;
+        (void)snprintf(buf, STATE_SIZE, "%s:%016" PRIx64, word, d->settings);
+        return buf;
 }
 
 static int take_identity(char *const fields[static FIELD_MAX], PciIdentity *i) {
@@ -70,7 +88,7 @@ static int parse_line(char *line, RunDevice *d) {
                         return -EBADMSG;
                 fields[i] = i == FIELD_SERIAL ? rest : strsep(&rest, i == FIELD_SLOT ? "/" : " ");
         }
-        if (!record_id_is_valid(fields[FIELD_CLAIM]) || take_state(fields[FIELD_STATE], &d->returning) < 0)
+        if (!record_id_is_valid(fields[FIELD_CLAIM]) || take_state(fields[FIELD_STATE], d) < 0)
                 return -EBADMSG;
 
         memcpy(d->claim, fields[FIELD_CLAIM], sizeof d->claim);
@@ -108,7 +126,7 @@ int store_devices_parse(const char *text, RunDevice **ret, size_t *ret_n) {
 
 int store_devices_format(const RunDevice *devices, size_t n, char **ret) {
         size_t size = n * LINE_SIZE + 1, used = 0;
-        char address[PCI_ADDRESS_SIZE], *text;
+        char address[PCI_ADDRESS_SIZE], state[STATE_SIZE], *text;
 
         assert(devices || n == 0);
         assert(n <= RUN_DEVICES_MAX);
@@ -126,8 +144,7 @@ int store_devices_format(const RunDevice *devices, size_t n, char **ret) {
                                          "%s %s %04x %04x %04x %04x %06x %02x %s %s/%s\n", devices[k].claim,
                                          pci_address_format(&i->address, address), i->vendor, i->device,
                                          i->subsystem_vendor, i->subsystem_device, i->class_code,
-                                         i->revision, devices[k].returning ? "returning" : "here", i->slot,
-                                         i->serial);
+                                         i->revision, format_state(&devices[k], state), i->slot, i->serial);
                 assert(used < size);
         }
         *ret = text;

@@ -6,6 +6,7 @@
  *
  *   CLAIM ADDRESS VENDOR DEVICE SUBSYSTEM-VENDOR SUBSYSTEM-DEVICE CLASS REVISION here|returning SLOT/SERIAL
  *
+ * A device that has settings has a ":" and their fingerprint behind "here" or "returning": 16 hexadecimal digits.
  * One space between them. Slot and serial number may be empty and have spaces in them; a slot, being the name of a
  * directory, has no slash.
  */

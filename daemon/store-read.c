@@ -76,19 +76,23 @@ static uint64_t get_number(sqlite3_stmt *s, int i) {
 
 static int read_group(sqlite3_stmt *s, void *record, Failure *f) {
         GroupRecord *g = record;
+        const char *sriov;
         int r;
 
         if ((r = get_id(s, 0, g->id, f)) < 0 || (r = get_copy(s, 1, &g->name, f)) < 0 ||
             (r = get_word(s, 2, group_type_from_string, &g->type, f)) < 0 ||
             (r = get_copy(s, 3, &g->description, f)) < 0 ||
             (r = get_word(s, 4, group_class_from_string, &g->class, f)) < 0 ||
-            (r = get_word(s, 6, group_binding_from_string, &g->binding, f)) < 0)
+            (r = get_word(s, 6, group_binding_from_string, &g->binding, f)) < 0 ||
+            (r = get_text(s, 8, &sriov, f)) < 0)
                 return r;
+        if (sriov_settings_parse(sriov, &g->sriov) < 0)
+                return wrong(f, sqlite3_column_name(s, 8));
 
         g->enabled = get_number(s, 5) != 0;
         g->quota = (uint32_t)get_number(s, 7);
-        g->created = get_number(s, 8);
-        g->modified = get_number(s, 9);
+        g->created = get_number(s, 9);
+        g->modified = get_number(s, 10);
         return group_record_check(g, f);
 }
 
@@ -123,13 +127,20 @@ static int read_intent(sqlite3_stmt *s, void *record, Failure *f) {
 }
 
 static int read_claim(sqlite3_stmt *s, void *record, Failure *f) {
+        const char *sriov, *macs;
         ClaimRecord *c = record;
         int r;
 
         if ((r = get_id(s, 0, c->id, f)) < 0 || (r = get_id(s, 1, c->group, f)) < 0 ||
             (r = get_copy(s, 3, &c->vm, f)) < 0 || (r = get_copy(s, 4, &c->name, f)) < 0 ||
-            (r = get_copy(s, 5, &c->description, f)) < 0)
+            (r = get_copy(s, 5, &c->description, f)) < 0 || (r = get_text(s, 11, &sriov, f)) < 0 ||
+            (r = get_text(s, 12, &macs, f)) < 0)
                 return r;
+        if (vf_settings_parse(sriov, &c->settings) < 0)
+                return wrong(f, sqlite3_column_name(s, 11));
+        r = claim_macs_parse(macs, c);
+        if (r < 0)
+                return r == -EBADMSG ? wrong(f, sqlite3_column_name(s, 12)) : r;
 
         c->owner = (uid_t)get_number(s, 2);
         c->count = (uint32_t)get_number(s, 6);
@@ -137,8 +148,8 @@ static int read_claim(sqlite3_stmt *s, void *record, Failure *f) {
         c->optional = get_number(s, 8) != 0;
         c->enabled = get_number(s, 9) != 0;
         c->doomed = get_number(s, 10) != 0;
-        c->created = get_number(s, 11);
-        c->modified = get_number(s, 12);
+        c->created = get_number(s, 13);
+        c->modified = get_number(s, 14);
         return claim_record_check(c, f);
 }
 
@@ -213,7 +224,8 @@ static int read_table(sqlite3 *db, const Table *t, void **records, size_t *n, Fa
 
 static const Table group_rows = {
                 "groups",
-                "SELECT id, name, type, description, class, enabled, binding, quota, created, modified "
+                "SELECT id, name, type, description, class, enabled, binding, quota, sriov, created, "
+                "modified "
                 "FROM groups ORDER BY name",
                 GROUPS_MAX,
                 sizeof(GroupRecord),
@@ -239,7 +251,7 @@ static const Table intent_rows = {
 static const Table claim_rows = {
                 "claims",
                 "SELECT id, group_id, owner, vm, name, description, count, turn, optional, enabled, doomed, "
-                "created, modified "
+                "sriov, macs, created, modified "
                 "FROM claims ORDER BY id",
                 CLAIMS_MAX,
                 sizeof(ClaimRecord),

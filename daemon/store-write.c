@@ -33,13 +33,14 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                 [COMMIT] = "COMMIT",
                 [ROLLBACK] = "ROLLBACK",
                 [PUT_GROUP] = "INSERT INTO groups (id, name, type, description, class, enabled, binding, "
-                              "  quota, created, modified, checksum) "
-                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)) "
+                              "  quota, sriov, created, modified, checksum) "
+                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)) "
                               "ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, "
                               "  description = excluded.description, class = excluded.class, "
                               "  enabled = excluded.enabled, binding = excluded.binding, "
-                              "  quota = excluded.quota, created = excluded.created, "
+                              "  quota = excluded.quota, sriov = excluded.sriov, "
+                              "  created = excluded.created, "
                               "  modified = excluded.modified, "
                               "  checksum = excluded.checksum",
                 [DELETE_GROUP] = "DELETE FROM groups WHERE id = ?1",
@@ -62,14 +63,16 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                                "  created = excluded.created, checksum = excluded.checksum",
                 [DELETE_INTENT] = "DELETE FROM intents WHERE id = ?1",
                 [PUT_CLAIM] = "INSERT INTO claims (id, group_id, owner, vm, name, description, count, turn, "
-                              "  optional, enabled, doomed, created, modified, checksum) "
-                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
-                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)) "
+                              "  optional, enabled, doomed, sriov, macs, created, modified, checksum) "
+                              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                              "  row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                              "?15)) "
                               "ON CONFLICT (id) DO UPDATE SET group_id = excluded.group_id, "
                               "  owner = excluded.owner, vm = excluded.vm, name = excluded.name, "
                               "  description = excluded.description, count = excluded.count, "
                               "  turn = excluded.turn, optional = excluded.optional, "
                               "  enabled = excluded.enabled, doomed = excluded.doomed, "
+                              "  sriov = excluded.sriov, macs = excluded.macs, "
                               "  created = excluded.created, modified = excluded.modified, "
                               "  checksum = excluded.checksum",
                 [DELETE_CLAIM] = "DELETE FROM claims WHERE id = ?1",
@@ -167,6 +170,7 @@ static int run(sqlite3_stmt *s) {
 
 static int put_group(StoreWriter *w, const GroupRecord *g) {
         sqlite3_stmt *s = w->statements[PUT_GROUP];
+        char sriov[SRIOV_LINE_SIZE];
         int rc = SQLITE_OK;
 
         rc = rc ?: bind_text(s, 1, g->id);
@@ -177,8 +181,9 @@ static int put_group(StoreWriter *w, const GroupRecord *g) {
         rc = rc ?: bind_number(s, 6, g->enabled);
         rc = rc ?: bind_text(s, 7, group_binding_to_string(g->binding));
         rc = rc ?: bind_number(s, 8, g->quota);
-        rc = rc ?: bind_number(s, 9, g->created);
-        rc = rc ?: bind_number(s, 10, g->modified);
+        rc = rc ?: bind_text(s, 9, sriov_settings_format(&g->sriov, sriov));
+        rc = rc ?: bind_number(s, 10, g->created);
+        rc = rc ?: bind_number(s, 11, g->modified);
         return rc ?: run(s);
 }
 
@@ -214,6 +219,7 @@ static int put_intent(StoreWriter *w, const IntentRecord *i) {
 
 static int put_claim(StoreWriter *w, const ClaimRecord *c) {
         sqlite3_stmt *s = w->statements[PUT_CLAIM];
+        char sriov[VF_LINE_SIZE], macs[CLAIM_MACS_SIZE];
         int rc = SQLITE_OK;
 
         rc = rc ?: bind_text(s, 1, c->id);
@@ -227,8 +233,10 @@ static int put_claim(StoreWriter *w, const ClaimRecord *c) {
         rc = rc ?: bind_number(s, 9, c->optional);
         rc = rc ?: bind_number(s, 10, c->enabled);
         rc = rc ?: bind_number(s, 11, c->doomed);
-        rc = rc ?: bind_number(s, 12, c->created);
-        rc = rc ?: bind_number(s, 13, c->modified);
+        rc = rc ?: bind_text(s, 12, vf_settings_format(&c->settings, sriov));
+        rc = rc ?: bind_text(s, 13, claim_macs_format(c, macs));
+        rc = rc ?: bind_number(s, 14, c->created);
+        rc = rc ?: bind_number(s, 15, c->modified);
         return rc ?: run(s);
 }
 

@@ -16,7 +16,7 @@
 #include "claim-record.h"
 
 #define STORE_FILE "store.db"
-#define STORE_VERSION 2               /* PRAGMA user_version; each version has its migration and a test */
+#define STORE_VERSION 3               /* PRAGMA user_version; each version has its migration and a test */
 #define STORE_PENDING_MAX 64U         /* changes whose callback has not come yet */
 #define STORE_INTENT_MAX (64U * 1024) /* bytes of an intent's data */
 #define STORE_INTENTS_MAX 1000U       /* as many as calls at once, and what crashes have left */

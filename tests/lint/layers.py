@@ -12,7 +12,7 @@ DAEMON = {
         "filter", "filter-regex", "filter-tree", "filter-print", "filter-match", "filter-lex", "filter-explain",
         "filter-parse", "sriov-settings", "record", "claim-record", "device-fields", "registry", "rule-index", "registry-state",
         "registry-match", "registry-table", "registry-view", "wanted", "order-plan", "drift", "changes",
-        "authorisation", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "claim-plan",
+        "authorisation", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "claim-settings", "claim-plan",
         "picker", "vm-arguments", "diagnosis-words", "diagnosis", "diagnosis-report", "diagnosis-boot",
         "diagnosis-iommu", "diagnosis-drivers", "diagnosis-initramfs", "diagnosis-devices", "diagnosis-service"],
     2: ["document", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
@@ -22,7 +22,7 @@ DAEMON = {
         "transaction-text", "transaction-undo", "confirm", "confirm-calls", "calls", "call-trail", "device-calls", "plan-calls", "plan-text", "diagnosis-calls", "consent-calls", "import", "orders", "claim-orders", "preview", "make-plan",
         "make-passthrough", "return-to-host", "manager", "runs", "run-start", "run-open", "run-answer", "run-pick", "run-queue", "run-stop", "run-rest", "run-watch", "run-recover", "run-calls",
         "quarantine"],
-    4: ["options", "wire", "run-bus", "device-bus", "group-bus", "manager-bus", "rule-bus", "claim-bus"],
+    4: ["vf-options", "options", "wire", "run-bus", "device-bus", "group-bus", "manager-bus", "rule-bus", "claim-bus"],
     5: ["daemon", "main"],
 }
 
