@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <jansson.h>
-
-#include "document.h"
+#include "document-internal.h"
 #include "names.h"
 
 #define DEPTH_MAX 8U /* a document has five levels */
 /* Values at the most: each costs memory that its two bytes of text do not show. */
-#define VALUES_MAX ((GROUPS_MAX + RULES_MAX) * 10 + 100)
+#define VALUES_MAX (GROUPS_MAX * 40 + RULES_MAX * 10 + 100)
 
 /* Any valid one: records are checked whole, and these parts are not in a document. */
 #define SOME_ID "00000000-0000-4000-8000-000000000000"
 
-static int invalid(Failure *f, const char *path, const char *problem) {
+int document_invalid(Failure *f, const char *path, const char *problem) {
         return failure_set(f, FAILURE_INVALID_ARGUMENT, "The document is not valid: %s%s%s.", path,
                            path[0] ? ": " : "", problem);
 }
@@ -20,7 +18,7 @@ static int too_many(Failure *f, const char *path, const char *what, unsigned max
         char problem[64];
 
         (void)snprintf(problem, sizeof problem, "there may be %u %s at the most", max, what);
-        return invalid(f, path, problem);
+        return document_invalid(f, path, problem);
 }
 
 static int no_memory(Failure *f) {
@@ -53,9 +51,9 @@ static int check_size(const char *text, Failure *f) {
                 if (depth <= DEPTH_MAX && values <= VALUES_MAX)
                         continue;
                 (void)snprintf(where, sizeof where, "line %u", line);
-                return invalid(f, where,
-                               depth > DEPTH_MAX ? "the values are nested too deeply"
-                                                 : "there are too many values");
+                return document_invalid(f, where,
+                                        depth > DEPTH_MAX ? "the values are nested too deeply"
+                                                          : "there are too many values");
         }
         return 0;
 }
@@ -78,7 +76,7 @@ static int load(const char *text, json_t **ret, Failure *f) {
         if (json_error_code(&error) == json_error_out_of_memory)
                 return no_memory(f);
         (void)snprintf(where, sizeof where, "line %d, column %d", error.line, error.column);
-        return invalid(f, where, error.text);
+        return document_invalid(f, where, error.text);
 }
 
 /* --- members --- */
@@ -88,9 +86,10 @@ typedef enum MemberType {
         MEMBER_BOOLEAN,
         MEMBER_NUMBER,
         MEMBER_LIST,
+        MEMBER_OBJECT,
 } MemberType;
 
-/* A member that may stand in an object, and where its value goes: a borrowed text, bool, json_int_t or list. What is
+/* A member that may stand in an object, and where its value goes: a borrowed text, bool, json_int_t, list or object. What is
  * left out leaves there what was there before. */
 typedef struct Member {
         const char *name;
@@ -104,6 +103,7 @@ static const char *const member_type_words[] = {
                 [MEMBER_BOOLEAN] = "expected true or false",
                 [MEMBER_NUMBER] = "expected a whole number",
                 [MEMBER_LIST] = "expected a list",
+                [MEMBER_OBJECT] = "expected an object, { ... }",
 };
 
 static bool take_value(const Member *m, json_t *value) {
@@ -120,15 +120,18 @@ static bool take_value(const Member *m, json_t *value) {
         case MEMBER_LIST:
                 *(json_t **)m->ret = value;
                 return json_is_array(value);
+        case MEMBER_OBJECT:
+                *(json_t **)m->ret = value;
+                return json_is_object(value);
         }
         return false;
 }
 
-static int refuse_member(Failure *f, const char *path, const char *name, const char *problem) {
+int document_refuse_member(Failure *f, const char *path, const char *name, const char *problem) {
         char whole[256];
 
         (void)snprintf(whole, sizeof whole, "%s%s%.100s", path, path[0] ? "." : "", name);
-        return invalid(f, whole, problem);
+        return document_invalid(f, whole, problem);
 }
 
 /* Takes all members of an object, and refuses one that it does not know: it may be a misspelt wish. */
@@ -137,7 +140,7 @@ static int take_members(json_t *object, const char *path, const Member *members,
         json_t *value;
 
         if (!json_is_object(object))
-                return invalid(f, path, "expected an object, { ... }");
+                return document_invalid(f, path, "expected an object, { ... }");
 
         json_object_foreach(object, name, value) {
                 size_t i = 0;
@@ -145,14 +148,14 @@ static int take_members(json_t *object, const char *path, const Member *members,
                 while (i < n && !streq(members[i].name, name))
                         i++;
                 if (i == n)
-                        return refuse_member(f, path, name, "there is no such member");
+                        return document_refuse_member(f, path, name, "there is no such member");
                 if (!take_value(&members[i], value))
-                        return refuse_member(f, path, name, member_type_words[members[i].type]);
+                        return document_refuse_member(f, path, name, member_type_words[members[i].type]);
         }
 
         for (size_t i = 0; i < n; i++)
                 if (members[i].required && !json_object_get(object, members[i].name))
-                        return refuse_member(f, path, members[i].name, "it is missing");
+                        return document_refuse_member(f, path, members[i].name, "it is missing");
         return 0;
 }
 
@@ -162,19 +165,19 @@ static int copy(const char *text, char **ret, Failure *f) {
 }
 
 /* What a record's own check says, with the place. */
-static int pass_on(const Failure *found, const char *path, Failure *f) {
+int document_pass_on(const Failure *found, const char *path, Failure *f) {
         int n = (int)strlen(found->sentence);
         char problem[700];
 
         while (n > 0 && found->sentence[n - 1] == '.')
                 n--;
         (void)snprintf(problem, sizeof problem, "%.*s", n < 600 ? n : 600, found->sentence);
-        return invalid(f, path, problem);
+        return document_invalid(f, path, problem);
 }
 
 /* --- records --- */
 
-static int take_rule(json_t *object, const char *path, RuleRecord *r, Failure *f) {
+static int take_rule(json_t *object, const char *path, GroupType type, RuleRecord *r, Failure *f) {
         const char *name = NULL, *node = "", *filter = NULL;
         Failure found = {0};
         const Member members[] = {
@@ -196,26 +199,32 @@ static int take_rule(json_t *object, const char *path, RuleRecord *r, Failure *f
         strcpy(r->id, SOME_ID);
         strcpy(r->group, SOME_ID);
         k = rule_record_check(r, &found);
+        if (k >= 0)
+                k = rule_record_check_type(r, type, &found);
         r->age = 0;
         r->id[0] = r->group[0] = '\0';
-        return k == -EREMOTEIO ? pass_on(&found, path, f) : k < 0 ? no_memory(f) : 0;
+        return k == -EREMOTEIO ? document_pass_on(&found, path, f) : k < 0 ? no_memory(f) : 0;
 }
 
 static int take_words(GroupRecord *g, const char *path, const char *type, const char *class,
                       const char *binding, Failure *f) {
         g->type = group_type_from_string(type);
         if ((int)g->type < 0)
-                return refuse_member(f, path, "type", "there is no such type of group; expected \"pci\"");
+                return document_refuse_member(
+                                f, path, "type",
+                                "there is no such type of group; expected \"pci\" or \"sriov-nic\"");
         g->class = group_class_from_string(class);
         if ((int)g->class < 0)
-                return refuse_member(f, path, "class",
-                                     "there is no such class; expected \"gpu\", \"vgpu\", \"storage\", "
-                                     "\"hid\", \"usb\", "
-                                     "\"network\", \"media\", \"audio\", \"fpga\", \"pci\" or \"unknown\"");
+                return document_refuse_member(
+                                f, path, "class",
+                                "there is no such class; expected \"gpu\", \"vgpu\", \"storage\", "
+                                "\"hid\", \"usb\", "
+                                "\"network\", \"media\", \"audio\", \"fpga\", \"pci\" or \"unknown\"");
         g->binding = group_binding_from_string(binding);
         if ((int)g->binding < 0)
-                return refuse_member(f, path, "binding",
-                                     "there is no such binding; expected \"on-claim\" or \"persistent\"");
+                return document_refuse_member(
+                                f, path, "binding",
+                                "there is no such binding; expected \"on-claim\" or \"persistent\"");
         return 0;
 }
 
@@ -223,7 +232,8 @@ static_assert(GROUP_QUOTA_MAX == 65535, "the sentence says so");
 
 static int take_quota(GroupRecord *g, const char *path, json_int_t quota, Failure *f) {
         if (quota < 0 || quota > GROUP_QUOTA_MAX)
-                return refuse_member(f, path, "quota", "expected a number from 0 (no limit) to 65535");
+                return document_refuse_member(f, path, "quota",
+                                              "expected a number from 0 (no limit) to 65535");
         g->quota = (uint32_t)quota;
         return 0;
 }
@@ -231,6 +241,7 @@ static int take_quota(GroupRecord *g, const char *path, json_int_t quota, Failur
 static int take_group(json_t *object, const char *path, GroupRecord *g, json_t **ret_rules, Failure *f) {
         const char *name = NULL, *type = "pci", *description = "", *class = "unknown", *binding = "on-claim";
         json_int_t quota = 0;
+        json_t *sriov = NULL;
         Failure found = {0};
         const Member members[] = {
                         {"name", MEMBER_TEXT, true, &name},
@@ -240,8 +251,10 @@ static int take_group(json_t *object, const char *path, GroupRecord *g, json_t *
                         {"enabled", MEMBER_BOOLEAN, false, &g->enabled},
                         {"binding", MEMBER_TEXT, false, &binding},
                         {"quota", MEMBER_NUMBER, false, &quota},
+                        {"sriov", MEMBER_OBJECT, false, &sriov},
                         {"rules", MEMBER_LIST, false, ret_rules},
         };
+        char where[128];
         int r;
 
         g->enabled = true;
@@ -251,10 +264,16 @@ static int take_group(json_t *object, const char *path, GroupRecord *g, json_t *
             (r = copy(description, &g->description, f)) < 0)
                 return r;
 
+        if (g->type == GROUP_TYPE_SRIOV_NIC)
+                g->sriov = sriov_settings_default;
+        (void)snprintf(where, sizeof where, "%s.sriov", path);
+        if (sriov && document_take_sriov(sriov, where, &g->sriov, f) < 0)
+                return -EREMOTEIO;
+
         strcpy(g->id, SOME_ID);
         r = group_record_check(g, &found);
         g->id[0] = '\0';
-        return r == -EREMOTEIO ? pass_on(&found, path, f) : r < 0 ? no_memory(f) : 0;
+        return r == -EREMOTEIO ? document_pass_on(&found, path, f) : r < 0 ? no_memory(f) : 0;
 }
 
 /* --- names --- */
@@ -282,7 +301,7 @@ static int check_unique(Named *named, size_t n, const char *path, Failure *f) {
                         (void)snprintf(where, sizeof where, "%s[%zu].name", path, named[i].index);
                         (void)snprintf(problem, sizeof problem, "%s[%zu] has this name already", path,
                                        named[i - 1].index);
-                        return invalid(f, where, problem);
+                        return document_invalid(f, where, problem);
                 }
         return 0;
 }
@@ -323,7 +342,7 @@ static int take_rules(json_t *list, const char *path, DocumentGroup *g, size_t *
         for (size_t i = 0; i < json_array_size(list); i++) {
                 (void)snprintf(where, sizeof where, "%s[%zu]", path, i);
                 g->n_rules++;
-                r = take_rule(json_array_get(list, i), where, &g->rules[i], f);
+                r = take_rule(json_array_get(list, i), where, g->group.type, &g->rules[i], f);
                 if (r < 0)
                         return r;
         }
@@ -370,9 +389,10 @@ static int take_document(json_t *root, Document *d, Failure *f) {
         if (take_members(root, "", members, ELEMENTSOF(members), f) < 0)
                 return -EREMOTEIO;
         if (!streq(strempty(format), BUS_NAME))
-                return invalid(f, "format", "expected \"" BUS_NAME "\"");
+                return document_invalid(f, "format", "expected \"" BUS_NAME "\"");
         if (version != DOCUMENT_VERSION)
-                return invalid(f, "version", "this version of verge-passthrough takes version 1 only");
+                return document_invalid(f, "version",
+                                        "this version of verge-passthrough takes version 1 only");
         return take_groups(groups, d, f);
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <jansson.h>
-
-#include "document.h"
+#include "document-internal.h"
 #include "names.h"
 
 static void clear_group(DocumentGroup *g) {
@@ -32,16 +30,18 @@ static json_t *rule_to_json(const RuleRecord *r) {
 }
 
 static json_t *group_to_json(const DocumentGroup *g) {
-        _cleanup_(json_decrefp) json_t *rules = json_array();
+        _cleanup_(json_decrefp) json_t *rules = json_array(), *sriov = NULL;
 
         for (size_t i = 0; i < g->n_rules; i++)
                 if (json_array_append_new(rules, rule_to_json(&g->rules[i])) < 0)
                         return NULL;
-        return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:O}", "name", g->group.name, "type",
+        if (g->group.type == GROUP_TYPE_SRIOV_NIC && !(sriov = document_sriov_to_json(&g->group.sriov)))
+                return NULL;
+        return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:O*, s:O}", "name", g->group.name, "type",
                          group_type_to_string(g->group.type), "description", strempty(g->group.description),
                          "class", group_class_to_string(g->group.class), "enabled", g->group.enabled,
                          "binding", group_binding_to_string(g->group.binding), "quota", (int)g->group.quota,
-                         "rules", rules);
+                         "sriov", sriov, "rules", rules);
 }
 
 static json_t *document_to_json(const Document *d) {

@@ -10,6 +10,9 @@
  *                 "rules": [ { "name": "...", "node": "", "filter": "...", "enabled": true,
  *                              "auto-created": false } ] } ] }
  *
+ * A group of the type "sriov-nic" has its settings besides, of which "vfs" must be there: "sriov": { "vfs": 4,
+ * "vlan": 100, ..., "overridable": ["mac"] }.
+ *
  * "format", "version", "groups", "name" and "filter" must be there; what else is left out is: type "pci", description
  * "", class "unknown", enabled true, binding "on-claim", quota 0, no rules, node "" and auto-created false. Unknown
  * members are errors, so that a typing mistake is not taken for a wish. There are no ids and times in it: what is named
