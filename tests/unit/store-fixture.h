@@ -137,6 +137,8 @@ static inline const char *bench_id(char kind, unsigned number, char buf[RECORD_I
         return buf;
 }
 
+#define BENCH_SRIOV 2U /* the number of a group of virtual functions */
+
 static inline GroupRecord bench_group(unsigned number, const char *name) {
         GroupRecord g = {.name = (char *)(uintptr_t)name,
                          .type = GROUP_TYPE_PCI,
@@ -148,6 +150,12 @@ static inline GroupRecord bench_group(unsigned number, const char *name) {
                          .created = 1700000000000000 + number,
                          .modified = 1800000000000000 + number};
 
+        if (number == BENCH_SRIOV) {
+                g.type = GROUP_TYPE_SRIOV_NIC;
+                assert_int_equal(sriov_settings_parse("vfs=7 overridable=trust,mac vlan=100 trust=off",
+                                                      &g.sriov),
+                                 0);
+        }
         (void)bench_id('a', number, g.id);
         return g;
 }
@@ -176,6 +184,17 @@ static inline IntentRecord bench_intent(unsigned number) {
         return i;
 }
 
+/* As many as it has devices; nothing is allocated. */
+static inline void bench_set_macs(ClaimRecord *c) {
+        static uint8_t macs[CLAIM_COUNT_MAX][VF_MAC_LENGTH];
+
+        assert_true(c->count <= CLAIM_COUNT_MAX);
+        for (unsigned i = 0; i < CLAIM_COUNT_MAX; i++)
+                memcpy(macs[i], (uint8_t[]){0x02, 0xfe, 0, 0, 0, (uint8_t)(i + 1)}, VF_MAC_LENGTH);
+        c->macs = macs;
+        c->n_macs = c->count;
+}
+
 static inline ClaimRecord bench_claim(unsigned number, unsigned group, const char *vm, const char *name) {
         ClaimRecord c = {.owner = number % 2 == 0 ? 0 : 1000,
                          .vm = (char *)(uintptr_t)vm,
@@ -189,6 +208,10 @@ static inline ClaimRecord bench_claim(unsigned number, unsigned group, const cha
                          .created = 1700000000000000 + number,
                          .modified = 1800000000000000 + number};
 
+        if (group == BENCH_SRIOV) {
+                assert_int_equal(vf_settings_parse("trust=on", &c.settings), 0);
+                bench_set_macs(&c);
+        }
         (void)bench_id('a', group, c.group);
         (void)bench_id('d', number, c.id);
         return c;
@@ -224,7 +247,9 @@ static inline RunRecord bench_run(unsigned number, RunDevice devices[static 2]) 
 
         (void)bench_id('e', number, r.id);
         for (unsigned i = 0; i < 2; i++) {
-                devices[i] = (RunDevice){.identity = bench_identity(2 * number + i), .returning = i == 1};
+                devices[i] = (RunDevice){.identity = bench_identity(2 * number + i),
+                                         .returning = i == 1,
+                                         .settings = i == 1 ? 0xfedc : 0};
                 (void)bench_id('d', number + i, devices[i].claim);
         }
         return r;
@@ -279,10 +304,12 @@ static inline void bench_describe_device(FILE *f, const PciIdentity *i) {
 static inline void bench_describe_claims(FILE *f, const StoreContents *c) {
         for (size_t i = 0; i < c->n_claims; i++) {
                 const ClaimRecord *k = &c->claims[i];
+                char settings[VF_LINE_SIZE], macs[CLAIM_MACS_SIZE];
 
-                fprintf(f, "claim %s on %s of %u '%s' '%s' '%s' %u %u %d %d %d %ju %ju\n", k->id, k->group,
-                        k->owner, k->vm, k->name, k->description, k->count, k->order, k->optional,
-                        k->enabled, k->doomed, (uintmax_t)k->created, (uintmax_t)k->modified);
+                fprintf(f, "claim %s on %s of %u '%s' '%s' '%s' %u %u %d %d %d [%s] [%s] %ju %ju\n", k->id,
+                        k->group, k->owner, k->vm, k->name, k->description, k->count, k->order, k->optional,
+                        k->enabled, k->doomed, vf_settings_format(&k->settings, settings),
+                        claim_macs_format(k, macs), (uintmax_t)k->created, (uintmax_t)k->modified);
         }
         for (size_t i = 0; i < c->n_runs; i++) {
                 const RunRecord *r = &c->runs[i];
@@ -292,7 +319,8 @@ static inline void bench_describe_claims(FILE *f, const StoreContents *c) {
                         run_access_to_string(r->access), r->boot_id, (uintmax_t)r->created);
                 for (size_t k = 0; k < r->n_devices; k++) {
                         bench_describe_device(f, &r->devices[k].identity);
-                        fprintf(f, " %s %d]", r->devices[k].claim, r->devices[k].returning);
+                        fprintf(f, " %s %d %jx]", r->devices[k].claim, r->devices[k].returning,
+                                (uintmax_t)r->devices[k].settings);
                 }
                 fprintf(f, "\n");
         }
@@ -313,10 +341,12 @@ static inline char *bench_describe(const StoreContents *c) {
         assert_non_null(f);
         for (size_t i = 0; i < c->n_groups; i++) {
                 const GroupRecord *g = &c->groups[i];
+                char sriov[SRIOV_LINE_SIZE];
 
-                fprintf(f, "group %s '%s' %s '%s' %s %d %s %u %ju %ju\n", g->id, g->name,
+                fprintf(f, "group %s '%s' %s '%s' %s %d %s %u [%s] %ju %ju\n", g->id, g->name,
                         group_type_to_string(g->type), g->description, group_class_to_string(g->class),
-                        g->enabled, group_binding_to_string(g->binding), g->quota, (uintmax_t)g->created,
+                        g->enabled, group_binding_to_string(g->binding), g->quota,
+                        sriov_settings_format(&g->sriov, sriov), (uintmax_t)g->created,
                         (uintmax_t)g->modified);
         }
         for (size_t i = 0; i < c->n_rules; i++) {

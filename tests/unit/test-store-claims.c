@@ -86,6 +86,12 @@ static void test_the_longest_and_the_largest(void **state) {
         claim.description = description;
         claim.owner = run.owner = run.uid = UINT32_MAX - 1;
         claim.count = CLAIM_COUNT_MAX;
+        bench_set_macs(&claim);
+        assert_int_equal(vf_settings_parse("vlan=4094 vlan-protocol=802.1ad vlan-qos=7 min-rate=9999999 "
+                                           "max-rate=10000000 link-state=disable spoof-checking=default "
+                                           "trust=default query-rss=default",
+                                           &claim.settings),
+                         0);
         claim.order = CLAIM_ORDER_MAX;
         claim.created = claim.modified = run.created = quarantine.created = INT64_MAX;
         run.vm = name;
@@ -94,7 +100,8 @@ static void test_the_longest_and_the_largest(void **state) {
         for (unsigned i = 0; i < RUN_DEVICES_MAX; i++) {
                 PciIdentity *d = &devices[i].identity;
 
-                devices[i] = (RunDevice){.identity = bench_identity(i), .returning = true};
+                devices[i] = (RunDevice){
+                                .identity = bench_identity(i), .returning = true, .settings = UINT64_MAX};
                 strcpy(devices[i].claim, claim.id);
                 d->address.domain = UINT32_MAX;
                 d->vendor = d->device = d->subsystem_vendor = d->subsystem_device = UINT16_MAX;
@@ -259,6 +266,9 @@ static void test_what_is_no_record(void **state) {
 
         run.boot_id[0] = '\0';
         quarantine.reason = (char *)(uintptr_t) "";
+        assert_int_equal(store_change_put_claim(c, &claim), -EINVAL);
+        claim = bench_claim(8, 2, "web", "fine");
+        claim.n_macs--;
         assert_int_equal(store_change_put_claim(c, &claim), -EINVAL);
         assert_int_equal(store_change_put_run(c, &run), -EINVAL);
         assert_int_equal(store_change_put_quarantine(c, &quarantine), -EINVAL);

@@ -220,6 +220,13 @@ static void test_rows_that_somebody_changed(void **state) {
                         {"DELETE FROM quarantine", "number of its rows"},
                         {"DROP TABLE runs", "tables"},
                         {"DROP TABLE intents", "tables"},
+                        {"UPDATE groups SET sriov = 'vfs=8 overridable=trust,mac vlan=100 trust=off' "
+                         "WHERE name LIKE 'Gr%'",
+                         "group 'Gr"},
+                        {"UPDATE claims SET sriov = 'trust=off' WHERE vm = 'data base'",
+                         "claim 'network card'"},
+                        {"UPDATE claims SET macs = '02:fe:00:00:00:09' WHERE vm = 'data base'",
+                         "claim 'network card'"},
                         {"ALTER TABLE rules ADD COLUMN more TEXT", "tables"},
                         {"CREATE TABLE more (x)", "tables"},
                         {"PRAGMA application_id = 7", "another program"},
@@ -259,6 +266,28 @@ static void test_rows_that_are_no_records(void **state) {
                         {"UPDATE runs SET devices = devices || devices", "twice"},
                         {"UPDATE runs SET devices = rtrim(devices, char(10))", "valid devices"},
                         {"UPDATE runs SET devices = replace(devices, ' here ', ' there ')", "valid devices"},
+                        {"UPDATE runs SET devices = replace(devices, ':000000000000fedc', ':fedc')",
+                         "valid devices"},
+                        {"UPDATE runs SET devices = replace(devices, 'fedc', '0000')", "valid devices"},
+                        {"UPDATE groups SET sriov = sriov || ' '", "valid sriov"},
+                        {"UPDATE groups SET sriov = 'overridable=mac vfs=7' WHERE sriov <> ''",
+                         "valid sriov"},
+                        {"UPDATE groups SET sriov = '' WHERE sriov <> ''", "does not say how many"},
+                        {"UPDATE groups SET sriov = 'vfs=300 overridable=' WHERE sriov <> ''",
+                         "give 1 to 256"},
+                        {"UPDATE groups SET sriov = 'vfs=1 overridable=' WHERE sriov = ''",
+                         "no settings of virtual functions"},
+                        {"UPDATE groups SET type = 'pci'", "no settings of virtual functions"},
+                        {"UPDATE claims SET sriov = 'trust'", "valid sriov"},
+                        {"UPDATE claims SET sriov = 'mac=02:fe:00:00:00:01'", "have an address"},
+                        {"UPDATE claims SET macs = macs || ' '", "valid macs"},
+                        {"UPDATE claims SET macs = upper(macs)", "valid macs"},
+                        {"UPDATE claims SET macs = macs || ' 02:fe:00:00:00:09'", "addresses for"},
+                        {"UPDATE claims SET macs = '', count = 2 WHERE vm = 'none'; UPDATE claims SET macs "
+                         "= "
+                         "'02:fe:00:00:00:01 02:fe:00:00:00:01' WHERE count = 2",
+                         "twice"},
+                        {"UPDATE claims SET macs = replace(macs, '02:fe', '03:fe')", "valid macs"},
                         {"UPDATE quarantine SET address = '00' || address", "valid address"},
                         {"UPDATE quarantine SET serial = ' ' || serial", "serial number that no device has"},
                         {"UPDATE quarantine SET reason = char(10)", "control character"},
@@ -278,13 +307,13 @@ static void test_rows_that_are_no_records(void **state) {
                 assert_int_equal(sqlite3_exec(db, table[i].sql, NULL, NULL, NULL), 0);
                 assert_int_equal(sqlite3_exec(db,
                                               "UPDATE groups SET checksum = row_checksum(id, name, type, "
-                                              "description, class, enabled, binding, quota, created, "
-                                              "modified);"
+                                              "description, class, enabled, binding, quota, sriov, "
+                                              "created, modified);"
                                               "UPDATE claims SET checksum = row_checksum(id, group_id, "
                                               "owner, "
                                               "vm, name, description, count, turn, optional, enabled, "
                                               "doomed, "
-                                              "created, modified);"
+                                              "sriov, macs, created, modified);"
                                               "UPDATE runs SET checksum = row_checksum(id, owner, vm, uid, "
                                               "starting, track, tracked, access, boot_id, devices, created);"
                                               "UPDATE quarantine SET checksum = row_checksum(address, "
@@ -447,22 +476,53 @@ static void test_migration(void **state) {
                 }
                 assert_int_equal(bench_commit(b, bench_change()), 0);
         }
-        bench_refuses(b, "has format 4, written by version " PROJECT_VERSION);
-        bench_refuses(b, "knows format 2");
+        bench_refuses(b, "has format 5, written by version " PROJECT_VERSION);
+        bench_refuses(b, "knows format 3");
 
         bench_sql(b, "ALTER TABLE meta DROP COLUMN written_by");
-        bench_refuses(b, "has format 4, written by a newer version");
+        bench_refuses(b, "has format 5, written by a newer version");
 }
 
-/* --- the database of version 1 --- */
+/* --- databases of older versions --- */
 
-/* As the first release made them, to the space: its databases are compared with what this makes. */
-static void test_step_1_is_as_it_was_released(void **state _unused_) {
-        uint64_t sum = 0xcbf29ce484222325ULL;
+/* As they were released, to the space: databases are compared with what these make. */
+static void test_steps_are_as_they_were_released(void **state _unused_) {
+        static const uint64_t sums[] = {0xebd8ebf4b2066b76ULL, 0x21d3207003b7223cULL};
 
-        for (const char *c = store_schema.steps[0].sql; *c; c++)
-                sum = (sum ^ (unsigned char)*c) * 0x100000001b3ULL;
-        assert_true(sum == 0xebd8ebf4b2066b76ULL);
+        for (size_t i = 0; i < ELEMENTSOF(sums); i++) {
+                uint64_t sum = 0xcbf29ce484222325ULL;
+
+                for (const char *c = store_schema.steps[i].sql; *c; c++)
+                        sum = (sum ^ (unsigned char)*c) * 0x100000001b3ULL;
+                if (sum != sums[i])
+                        fail_msg("step %zu was changed: its sum is %jx", i + 1, (uintmax_t)sum);
+        }
+}
+
+/* What version 2 did not know. */
+static void forget_functions(Bench *b) {
+        StoreChange *c = bench_change();
+
+        for (unsigned i = 0; i < b->contents.n_groups; i++) {
+                GroupRecord *g = &b->contents.groups[i];
+
+                g->type = GROUP_TYPE_PCI;
+                g->sriov = (SriovSettings){0};
+                assert_int_equal(store_change_put_group(c, g), 0);
+        }
+        for (unsigned i = 0; i < b->contents.n_claims; i++) {
+                ClaimRecord *k = &b->contents.claims[i];
+
+                k->settings = (VfSettings){0};
+                k->n_macs = 0;
+                assert_int_equal(store_change_put_claim(c, k), 0);
+        }
+        for (unsigned i = 0; i < b->contents.n_runs; i++) {
+                for (unsigned k = 0; k < b->contents.runs[i].n_devices; k++)
+                        b->contents.runs[i].devices[k].settings = 0;
+                assert_int_equal(store_change_put_run(c, &b->contents.runs[i]), 0);
+        }
+        assert_int_equal(bench_commit(b, c), 0);
 }
 
 /* What version 1 did not know. */
@@ -482,27 +542,48 @@ static void forget(Bench *b) {
                 GroupRecord g = bench_group(i, names[i]);
 
                 g.quota = 0;
+                g.type = GROUP_TYPE_PCI;
+                g.sriov = (SriovSettings){0};
                 assert_int_equal(store_change_put_group(c, &g), 0);
         }
         assert_int_equal(bench_commit(b, c), 0);
 }
 
-/* Makes one that has the groups, rules and intents of the bench's, which forgets the rest. Returns what is in it. */
-static char *become_version_1(Bench *b) {
-        static const char fill[] = "INSERT INTO groups SELECT id, name, type, description, class, enabled, "
-                                   "binding, created, "
-                                   "  modified, row_checksum(id, name, type, description, class, enabled, "
-                                   "binding, created, "
-                                   "  modified) FROM later.groups;"
-                                   "INSERT INTO rules SELECT * FROM later.rules;"
-                                   "INSERT INTO intents SELECT * FROM later.intents;"
-                                   "UPDATE meta SET next_age = (SELECT next_age FROM later.meta)";
-        const StoreSchema first = {.steps = store_schema.steps, .version = 1};
+static const char fill_1[] = "INSERT INTO groups SELECT id, name, type, description, class, enabled, "
+                             "binding, created, "
+                             "  modified, row_checksum(id, name, type, description, class, enabled, "
+                             "binding, created, "
+                             "  modified) FROM later.groups;"
+                             "INSERT INTO rules SELECT * FROM later.rules;"
+                             "INSERT INTO intents SELECT * FROM later.intents;"
+                             "UPDATE meta SET next_age = (SELECT next_age FROM later.meta)";
+
+static const char fill_2[] =
+                "INSERT INTO groups SELECT id, name, type, description, class, enabled, binding, created, "
+                "  modified, row_checksum(id, name, type, description, class, enabled, binding, quota, "
+                "  created, modified), quota FROM later.groups;"
+                "INSERT INTO rules SELECT * FROM later.rules;"
+                "INSERT INTO intents SELECT * FROM later.intents;"
+                "INSERT INTO claims SELECT id, group_id, owner, vm, name, description, count, turn, "
+                "  optional, enabled, doomed, created, modified, row_checksum(id, group_id, owner, vm, "
+                "name, "
+                "  description, count, turn, optional, enabled, doomed, created, modified) FROM "
+                "later.claims;"
+                "INSERT INTO runs SELECT * FROM later.runs;"
+                "INSERT INTO quarantine SELECT * FROM later.quarantine;"
+                "UPDATE meta SET next_age = (SELECT next_age FROM later.meta)";
+
+/* Makes one of that version that has all of the bench's which it can have. Returns what is in it. */
+static char *become_version(Bench *b, int version) {
+        const StoreSchema older = {.steps = store_schema.steps, .version = version};
         char path[64], *contents, sql[PATH_MAX];
         sqlite3 *db = NULL;
 
         bench_open(b);
-        forget(b);
+        if (version == 1)
+                forget(b);
+        else
+                forget_functions(b);
         contents = describe_now(b);
         assert_int_equal(renameat(b->fd, STORE_FILE, b->fd, "later.db"), 0);
 
@@ -514,10 +595,10 @@ static char *become_version_1(Bench *b) {
                        "AS later",
                        STORE_APPLICATION_ID, b->host->root);
         assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), 0);
-        assert_int_equal(store_schema_migrate(db, &first, 0), 0);
-        if (sqlite3_exec(db, fill, NULL, NULL, NULL) != 0)
+        assert_int_equal(store_schema_migrate(db, &older, 0), 0);
+        if (sqlite3_exec(db, version == 1 ? fill_1 : fill_2, NULL, NULL, NULL) != 0)
                 fail_msg("%s", sqlite3_errmsg(db));
-        assert_int_equal(store_schema_migrate(db, &first, 1), 0); /* seals it */
+        assert_int_equal(store_schema_migrate(db, &older, version), 0); /* seals it */
         assert_int_equal(sqlite3_close(db), 0);
         assert_int_equal(unlinkat(b->fd, "later.db", 0), 0);
         return contents;
@@ -540,14 +621,14 @@ static int64_t version_of(const Bench *b) {
 }
 
 static void test_version_1_keeps_all(void **state) {
-        _cleanup_free_ char *contents = become_version_1(*state), *found = NULL, *again = NULL;
+        _cleanup_free_ char *contents = become_version(*state, 1), *found = NULL, *again = NULL;
         Bench *b = *state;
         StoreChange *c;
 
         assert_int_equal(version_of(b), 1);
         found = describe_now(b);
         assert_string_equal(found, contents);
-        assert_int_equal(version_of(b), 2);
+        assert_int_equal(version_of(b), STORE_VERSION);
         again = describe_now(b);
         assert_string_equal(again, contents);
 
@@ -565,6 +646,51 @@ static void test_version_1_keeps_all(void **state) {
         assert_int_equal(b->contents.n_claims, 1);
 }
 
+static void test_version_2_keeps_all(void **state) {
+        _cleanup_free_ char *contents = become_version(*state, 2), *found = NULL, *again = NULL;
+        Bench *b = *state;
+        StoreChange *c;
+
+        assert_int_equal(version_of(b), 2);
+        found = describe_now(b);
+        assert_string_equal(found, contents);
+        assert_int_equal(version_of(b), STORE_VERSION);
+        again = describe_now(b);
+        assert_string_equal(again, contents);
+
+        bench_open(b);
+        assert_int_equal(b->contents.n_claims, 3);
+        assert_int_equal(b->contents.n_runs, 1);
+        assert_int_equal(b->contents.n_quarantine, 2);
+        assert_int_equal(b->contents.groups[2].sriov.vfs, 0);
+        c = bench_change();
+        bench_put_group(c, BENCH_SRIOV, "Gr\303\266\303\237e"); /* now with settings */
+        bench_put_claim(c, 2, "web", "graphics");
+        assert_int_equal(bench_commit(b, c), 0);
+        bench_open(b);
+        assert_int_equal(b->contents.groups[1].sriov.vfs, 7);
+        assert_int_equal(b->contents.claims[1].n_macs, 3);
+}
+
+static void test_version_2_that_is_damaged(void **state) {
+        static const struct {
+                const char *sql, *words;
+        } table[] = {
+                        {"UPDATE groups SET quota = 9 WHERE name = 'GPUs'", "group 'GPUs'"},
+                        {"UPDATE claims SET count = 9 WHERE vm = 'data base'", "claim 'network card'"},
+                        {"DELETE FROM quarantine", "number of its rows"},
+                        {"ALTER TABLE claims ADD COLUMN macs TEXT", "not those of format 2"},
+        };
+        _cleanup_free_ char *contents = become_version(*state, 2);
+        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                bench_restore(*state, &whole);
+                bench_sql(*state, table[i].sql);
+                bench_refuses(*state, table[i].words);
+        }
+}
+
 static void test_version_1_that_is_damaged(void **state) {
         static const struct {
                 const char *sql, *words;
@@ -575,7 +701,7 @@ static void test_version_1_that_is_damaged(void **state) {
                         {"CREATE TABLE claims (x)", "not those of format 1"},
                         {"ALTER TABLE groups ADD COLUMN quota INTEGER", "not those of format 1"},
         };
-        _cleanup_free_ char *contents = become_version_1(*state);
+        _cleanup_free_ char *contents = become_version(*state, 1);
         _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
         Damage d = {*state, {contents, contents}, 0, 0};
 
@@ -658,9 +784,11 @@ int main(void) {
                         with(setup_filled, test_what_stands_beside_it),
                         with(setup_filled, test_no_permission),
                         with(setup_filled, test_migration),
-                        cmocka_unit_test(test_step_1_is_as_it_was_released),
+                        cmocka_unit_test(test_steps_are_as_they_were_released),
                         with(setup_filled, test_version_1_keeps_all),
                         with(setup_filled, test_version_1_that_is_damaged),
+                        with(setup_filled, test_version_2_keeps_all),
+                        with(setup_filled, test_version_2_that_is_damaged),
                         with(setup_filled, test_migration_that_fails),
                         with(setup_filled, test_newer_with_a_wal),
         };
