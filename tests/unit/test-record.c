@@ -67,9 +67,77 @@ static void test_words(void **state _unused_) {
         for (int i = 0; i < GROUP_BINDING_MAX; i++)
                 assert_int_equal(group_binding_from_string(group_binding_to_string((GroupBinding)i)), i);
         assert_string_equal(group_type_to_string(GROUP_TYPE_PCI), "pci");
+        assert_string_equal(group_type_to_string(GROUP_TYPE_SRIOV_NIC), "sriov-nic");
         assert_int_equal(group_class_from_string("GPU"), GROUP_CLASS_INVALID);
         assert_int_equal(group_binding_from_string("never"), GROUP_BINDING_INVALID);
         assert_int_equal(group_type_from_string(""), GROUP_TYPE_INVALID);
+}
+
+static GroupRecord sriov_group(GroupType type, const char *settings) {
+        GroupRecord g = group("NICs", "");
+
+        g.type = type;
+        assert_int_equal(sriov_settings_parse(settings, &g.sriov), 0);
+        return g;
+}
+
+static void test_virtual_functions(void **state _unused_) {
+        GroupRecord none = sriov_group(GROUP_TYPE_SRIOV_NIC, "vfs=1 overridable="), other = none, copy;
+
+        none.sriov.vfs = 0;
+        assert_false(group_record_same(&none, &other));
+        assert_int_equal(group_record_copy(&other, &copy), 0);
+        assert_true(group_record_same(&copy, &other));
+        group_record_clear(&copy);
+        expect_group(none, "The group 'NICs' does not say how many virtual functions each of its physical "
+                           "functions is to have; give \"vfs\", 1 to 256, in \"sriov\".");
+        expect_group(sriov_group(GROUP_TYPE_SRIOV_NIC, "vfs=256 overridable=mac"), NULL);
+        expect_group(sriov_group(GROUP_TYPE_SRIOV_NIC, "vfs=257 overridable=mac"),
+                     "of group 'NICs', how many virtual functions each physical function is to have, is "
+                     "257; "
+                     "give 1 to 256.");
+        expect_group(sriov_group(GROUP_TYPE_SRIOV_NIC, "vfs=1 overridable= vlan-qos=1"), "needs a VLAN");
+        expect_group(sriov_group(GROUP_TYPE_PCI, "vfs=1 overridable="),
+                     "The group 'NICs' is of the type \"pci\", which has no settings of virtual functions; "
+                     "leave \"sriov\" out, or make a group of the type \"sriov-nic\".");
+}
+
+/* A rule of such a group names one physical function, and whoever reads it can tell which. */
+static void test_rules_of_virtual_functions(void **state _unused_) {
+        static const struct {
+                const char *filter;
+                bool fine;
+        } table[] = {
+                        {"physical_function eq '0000:3b:00.0'", true},
+                        {"vendor eq 'x' and physical_function eq '0000:3b:00.0' and numa eq 1", true},
+                        {"physical_function eq '0000:3b:00.0' and not (slot eq '3b:10.1')", true},
+                        {"physical_function eq '3b:00.0'", false},
+                        {"physical_function eq ''", false},
+                        {"physical_function bw '0000:3b:00.0'", false},
+                        {"physical_function ne '0000:3b:00.0'", false},
+                        {"physical_function eq '0000:3b:00.0' or numa eq 1", false},
+                        {"not physical_function eq '0000:3b:00.0'", false},
+                        {"address eq '0000:3b:10.0' and physical_function eq '0000:3b:00.0'", false},
+                        {"name eq 'x'", false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                RuleRecord r = rule("port", "", table[i].filter);
+                Failure f = {0};
+
+                assert_int_equal(rule_record_check(&r, &f), 0);
+                assert_int_equal(rule_record_check_type(&r, GROUP_TYPE_PCI, &f), 0);
+                if (rule_record_check_type(&r, GROUP_TYPE_SRIOV_NIC, &f) != (table[i].fine ? 0 : -EREMOTEIO))
+                        fail_msg("%s: %s", table[i].filter, f.sentence);
+                if (!table[i].fine)
+                        assert_string_equal(f.sentence,
+                                            "The rule 'port' does not name the physical function whose "
+                                            "virtual functions it puts into a group of the type "
+                                            "\"sriov-nic\"; write its filter as physical_function eq "
+                                            "'0000:3b:00.0', with no address, serial, slot or vendor and "
+                                            "device beside it.");
+                rule_record_clear(&r);
+        }
 }
 
 static void test_classes(void **state _unused_) {
@@ -221,6 +289,8 @@ static void test_copies(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_words),
+                        cmocka_unit_test(test_virtual_functions),
+                        cmocka_unit_test(test_rules_of_virtual_functions),
                         cmocka_unit_test(test_classes),
                         cmocka_unit_test(test_ids),
                         cmocka_unit_test(test_names),
