@@ -99,6 +99,63 @@ static void test_words(void **state _unused_) {
         assert_int_equal(run_access_from_string(""), RUN_ACCESS_INVALID);
 }
 
+static void test_addresses(void **state _unused_) {
+        static const char *const same[] = {"", "02:00:00:00:00:01", "02:00:00:00:00:01 00:1b:21:00:00:07"};
+        static const char *const wrong[] = {" ",
+                                            "02:00:00:00:00:01 ",
+                                            " 02:00:00:00:00:01",
+                                            "02:00:00:00:00:01  02:00:00:00:00:02",
+                                            "02:00:00:00:00:01,02:00:00:00:00:02",
+                                            "02:00:00:00:00:0102:00:00:00:00:02",
+                                            "02:00:00:00:00:AB",
+                                            "02:00:00:00:00",
+                                            "03:00:00:00:00:01"};
+        char line[CLAIM_MACS_SIZE], many[(CLAIM_COUNT_MAX + 1) * VF_MAC_TEXT_SIZE + 1] = "";
+        ClaimRecord c = {0}, copy;
+
+        for (size_t i = 0; i < ELEMENTSOF(same); i++) {
+                assert_int_equal(claim_macs_parse(same[i], &c), 0);
+                assert_string_equal(claim_macs_format(&c, line), same[i]);
+                claim_record_clear(&c);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                if (claim_macs_parse(wrong[i], &c) != -EBADMSG)
+                        fail_msg("taken: %s", wrong[i]);
+                claim_record_clear(&c);
+        }
+        for (unsigned i = 0; i <= CLAIM_COUNT_MAX; i++)
+                (void)snprintf(many + strlen(many), sizeof many - strlen(many), "%s02:00:00:00:00:%02x",
+                               i > 0 ? " " : "", i);
+        assert_int_equal(claim_macs_parse(many, &c), -EBADMSG);
+        claim_record_clear(&c);
+        many[strlen(many) - VF_MAC_TEXT_SIZE] = '\0'; /* without the last */
+        assert_int_equal(claim_macs_parse(many, &c), 0);
+        assert_int_equal(c.n_macs, CLAIM_COUNT_MAX);
+        claim_record_clear(&c);
+
+        c = claim();
+        c.count = 2;
+        expect_claim(&c, NULL);
+        assert_int_equal(claim_macs_parse("02:00:00:00:00:01", &c), 0);
+        expect_claim(&c, "Claim 'nic' has 1 addresses for 2 devices; give one for each, or none.");
+        assert_int_equal(claim_macs_add(&c, c.macs[0]), 0);
+        expect_claim(&c,
+                     "Claim 'nic' has the address 02:00:00:00:00:01 twice; give each device another one.");
+        c.macs[1][5] = 2;
+        expect_claim(&c, NULL);
+        assert_int_equal(claim_record_copy(&c, &copy), 0);
+        assert_true(claim_record_same(&copy, &c));
+        copy.macs[0][0] = 3;
+        assert_false(claim_record_same(&copy, &c));
+        expect_claim(&copy, "The address 03:00:00:00:00:01 of claim 'nic' is not one of a card");
+        claim_record_clear(&copy);
+        assert_int_equal(vf_settings_parse("trust=on", &c.settings), 0);
+        expect_claim(&c, NULL);
+        assert_int_equal(vf_settings_parse("mac=02:00:00:00:00:09", &c.settings), 0);
+        expect_claim(&c, "The settings of claim 'nic' have an address");
+        free(c.macs);
+}
+
 static void test_claims(void **state _unused_) {
         static char longest[RECORD_NAME_MAX + 1], longer[RECORD_NAME_MAX + 2],
                         novel[RECORD_DESCRIPTION_MAX + 2];
@@ -352,6 +409,7 @@ static void test_copies(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_words),
+                        cmocka_unit_test(test_addresses),
                         cmocka_unit_test(test_claims),
                         cmocka_unit_test(test_counts_and_orders),
                         cmocka_unit_test(test_claims_that_say_the_same),

@@ -138,6 +138,54 @@ static void test_nothing(void **state _unused_) {
         document_clear(&d);
 }
 
+/* Written with all that they say, read with what is not the default. */
+static void test_virtual_functions(void **state _unused_) {
+        static const char lines[][120] = {"vfs=4 overridable=mac",
+                                          "vfs=256 overridable=vlan,trust vlan=100 vlan-protocol=802.1ad "
+                                          "max-rate=7 trust=off"};
+        Document d = parse(HEAD "{\"name\": \"a\", \"sriov\": {\"vfs\": 4}, \"type\": \"sriov-nic\"},"
+                                "{\"name\": \"b\", \"type\": \"sriov-nic\", \"sriov\": {\"vlan\": 100, "
+                                "\"vlan-protocol\": \"802.1ad\", \"max-rate\": 7, \"trust\": \"off\", "
+                                "\"link-state\": \"auto\", \"overridable\": [\"trust\", \"vlan\"], \"vfs\": "
+                                "256}, "
+                                "\"rules\": [{\"name\": \"r\", \"filter\": \"physical_function eq "
+                                "'0000:3b:00.0'\"}]}]}"),
+                 back;
+        _cleanup_free_ char *text = format(&d), *again = NULL;
+        char line[SRIOV_LINE_SIZE];
+
+        assert_non_null(strstr(text, "      \"quota\": 0,\n"
+                                     "      \"sriov\": {\n"
+                                     "        \"vfs\": 256,\n"
+                                     "        \"vlan\": 100,\n"
+                                     "        \"vlan-protocol\": \"802.1ad\",\n"
+                                     "        \"vlan-qos\": 0,\n"
+                                     "        \"min-rate\": 0,\n"
+                                     "        \"max-rate\": 7,\n"
+                                     "        \"link-state\": \"auto\",\n"
+                                     "        \"spoof-checking\": \"default\",\n"
+                                     "        \"trust\": \"off\",\n"
+                                     "        \"query-rss\": \"default\",\n"
+                                     "        \"overridable\": [\n"
+                                     "          \"vlan\",\n"
+                                     "          \"trust\"\n"
+                                     "        ]\n"
+                                     "      },\n"
+                                     "      \"rules\": [\n"));
+        back = parse(text);
+        for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(back.groups[i].group.type, GROUP_TYPE_SRIOV_NIC);
+                assert_string_equal(sriov_settings_format(&back.groups[i].group.sriov, line), lines[i]);
+                assert_true(group_record_same(&back.groups[i].group, &d.groups[i].group));
+        }
+        again = format(&back);
+        assert_string_equal(again, text);
+        document_clear(&back);
+        document_clear(&d);
+}
+
+#define VFS_GROUP(sriov) HEAD "{\"name\": \"a\", \"type\": \"sriov-nic\", \"sriov\": " sriov "}]}"
+
 /* What is wrong, and what the sentence must say about where and why. */
 static void test_refused(void **state _unused_) {
         static const struct {
@@ -201,6 +249,36 @@ static void test_refused(void **state _unused_) {
                         {HEAD "{\"name\": \"a\", \"rules\": [{\"name\": \"r\", \"filter\": \"x\", \"node\": "
                               "3}]}]}",
                          "groups[0].rules[0].node: expected a text"},
+                        {HEAD "{\"name\": \"a\", \"type\": \"sriov-nic\"}]}",
+                         "groups[0]: The group 'a' does not say how many virtual functions"},
+                        {HEAD "{\"name\": \"a\", \"sriov\": {\"vfs\": 1}}]}",
+                         "groups[0]: The group 'a' is of the type \"pci\", which has no settings"},
+                        {HEAD "{\"name\": \"a\", \"sriov\": 7}]}", "groups[0].sriov: expected an object"},
+                        {HEAD "{\"name\": \"a\", \"type\": \"sriov-nic\", \"sriov\": {\"vfs\": 1}, "
+                              "\"rules\": [" RULE "]}]}",
+                         "groups[0].rules[0]: The rule 'r' does not name the physical function"},
+                        {VFS_GROUP("{\"vfs\": 257}"), "is 257; give 1 to 256"},
+                        {VFS_GROUP("{\"vfs\": -1}"), "groups[0].sriov.vfs: expected a number from 0"},
+                        {VFS_GROUP("{\"vfs\": 4294967297}"),
+                         "groups[0].sriov.vfs: expected a number from 0"},
+                        {VFS_GROUP("{\"vfs\": \"1\"}"), "groups[0].sriov.vfs: expected a whole number"},
+                        {VFS_GROUP("{\"vfs\": 1, \"vlan\": 4095}"),
+                         "groups[0].sriov: The setting \"vlan\" of the group is 4095; give 0 to 4094"},
+                        {VFS_GROUP("{\"vfs\": 1, \"trust\": true}"),
+                         "groups[0].sriov.trust: expected a text"},
+                        {VFS_GROUP("{\"vfs\": 1, \"trust\": \"yes\"}"),
+                         "is 'yes'; give one of: default, on"},
+                        {VFS_GROUP("{\"vfs\": 1, \"mac\": \"02:00:00:00:00:01\"}"),
+                         "groups[0].sriov.mac: there is no such setting of a group"},
+                        {VFS_GROUP("{\"vfs\": 1, \"vlans\": 1}"),
+                         "groups[0].sriov.vlans: there is no such setting of a group"},
+                        {VFS_GROUP("{\"vfs\": 1, \"vlan-qos\": 1}"), "needs a VLAN"},
+                        {VFS_GROUP("{\"vfs\": 1, \"overridable\": \"mac\"}"),
+                         "groups[0].sriov.overridable: expected a list"},
+                        {VFS_GROUP("{\"vfs\": 1, \"overridable\": [\"vfs\"]}"),
+                         "groups[0].sriov.overridable: expected names of settings"},
+                        {VFS_GROUP("{\"vfs\": 1, \"overridable\": [7]}"), "expected names of settings"},
+                        {VFS_GROUP("{\"vfs\": 1, \"overridable\": [\"mac\", \"mac\"]}"), "each once"},
                         {"[[[[[[[[[[", "line 1: the values are nested too deeply"},
         };
         Document d = {.n_groups = 77};
@@ -347,13 +425,15 @@ static void test_man_page(void **state _unused_) {
         assert_int_equal(fclose(f), 0);
 
         d = parse(text);
-        assert_int_equal(d.n_groups, 2);
+        assert_int_equal(d.n_groups, 3);
         assert_int_equal(d.groups[0].group.binding, GROUP_BINDING_PERSISTENT);
         assert_int_equal(d.groups[0].n_rules, 2);
         assert_true(d.groups[0].rules[0].auto_created);
         assert_string_equal(d.groups[0].rules[0].filter, "address eq '0000:01:00.0'");
         assert_false(d.groups[0].rules[1].auto_created);
-        assert_int_equal(d.groups[1].n_rules, 0);
+        assert_int_equal(d.groups[1].group.sriov.vfs, 7);
+        assert_int_equal(d.groups[1].group.sriov.overridable, 1U << VF_MAC | 1U << VF_MAX_RATE);
+        assert_int_equal(d.groups[2].n_rules, 0);
         document_clear(&d);
 }
 
@@ -362,6 +442,7 @@ int main(void) {
                         cmocka_unit_test(test_defaults),
                         cmocka_unit_test(test_exact_text),
                         cmocka_unit_test(test_nothing),
+                        cmocka_unit_test(test_virtual_functions),
                         cmocka_unit_test(test_refused),
                         cmocka_unit_test(test_limits),
                         cmocka_unit_test(test_what_would_eat_memory),

@@ -99,6 +99,73 @@ static void test_create_group(void **state) {
                      "control");
 }
 
+#define VFS(n) .has_sriov = true, .sriov.vfs = (n), .sriov.has_vfs = true
+
+static void test_virtual_functions(void **state) {
+        World *w = *state;
+        char line[SRIOV_LINE_SIZE];
+        OrderPatch patch = {VFS(4)};
+        Failure f = {0};
+
+        create_group(w, "vfs", "sriov-nic", &patch, FAILURE_NONE, "");
+        assert_int_equal(w->plan.groups[0].type, GROUP_TYPE_SRIOV_NIC);
+        assert_string_equal(sriov_settings_format(&w->plan.groups[0].sriov, line), "vfs=4 overridable=mac");
+        create_group(w, "y", "sriov-nic", &(OrderPatch){0}, FAILURE_INVALID_ARGUMENT,
+                     "does not say how many virtual functions");
+        create_group(w, "y", "sriov-nic", &(OrderPatch){VFS(257)}, FAILURE_INVALID_ARGUMENT,
+                     "is 257; give 1 to 256");
+        create_group(w, "y", "pci", &(OrderPatch){VFS(1)}, FAILURE_INVALID_ARGUMENT,
+                     "no settings of virtual functions");
+        assert_int_equal(vf_settings_parse("vlan-qos=1", &patch.sriov.vf), 0);
+        create_group(w, "y", "sriov-nic", &patch, FAILURE_INVALID_ARGUMENT, "needs a VLAN");
+
+        /* A rule of the group that the same plan makes. */
+        expect(order_plan_create_rule(&w->plan, w->registry, &stamp, NULL, NEW_ID, "r", true,
+                                      &(OrderPatch){.filter = "name eq 'x'"}, &f),
+               &f, FAILURE_INVALID_ARGUMENT, "does not name the physical function");
+        f = (Failure){0};
+        expect(order_plan_create_rule(&w->plan, w->registry, &stamp, NULL, NEW_ID, "r", true,
+                                      &(OrderPatch){.filter = "physical_function eq '0000:01:00.0'"}, &f),
+               &f, FAILURE_NONE, "");
+        assert_int_equal(w->plan.n_rules, 1);
+}
+
+static void test_update_of_virtual_functions(void **state) {
+        OrderPatch patch = {VFS(5)};
+        World *w = *state;
+        char line[SRIOV_LINE_SIZE];
+        Failure f = {0};
+
+        w->group->record.type = GROUP_TYPE_SRIOV_NIC;
+        assert_int_equal(sriov_settings_parse("vfs=4 overridable=mac vlan=9", &w->group->record.sriov), 0);
+        expect(order_plan_update_group(&w->plan, w->registry, w->group, &patch, 2000, &f), &f, FAILURE_NONE,
+               "");
+        assert_string_equal(sriov_settings_format(&w->plan.groups[0].sriov, line),
+                            "vfs=5 overridable=mac vlan=9");
+
+        order_plan_clear(&w->plan);
+        patch.sriov = (SriovPatch){.vfs = 4, .has_vfs = true}; /* as it is */
+        expect(order_plan_update_group(&w->plan, w->registry, w->group, &patch, 2000, &f), &f, FAILURE_NONE,
+               "");
+        assert_true(order_plan_is_empty(&w->plan));
+
+        assert_int_equal(vf_settings_parse("vlan=0 vlan-qos=2", &patch.sriov.vf), 0);
+        expect(order_plan_update_group(&w->plan, w->registry, w->group, &patch, 2000, &f), &f,
+               FAILURE_INVALID_ARGUMENT, "needs a VLAN");
+        assert_true(order_plan_is_empty(&w->plan));
+
+        f = (Failure){0};
+        expect(order_plan_update_rule(&w->plan, w->registry, w->rule,
+                                      &(OrderPatch){.filter = "address eq '0000:01:00.0'"}, 2000, &f),
+               &f, FAILURE_INVALID_ARGUMENT, "The rule 'x' does not name the physical function");
+        f = (Failure){0};
+        expect(order_plan_update_rule(&w->plan, w->registry, w->rule,
+                                      &(OrderPatch){.filter = "physical_function eq '0000:01:00.0'"}, 2000,
+                                      &f),
+               &f, FAILURE_NONE, "");
+        assert_int_equal(w->plan.n_rules, 1);
+}
+
 static void update_group(World *w, const OrderPatch *patch, uint64_t now, FailureKind kind,
                          const char *text) {
         Failure f = {0};
@@ -236,8 +303,14 @@ static void test_limits(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
-                        CASE(test_create_group), CASE(test_update_group), CASE(test_modified_grows),
-                        CASE(test_create_rule),  CASE(test_update_rule),  CASE(test_large_plans),
+                        CASE(test_create_group),
+                        CASE(test_update_group),
+                        CASE(test_modified_grows),
+                        CASE(test_virtual_functions),
+                        CASE(test_update_of_virtual_functions),
+                        CASE(test_create_rule),
+                        CASE(test_update_rule),
+                        CASE(test_large_plans),
                         CASE(test_limits),
         };
 
