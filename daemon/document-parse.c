@@ -89,8 +89,8 @@ typedef enum MemberType {
         MEMBER_OBJECT,
 } MemberType;
 
-/* A member that may stand in an object, and where its value goes: a borrowed text, bool, json_int_t, list or object. What is
- * left out leaves there what was there before. */
+/* A member that may stand in an object, and where its value goes: a borrowed text, bool, json_int_t, list or object.
+ * What is left out leaves there what was there before. */
 typedef struct Member {
         const char *name;
         MemberType type;

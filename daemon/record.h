@@ -94,8 +94,9 @@ bool rule_record_same(const RuleRecord *a, const RuleRecord *b) _pure_;
 int group_record_check(const GroupRecord *g, Failure *f);
 int rule_record_check(RuleRecord *r, Failure *f);
 
-/* Does the rule, which has been checked, suit a group of this type? One of GROUP_TYPE_SRIOV_NIC must demand one physical
- * function, at the top of its filter: it is what the group's number of functions is asked of. InvalidArgument. */
+/* Does the rule, which has been checked, suit a group of this type? One of GROUP_TYPE_SRIOV_NIC must demand one
+ * physical function, at the top of its filter: it is what the group's number of functions is asked of.
+ * InvalidArgument. */
 int rule_record_check_type(const RuleRecord *r, GroupType type, Failure *f);
 
 bool record_id_is_valid(const char *id) _pure_;

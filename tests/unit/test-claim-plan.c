@@ -148,7 +148,8 @@ static void update(World *w, const ClaimPatch *patch, FailureKind kind, const ch
         Failure f = {0};
 
         order_plan_clear(&w->plan);
-        expect(claim_plan_update(&w->plan, w->claims, &stamp, w->claim, w->group, patch, &f), &f, kind, text);
+        expect(claim_plan_update(&w->plan, w->claims, &stamp, w->claim, w->group, patch, &f), &f, kind,
+               text);
 }
 
 static void test_update(void **state) {
