@@ -5,6 +5,8 @@
  *
  *   NESTED 8086:10d3 52:54:00:00:00:01 DMA   the card's own MAC address from its registers; then it was made to read a
  *                                            descriptor in our memory and to write into it that the packet is sent
+ *   NESTED 8086:10ca 02:00:00:00:00:01 DMA   a VF of an igb: the MAC address that the host's driver tells it; then it was
+ *                                            made to send a frame of the lab (frames.h), "nested", to everybody
  *   NESTED 1234:11e8 010000ed                edu: its identification
  *   NESTED 1b36:0010                         any other device on bus 0
  *   NESTED done
@@ -98,9 +100,7 @@ static volatile uint32_t *map(uint32_t device) {
         return (volatile uint32_t *)address;
 }
 
-static void say_mac(const volatile uint32_t *card) {
-        uint32_t low = card[0x5400 / 4], high = card[0x5404 / 4];
-
+static void say_mac(uint32_t low, uint32_t high) {
         for (int i = 0; i < 6; i++) {
                 say_char(i > 0 ? ':' : ' ');
                 say_hex((i < 4 ? low >> 8 * i : high >> 8 * (i - 4)) & 0xff, 2);
@@ -128,6 +128,64 @@ static void say_dma(volatile uint32_t *card) {
         say(descriptor[3] & 1 ? " DMA" : " no DMA");
 }
 
+static int wait_for(const volatile uint32_t *word, uint32_t bits) {
+        for (uint32_t i = 0; i < 10000000; i++)
+                if (*word & bits)
+                        return 1;
+        return 0;
+}
+
+/* As the VF's driver asks the host's for a reset (igbvf.c has it in words). */
+static void ask_mac(volatile uint32_t *card, uint32_t ret_words[2]) {
+        volatile uint32_t *mailbox = card + 0xc40 / 4, *words = card + 0x800 / 4;
+
+        *mailbox = 4;
+        words[0] = 1;
+        *mailbox = 1;
+        ret_words[0] = ret_words[1] = 0;
+        if (wait_for(mailbox, 0x10) && words[0] & 0x80000000U) {
+                ret_words[0] = words[1];
+                ret_words[1] = words[2] & 0xffff;
+        }
+        *mailbox = 2;
+}
+
+static void put(uint32_t offset, uint32_t value) {
+        *(volatile uint32_t *)(PACKET + offset) = value;
+}
+
+static void send_from_vf(volatile uint32_t *card, const uint32_t mac[2]) {
+        volatile uint32_t *descriptor = (volatile uint32_t *)RING;
+
+        for (uint32_t i = 0; i < 64; i += 4)
+                put(i, 0);
+        put(0, 0xffffffffU);
+        put(4, mac[0] << 16 | 0xffff);
+        put(8, mac[0] >> 16 | mac[1] << 16);
+        put(12, 0x656eb588U); /* 88b5 "ne" */
+        put(16, 0x64657473U); /* "sted" */
+        descriptor[0] = PACKET;
+        descriptor[1] = 0;
+        descriptor[2] = 0x2b300000U | 64;
+        descriptor[3] = 64 << 14;
+        card[0x3800 / 4] = RING;
+        card[0x3804 / 4] = 0;
+        card[0x3808 / 4] = 128;
+        card[0x3810 / 4] = 0;
+        card[0x3818 / 4] = 0;
+        card[0x3828 / 4] = 1U << 25;
+        card[0x3818 / 4] = 1;
+        say(wait_for(&descriptor[3], 1) ? " DMA" : " no DMA");
+}
+
+static void look_at_vf(volatile uint32_t *card) {
+        uint32_t mac[2];
+
+        ask_mac(card, mac);
+        say_mac(mac[0], mac[1]);
+        send_from_vf(card, mac);
+}
+
 static void look_at(uint32_t device, uint32_t id) {
         say("NESTED ");
         say_hex(id & 0xffff, 4);
@@ -136,8 +194,10 @@ static void look_at(uint32_t device, uint32_t id) {
         if (id == 0x10d38086U) {
                 volatile uint32_t *card = map(device);
 
-                say_mac(card);
+                say_mac(card[0x5400 / 4], card[0x5404 / 4]);
                 say_dma(card);
+        } else if (id == 0x10ca8086U) {
+                look_at_vf(map(device));
         } else if (id == 0x11e81234U) {
                 say(" ");
                 say_hex(map(device)[0], 8);

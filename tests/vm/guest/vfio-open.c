@@ -32,12 +32,24 @@ struct ioas_alloc {
         __u32 flags;
         __u32 out_ioas_id;
 };
+struct ioas_map {
+        __u32 size;
+        __u32 flags;
+        __u32 ioas_id;
+        __u32 reserved;
+        __aligned_u64 user_va;
+        __aligned_u64 length;
+        __aligned_u64 iova;
+};
 #define BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
 #define ATTACH_IOMMUFD_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
 #define IOAS_ALLOC _IO(';', 0x81)
+#define IOAS_MAP _IO(';', 0x85)
+#define IOAS_MAP_FIXED_WRITE_READ 7
 
 #define PCI_COMMAND 4
 #define PCI_COMMAND_MEMORY 2
+#define PCI_COMMAND_MASTER 4
 
 _Noreturn void die(const char *what) {
         fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
@@ -129,6 +141,42 @@ void vfio_attach_cdev(int device, int iommufd, uint32_t address_space) {
                 die("attach address space");
 }
 
+static void *memory_to_share(size_t size) {
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+                            -1, 0);
+
+        if (memory == MAP_FAILED)
+                die("memory to share");
+        return memory;
+}
+
+void *vfio_share_by_container(int container, size_t size, uint64_t bus) {
+        void *memory = memory_to_share(size);
+        struct vfio_iommu_type1_dma_map map = {.argsz = sizeof(map),
+                                               .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+                                               .vaddr = (uintptr_t)memory,
+                                               .iova = bus,
+                                               .size = size};
+
+        if (ioctl(container, VFIO_IOMMU_MAP_DMA, &map) < 0)
+                die("share memory");
+        return memory;
+}
+
+void *vfio_share_by_iommufd(int iommufd, uint32_t address_space, size_t size, uint64_t bus) {
+        void *memory = memory_to_share(size);
+        struct ioas_map map = {.size = sizeof(map),
+                               .flags = IOAS_MAP_FIXED_WRITE_READ,
+                               .ioas_id = address_space,
+                               .user_va = (uintptr_t)memory,
+                               .length = size,
+                               .iova = bus};
+
+        if (ioctl(iommufd, IOAS_MAP, &map) < 0)
+                die("share memory");
+        return memory;
+}
+
 static struct vfio_region_info region(int device, unsigned index) {
         struct vfio_region_info info = {.argsz = sizeof(info), .index = index};
 
@@ -146,22 +194,29 @@ uint32_t vfio_read_config(int device, unsigned offset, unsigned n_bytes) {
         return value;
 }
 
-const volatile uint32_t *vfio_map_bar0(int device, size_t *ret_size) {
+static void allow(int device, uint16_t bits) {
         struct vfio_region_info config = region(device, VFIO_PCI_CONFIG_REGION_INDEX);
+        uint16_t command = (uint16_t)(vfio_read_config(device, PCI_COMMAND, 2) | bits);
+
+        if (pwrite(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
+                die("write command register");
+}
+
+void vfio_make_bus_master(int device) {
+        allow(device, PCI_COMMAND_MASTER);
+}
+
+volatile uint32_t *vfio_map_bar0(int device, size_t *ret_size) {
         struct vfio_region_info bar = region(device, VFIO_PCI_BAR0_REGION_INDEX);
-        uint16_t command;
         void *memory;
 
         *ret_size = 0;
         if (bar.size == 0 || !(bar.flags & VFIO_REGION_INFO_FLAG_MMAP))
                 return NULL;
 
-        /* What the guest's BIOS would do: let the device decode memory. */
-        command = (uint16_t)(vfio_read_config(device, PCI_COMMAND, 2) | PCI_COMMAND_MEMORY);
-        if (pwrite(device, &command, 2, (off_t)config.offset + PCI_COMMAND) != 2)
-                die("write command register");
-
-        memory = mmap(NULL, bar.size, PROT_READ, MAP_SHARED, device, (off_t)bar.offset);
+        /* What the guest's BIOS would do. */
+        allow(device, PCI_COMMAND_MEMORY);
+        memory = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, (off_t)bar.offset);
         if (memory == MAP_FAILED)
                 die("map BAR 0");
         *ret_size = bar.size;

@@ -20,8 +20,15 @@ int vfio_open_cdev(const char *address);
 uint32_t vfio_make_address_space(int iommufd);
 void vfio_attach_cdev(int device, int iommufd, uint32_t address_space);
 
+/* Memory of ours where the device, once it may be a bus master, finds it under the address `bus`. */
+void *vfio_share_by_container(int container, size_t size, uint64_t bus);
+void *vfio_share_by_iommufd(int iommufd, uint32_t address_space, size_t size, uint64_t bus);
+
 /* A region's bytes as QEMU reads them. */
 uint32_t vfio_read_config(int device, unsigned offset, unsigned n_bytes);
 
+/* Lets it read and write memory by itself. */
+void vfio_make_bus_master(int device);
+
 /* BAR 0, decoding switched on; NULL: it has none that can be mapped. */
-const volatile uint32_t *vfio_map_bar0(int device, size_t *ret_size);
+volatile uint32_t *vfio_map_bar0(int device, size_t *ret_size);

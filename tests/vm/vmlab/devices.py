@@ -40,6 +40,12 @@ def wired(name, number, mac, what):
                        "-device", f"e1000e,id={name},bus=port-{name},netdev=net-{name},mac={mac}")
 
 
+def sriov_card(name, number, mac, what):
+    """A card that makes 7 virtual ones. What leaves one of these cards by its wire comes in at the other."""
+    return behind_port(number, name, what, "-netdev", f"hubport,id=net-{name},hubid=2",
+                       "-device", f"igb,id={name},bus=port-{name},netdev=net-{name},mac={mac}")
+
+
 def nic(name, number, mac, what):
     return behind_port(number, name, what,
                        "-netdev", f"user,id=net-{name},restrict=on,ipv6=off",
@@ -79,6 +85,8 @@ CATALOGUE = {
     "disk-a": disk_of("disk-a", "19", "an NVMe of 256 MiB, on which volumes are made"),
     "disk-b": disk_of("disk-b", "1a", "another one"),
     "lan": wired("lan", "1b", "52:54:00:00:00:05", "e1000e through which somebody comes in"),
+    "igb-a": sriov_card("igb-a", "1d", "52:54:00:00:02:01", "82576 with SR-IOV (7 VFs)"),
+    "igb-b": sriov_card("igb-b", "1e", "52:54:00:00:02:02", "another one, at the other end of its wire"),
     "outside": wired("outside", "1c", "52:54:00:00:00:06", "e1000e of the one who comes in"),
 }
 
@@ -89,6 +97,8 @@ CATALOGUE |= {name: nic(name, slot, f"52:54:00:00:01:0{i}", "one of eight e1000e
 
 STANDARD = ("nic", "uplink", "nvme", "vnet", "pair", "edu", "vga", "spare")
 # For what the host may not lose: disks to stack volumes on, and a wire to come in by.
+# For virtual functions; with machine="sriov".
+SRIOV = ("uplink", "igb-a", "igb-b", "nvme", "vga", "edu")
 SAFETY = ("nic", "uplink", "disk-a", "disk-b", "lan", "outside", "vga", "edu")
 
 # There in every guest.

@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import cache, devices, image, kernels, layers
+from . import cache, devices, emulators, image, kernels, layers
 from .channel import Channel, CommandFailed, CommandTimeout, GuestDied
 from .qmp import Qmp
 
@@ -37,9 +37,13 @@ COMMAND_LINE = ("console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off nok
 MACHINE = ["-nodefaults", "-no-user-config", "-display", "none", "-M", "q35,kernel-irqchip=split",
            "-accel", "tcg,tb-size=256", "-cpu", "qemu64,+rdrand,-svm", "-smp", "1", "-m", "2G", "-no-reboot"]
 # What the machine has for an IOMMU.
-MACHINES = {"test": ["-device", "intel-iommu,intremap=on"],
+IOMMU = ["-device", "intel-iommu,intremap=on"]
+MACHINES = {"test": IOMMU,
             "no-interrupt-remapping": ["-device", "intel-iommu,intremap=off"],
-            "no-iommu": []}
+            "no-iommu": [],
+            "sriov": IOMMU}
+# Those that need a QEMU which may be newer than this machine's.
+NEWER = ("sriov",)
 BOOT_DEADLINE = 120
 HISTORY = 12
 
@@ -78,6 +82,7 @@ class Guest:
         self.with_state = state
         self.command_line = command_line
         self.machine = machine
+        self.emulator = emulators.newer() if machine in NEWER else emulators.own()
         self.keep = keep
         self.directory = None
         self.process = None
@@ -96,7 +101,7 @@ class Guest:
 
     def start(self):
         """Boots, and returns when systemd has finished starting and udev has settled."""
-        cache.need("qemu-system-x86_64", "setpriv")
+        cache.need("setpriv")
         if self.directory is None:
             self._prepare()
         begin = time.monotonic()
@@ -127,7 +132,7 @@ class Guest:
             self.disks.append(("state", state))
 
     def _arguments(self, agent, control):
-        args = ["qemu-system-x86_64", *MACHINE, *MACHINES[self.machine], "-kernel", str(self.kernel.vmlinuz),
+        args = [*self.emulator, *MACHINE, *MACHINES[self.machine], "-kernel", str(self.kernel.vmlinuz),
                 "-initrd", str(self.kernel.initramfs), "-append", kernel_line(self.command_line),
                 "-chardev", f"file,id=console,path={self.directory}/console.log,append=on",
                 "-device", "isa-serial,chardev=console",

@@ -57,11 +57,7 @@ def user_hook():
 
 def backports_hook(names):
     """Shell for mmdebstrap: installs these by its own apt, from the mirror that the suite came from."""
-    return ('export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
-            f"uri=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: {kernels.SUITE}' "
-            "'Created-By: Packages' | head -1) && "
-            f'echo "deb $uri {kernels.SUITE}-backports main" > "$1/etc/apt/sources.list.d/backports.list" && '
-            'apt-get -qq update && apt-get -qq -y -o DPkg::Chroot-Directory="$1" install '
+    return (kernels.backports_list() + ' && apt-get -qq -y -o DPkg::Chroot-Directory="$1" install '
             f'-t {kernels.SUITE}-backports {" ".join(names)}')
 
 

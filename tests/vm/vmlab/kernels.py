@@ -54,6 +54,15 @@ def host_apt_options():
             if line.split(" ")[0] in wanted and not line.endswith('"";')]
 
 
+def backports_list():
+    """Shell for mmdebstrap's hooks: its apt learns of the suite's backports, on the mirror that the suite came from."""
+    return ('export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
+            f"uri=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: {SUITE}' "
+            "'Created-By: Packages' | head -1) && "
+            f'echo "deb $uri {SUITE}-backports main" > "$1/etc/apt/sources.list.d/backports.list" && '
+            'apt-get -qq update')
+
+
 def fetch_debian(target):
     """boot/vmlinuz and lib/modules of the distribution's kernel package, its dependencies left out."""
     cache.need("mmdebstrap", "dpkg", "depmod", "apt-get")

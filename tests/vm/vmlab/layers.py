@@ -25,7 +25,8 @@ FIRMWARE = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-m32", "-march=i686", "-ff
 PROGRAMS = [("usr/libexec/lab-agent", ["agent.c"], STATIC, []),
             ("usr/local/bin/with-agent", ["with-agent.c"], STATIC, ["-lutil"]),
             ("usr/local/bin/vfio-hold", ["vfio-hold.c", "vfio-open.c"], STATIC, []),
-            ("usr/local/bin/vm-player", ["vm-player.c", "vfio-open.c"], STATIC, []),
+            ("usr/local/bin/vm-player", ["vm-player.c", "vfio-open.c", "igbvf.c", "frames.c"], STATIC, []),
+            ("usr/local/bin/on-wire", ["on-wire.c", "frames.c"], STATIC, []),
             ("usr/local/bin/watch-writes", ["watch-writes.c"], STATIC, []),
             ("usr/local/bin/start-vm", ["start-vm.c"], CFLAGS, ["-lsystemd"]),
             ("usr/share/lab/nested.rom", ["nested.c"], FIRMWARE, [f"-Wl,-T,{GUEST}/nested.ld"])]
