@@ -5,8 +5,8 @@
  *
  *   NESTED 8086:10d3 52:54:00:00:00:01 DMA   the card's own MAC address from its registers; then it was made to read a
  *                                            descriptor in our memory and to write into it that the packet is sent
- *   NESTED 8086:10ca 02:00:00:00:00:01 DMA   a VF of an igb: the MAC address that the host's driver tells it; then it was
- *                                            made to send a frame of the lab (frames.h), "nested", to everybody
+ *   NESTED 8086:10ca 02:00:00:00:00:01 DMA   a VF of an igb: the MAC address that the host's driver tells it; then it
+ *                                            was made to send a frame of the lab (frames.h), "nested", to everybody
  *   NESTED 1234:11e8 010000ed                edu: its identification
  *   NESTED 1b36:0010                         any other device on bus 0
  *   NESTED done
