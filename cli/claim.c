@@ -6,11 +6,13 @@
 #include "names.h"
 #include "orders.h"
 #include "properties.h"
+#include "sriov.h"
 #include "users.h"
 #include "vm.h"
 
 /* --count is an argument of its own for a new one. */
-#define PROPERTIES_NEW (OPT(NAME) | OPT(DESCRIPTION) | OPT(OPTIONAL) | OPT(ORDER) | OPT(DISABLE))
+#define PROPERTIES_NEW                                                                                      \
+        (OPT(NAME) | OPT(DESCRIPTION) | OPT(OPTIONAL) | OPT(ORDER) | OPT(DISABLE) | OPTIONS_SRIOV_CLAIM)
 #define PROPERTIES (PROPERTIES_NEW | OPT(COUNT) | OPT(ENABLE))
 #define COUNT_MAX 16U /* the service's */
 
@@ -76,6 +78,7 @@ static void show_claim(const Model *m, const Object *claim) {
         field_print("Status", vm_status_tint(status), status);
         field_print_sentence("", vm_status_tint(status), object_text(claim, "StatusInfo"));
         field_print_list(m, "Devices", object_list(claim, "Devices"));
+        sriov_show_claim(claim);
         if (object_is(claim, "RestartNeeded"))
                 field_print("Restart", TINT_WARN, "the VM's next start gives something else");
         show_bytes("Memory lock", object_number(claim, "MemoryLock"));

@@ -6,9 +6,11 @@
 #include "names.h"
 #include "orders.h"
 #include "properties.h"
+#include "sriov.h"
 #include "users.h"
 
-#define PROPERTIES_NEW (OPT(CLASS) | OPT(DESCRIPTION) | OPT(BINDING) | OPT(QUOTA) | OPT(DISABLE))
+#define PROPERTIES_NEW                                                                                      \
+        (OPT(CLASS) | OPT(DESCRIPTION) | OPT(BINDING) | OPT(QUOTA) | OPT(DISABLE) | OPTIONS_SRIOV_GROUP)
 #define PROPERTIES (PROPERTIES_NEW | OPT(NAME) | OPT(ENABLE))
 
 static const Column columns[] = {
@@ -129,6 +131,7 @@ static void show_group(const Model *m, const Object *group) {
         if (object_number(group, "Quota") > 0)
                 field_printf("Quota", TINT_NONE, "%s for the VMs of one user",
                              orders_count(object_number(group, "Quota"), "device", count));
+        sriov_show_group(group);
         show_devices(m, group);
         show_rules(m, group);
         show_claims(m, group);
@@ -155,7 +158,10 @@ ExitCode command_group_add(Cli *cli) {
                 code = client_new_call(&cli->client, BUS_PATH, BUS_INTERFACE_MANAGER, "CreateGroup", &call);
         if (code != EXIT_DONE)
                 return code;
-        r = sd_bus_message_append(call, "ss", name, "pci");
+        r = sd_bus_message_append(call, "ss", name,
+                                  option_given(&cli->options, OPTION_TYPE)
+                                                  ? option_value(&cli->options, OPTION_TYPE)
+                                                  : "pci");
         if (r < 0)
                 return client_complain_message(r);
         code = properties_append(call, &cli->options, PROPERTIES_NEW, NULL);
@@ -171,6 +177,10 @@ ExitCode command_group_add(Cli *cli) {
 
 /* What comes of it for the devices. */
 static const char *consequence(const Object *group, uint64_t given) {
+        if (given & OPT(VFS))
+                return " Its physical functions get as many virtual ones now, one after the other.";
+        if (given & OPTIONS_SETTINGS)
+                return " VMs get functions with these settings when they start.";
         if (!(given & (OPT(ENABLE) | OPT(DISABLE) | OPT(BINDING))))
                 return "";
         if (!object_is(group, "Enabled"))

@@ -32,6 +32,19 @@ ExitCode helper_grant(Cli *cli, const Object *const devices[], size_t n, uint32_
         return client_try(&cli->client, call, "Giving consent", 0, NULL, f);
 }
 
+ExitCode helper_grant_vfs(Cli *cli, const Object *const devices[], size_t n, Failure *f) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        ExitCode code = new_call(cli, "GrantVfs", devices, n, &call);
+        int r;
+
+        if (code != EXIT_DONE)
+                return code;
+        r = sd_bus_message_append(call, "bs", false, "");
+        if (r < 0)
+                return client_complain_message(r);
+        return client_try(&cli->client, call, "Giving consent", 0, NULL, f);
+}
+
 ExitCode helper_revoke(Cli *cli, const Object *const devices[], size_t n, bool release, Failure *f) {
         _cleanup_bus_message_ sd_bus_message *call = NULL;
         ExitCode code = new_call(cli, "Revoke", devices, n, &call);

@@ -15,6 +15,8 @@ bool helper_is_ours(void);
 /* f: as of client_try(). confirm: 0, or seconds: then the consent is pending, and the helper undoes what comes of it
  * unless it is kept in time. */
 ExitCode helper_grant(Cli *cli, const Object *const devices[], size_t n, uint32_t confirm, Failure *f);
+/* To their virtual functions, in place of the devices themselves. */
+ExitCode helper_grant_vfs(Cli *cli, const Object *const devices[], size_t n, Failure *f);
 ExitCode helper_revoke(Cli *cli, const Object *const devices[], size_t n, bool release, Failure *f);
 /* What is pending goes; what is kept stays. */
 ExitCode helper_drop(Cli *cli, const Object *const devices[], size_t n, Failure *f);

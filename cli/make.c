@@ -4,6 +4,8 @@
 #include "commands.h"
 #include "helper-calls.h"
 #include "names.h"
+#include "orders.h"
+#include "sriov.h"
 #include "time-span.h"
 
 #define CONFIRM_SECONDS_MIN 10U
@@ -13,6 +15,7 @@ typedef struct Making {
         Selection selection;
         Selection granted; /* by us, at the helper, as root */
         uint64_t confirm;  /* seconds, or 0 */
+        bool of_vfs;       /* the group takes virtual functions: the devices stay with the host */
 } Making;
 
 static void making_done(Making *m) {
@@ -27,6 +30,23 @@ static bool set_has_consent(const Selection *s, uint64_t set) {
         return true;
 }
 
+static bool is_of_vfs(const Cli *cli) {
+        const char *name = option_value(&cli->options, OPTION_GROUP);
+        const char *type = option_value(&cli->options, OPTION_TYPE);
+        const Model *m = &cli->model;
+
+        for (size_t i = 0; i < m->n[KIND_GROUP]; i++)
+                if (streq(m->objects[KIND_GROUP][i].name, name))
+                        type = object_text(&m->objects[KIND_GROUP][i], "Type");
+        return type && streq(type, "sriov-nic");
+}
+
+static bool has_consent(const Making *m, const Object *device) {
+        if (m->of_vfs)
+                return object_is(device, "VfsGranted");
+        return m->confirm == 0 && set_has_consent(&m->selection, object_number(device, "IommuSet"));
+}
+
 /* Whole sets, as the helper wants them; what has consent keeps it as it is, so that nothing older than this command is
  * taken back if it fails. With a time to confirm it all is granted anew, and the older consent stays below that. */
 static ExitCode choose_grants(Making *m) {
@@ -36,7 +56,7 @@ static ExitCode choose_grants(Making *m) {
         if (!m->granted.devices)
                 return complain_oom();
         for (size_t i = 0; i < s->n; i++)
-                if (m->confirm > 0 || !set_has_consent(s, object_number(s->devices[i], "IommuSet")))
+                if (!has_consent(m, s->devices[i]))
                         m->granted.devices[m->granted.n++] = s->devices[i];
         return EXIT_DONE;
 }
@@ -50,7 +70,8 @@ static ExitCode grant_as_root(Cli *cli, Making *m) {
         code = choose_grants(m);
         if (code != EXIT_DONE || m->granted.n == 0)
                 return code;
-        code = helper_grant(cli, m->granted.devices, m->granted.n, (uint32_t)m->confirm, &f);
+        code = m->of_vfs ? helper_grant_vfs(cli, m->granted.devices, m->granted.n, &f)
+                         : helper_grant(cli, m->granted.devices, m->granted.n, (uint32_t)m->confirm, &f);
         if (f.kind != FAILURE_NONE)
                 (void)complain_failure(&f);
         if (code != EXIT_DONE)
@@ -100,7 +121,8 @@ static int append_arguments(sd_bus_message *call, const Options *o, const Making
             (r = selection_append_siblings(call, s)) < 0 || (r = selection_append_consent(call, o)) < 0 ||
             (r = append_text(call, o, OPTION_CLASS)) < 0 ||
             (r = append_text(call, o, OPTION_DESCRIPTION)) < 0 ||
-            (r = append_text(call, o, OPTION_BINDING)) < 0)
+            (r = append_text(call, o, OPTION_BINDING)) < 0 || (r = append_text(call, o, OPTION_TYPE)) < 0 ||
+            (r = sriov_append(call, o, OPTIONS_SRIOV_GROUP, NULL)) < 0)
                 return r;
         if (m->confirm > 0)
                 r = sd_bus_message_append(call, "{sv}", "confirm-seconds", "u", (uint32_t)m->confirm);
@@ -139,6 +161,25 @@ static void say_until(uint64_t usec) {
                      "from a new session whether the host is as it should be; 'passthroughctl revert' "
                      "undoes it now.\n",
                      text);
+}
+
+/* How many functions they have by now. */
+static void say_vfs(const Model *m, const Selection *s, const Object *group) {
+        uint64_t n = 0;
+        char count[COUNT_SIZE];
+
+        for (size_t i = 0; i < s->n_named; i++) {
+                const Object *device = model_at(m, s->devices[i]->path);
+
+                n += device ? object_number(device, "SriovNumVfs") : 0;
+        }
+        (void)printf("%s with the host, and %s: %s for VMs, %s.\n",
+                     s->n_named == 1 ? "It stays" : "They stay",
+                     s->n_named == 1 ? "has virtual functions" : "have virtual functions",
+                     orders_count(n, "function", count),
+                     streq(object_text(group, "Binding"), "persistent") && object_is(group, "Enabled")
+                                     ? "on vfio-pci now and after each reboot"
+                                     : "without a driver until a VM starts");
 }
 
 static void say_what_comes(const Object *group, bool one, bool waits) {
@@ -180,7 +221,9 @@ static ExitCode report_made(Cli *cli, const Making *m, sd_bus_message *reply) {
         if (s->n > s->n_named)
                 (void)printf(" %s %s along.", others, s->n == s->n_named + 1 ? "moves" : "move");
         (void)fputc('\n', stdout);
-        if (group)
+        if (group && m->of_vfs)
+                say_vfs(&after, s, group);
+        else if (group)
                 say_what_comes(group, s->n == 1, m->confirm > 0);
         if (m->confirm > 0)
                 say_until(object_number(&(const Object){.properties = host}, "ConfirmUntil"));
@@ -195,10 +238,13 @@ ExitCode command_make(Cli *cli) {
         if (!option_given(&cli->options, OPTION_GROUP))
                 return complain(EXIT_USAGE, "'make' needs --group=GROUP: one that exists, or a name for a "
                                             "new one. 'passthroughctl group list' shows which there are.");
-        code = time_span_option(&cli->options, OPTION_CONFIRM, CONFIRM_SECONDS_MIN, CONFIRM_SECONDS_MAX,
-                                &m.confirm);
+        code = sriov_check(&cli->options, OPTIONS_SRIOV_GROUP);
+        if (code == EXIT_DONE)
+                code = time_span_option(&cli->options, OPTION_CONFIRM, CONFIRM_SECONDS_MIN,
+                                        CONFIRM_SECONDS_MAX, &m.confirm);
         if (code == EXIT_DONE)
                 code = selection_find(cli, option_given(&cli->options, OPTION_WHOLE_SET), &m.selection);
+        m.of_vfs = code == EXIT_DONE && is_of_vfs(cli);
         if (code == EXIT_DONE)
                 code = grant_as_root(cli, &m);
         if (code != EXIT_DONE)

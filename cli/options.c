@@ -42,6 +42,31 @@ static const OptionInfo infos[OPTION_MAX] = {
                 [OPTION_OPTIONAL] = {"optional", 0, "[YES]", "yes no", "The VM may start without them"},
                 [OPTION_ORDER] = {"order", 0, "N", NULL,
                                   "Among the claims of the VM the lower is served first"},
+                [OPTION_TYPE] = {"type", 0, "TYPE", "pci sriov-nic",
+                                 "Of a new group: pci, whole devices; sriov-nic, virtual functions of "
+                                 "network "
+                                 "cards"},
+                [OPTION_VFS] = {"vfs", 0, "N", NULL, "How many virtual functions each physical one has"},
+                [OPTION_VLAN] = {"vlan", 0, "N", NULL, "The VLAN of the functions, 1 to 4094; 0: none"},
+                [OPTION_VLAN_PROTOCOL] = {"vlan-protocol", 0, "PROTOCOL", "802.1Q 802.1ad",
+                                          "How the VLAN is tagged: 802.1Q or 802.1ad"},
+                [OPTION_VLAN_QOS] = {"vlan-qos", 0, "N", NULL, "The priority in the VLAN's tag, 0 to 7"},
+                [OPTION_MIN_RATE] = {"min-rate", 0, "MBIT", NULL, "Mbit/s to send at least; 0: no promise"},
+                [OPTION_MAX_RATE] = {"max-rate", 0, "MBIT", NULL, "Mbit/s to send at most; 0: no limit"},
+                [OPTION_LINK_STATE] =
+                                {"link-state", 0, "STATE", "auto enable disable",
+                                 "auto: the link is up when the port's is; enable: always; disable: never"},
+                [OPTION_SPOOF_CHECKING] = {"spoof-checking", 0, "SWITCH", "default on off",
+                                           "Drop frames with the source address of others"},
+                [OPTION_TRUST] = {"trust", 0, "SWITCH", "default on off",
+                                  "Let the VM change its address and see the frames of others"},
+                [OPTION_QUERY_RSS] = {"query-rss", 0, "SWITCH", "default on off",
+                                      "Let the VM read how the port spreads frames over queues"},
+                [OPTION_OVERRIDABLE] =
+                                {"overridable", 0, "SETTINGS", NULL,
+                                 "Which of these settings a claim may have otherwise: vlan,mac; '': none"},
+                [OPTION_MAC] = {"mac", 0, "MAC[,...]", NULL,
+                                "The addresses of the claim's functions; '': made up by the service"},
                 [OPTION_CONFIRM] = {"confirm", 0, "TIME", NULL,
                                     "Undo it unless 'passthroughctl confirm' comes in time: 60s, 5min; 10s "
                                     "to 1h"},

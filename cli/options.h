@@ -33,6 +33,20 @@ typedef enum Option {
         OPTION_COUNT,
         OPTION_OPTIONAL,
         OPTION_ORDER,
+        /* virtual functions */
+        OPTION_TYPE,
+        OPTION_VFS,
+        OPTION_VLAN,
+        OPTION_VLAN_PROTOCOL,
+        OPTION_VLAN_QOS,
+        OPTION_MIN_RATE,
+        OPTION_MAX_RATE,
+        OPTION_LINK_STATE,
+        OPTION_SPOOF_CHECKING,
+        OPTION_TRUST,
+        OPTION_QUERY_RSS,
+        OPTION_OVERRIDABLE,
+        OPTION_MAC,
         /* changes */
         OPTION_CONFIRM,
         OPTION_PRUNE,
@@ -52,6 +66,11 @@ typedef enum Option {
 #define OPT(o) (UINT64_C(1) << OPTION_##o)
 #define OPTIONS_EVERYWHERE (OPT(HELP) | OPT(VERSION) | OPT(NO_ASK_PASSWORD) | OPT(COLOR))
 #define OPTIONS_SHOW (OPT(JSON) | OPT(NO_PAGER))
+#define OPTIONS_SETTINGS                                                                                    \
+        (OPT(VLAN) | OPT(VLAN_PROTOCOL) | OPT(VLAN_QOS) | OPT(MIN_RATE) | OPT(MAX_RATE) | OPT(LINK_STATE) | \
+         OPT(SPOOF_CHECKING) | OPT(TRUST) | OPT(QUERY_RSS))
+#define OPTIONS_SRIOV_GROUP (OPTIONS_SETTINGS | OPT(VFS) | OPT(OVERRIDABLE))
+#define OPTIONS_SRIOV_CLAIM (OPTIONS_SETTINGS | OPT(MAC))
 #define OPTIONS_LIST (OPTIONS_SHOW | OPT(NO_LEGEND))
 
 typedef struct OptionInfo {

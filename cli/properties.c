@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "properties.h"
+#include "sriov.h"
 
 typedef struct Property {
         Option option;
@@ -51,6 +52,8 @@ ExitCode properties_check(const Options *o, uint64_t which, bool change) {
         for (size_t i = 0; code == EXIT_DONE && i < ELEMENTSOF(table); i++)
                 if (which >> table[i].option & 1)
                         code = check_property(o, &table[i]);
+        if (code == EXIT_DONE)
+                code = sriov_check(o, which);
         if (code != EXIT_DONE)
                 return code;
         if (option_given(o, OPTION_ENABLE) && option_given(o, OPTION_DISABLE))
@@ -76,6 +79,8 @@ ExitCode properties_append(sd_bus_message *m, const Options *o, uint64_t which, 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(table); i++)
                 if (which & o->given & UINT64_C(1) << table[i].option)
                         r = append_property(m, o, &table[i]);
+        if (r >= 0)
+                r = sriov_append(m, o, which, seen);
         if (r >= 0 && seen && !option_given(o, OPTION_FORCE))
                 r = sd_bus_message_append(m, "{sv}", "if-modified", "t", object_number(seen, "Modified"));
         if (r >= 0)

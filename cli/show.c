@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "fields.h"
 #include "orders.h"
+#include "sriov.h"
 
 static void show_ids(const Object *o) {
         uint64_t subsystem_vendor = object_number(o, "SubsystemVendorId");
@@ -47,11 +48,32 @@ static void show_verdict(const Object *o) {
         field_print_sentence("Quarantine", TINT_BAD, object_text(o, "Quarantine"));
 }
 
+static void show_sriov(const Model *m, const Object *o) {
+        _cleanup_free_ char *text = sriov_settings_text(json_object_get(o->properties, "VfSettings"));
+        json_int_t ordered = json_integer_value(json_object_get(o->properties, "SriovOrderedVfs"));
+        uint64_t total = object_number(o, "SriovTotalVfs"), n = object_number(o, "SriovNumVfs");
+        const char *physical = object_text(o, "PhysicalFunction");
+
+        if (total > 0 && ordered >= 0 && (uint64_t)ordered != n)
+                field_printf("SR-IOV", TINT_WARN,
+                             "%" PRIu64 " of %" PRIu64 " virtual functions, of which %" JSON_INTEGER_FORMAT
+                             " are ordered",
+                             n, total, ordered);
+        else if (total > 0)
+                field_printf("SR-IOV", TINT_NONE, "%" PRIu64 " of %" PRIu64 " virtual functions", n, total);
+        if (object_is(o, "VfsGranted"))
+                field_print("", TINT_GOOD, "VMs may have them; the device itself stays with the host");
+        if (!streq(physical, "/"))
+                field_print("Function of", TINT_NONE, model_name(m, physical));
+        field_print("Settings", TINT_NONE, text);
+        field_print_list(m, "Interfaces", object_list(o, "NetworkInterfaces"));
+}
+
 static void show_device(const Model *m, const Object *o) {
         uint64_t set = object_number(o, "IommuSet");
         json_int_t node = json_integer_value(json_object_get(o->properties, "NumaNode"));
         const char *driver = object_text(o, "Driver"), *host_driver = object_text(o, "HostDriver");
-        const char *claim = object_text(o, "Claim"), *physical = object_text(o, "PhysicalFunction");
+        const char *claim = object_text(o, "Claim");
 
         (void)printf("%s%s%s  ", output_tint(stdout, TINT_BOLD), o->name, output_tint(stdout, TINT_NONE));
         (void)output_text(stdout, object_text(o, "Name"), SIZE_MAX);
@@ -77,11 +99,7 @@ static void show_device(const Model *m, const Object *o) {
                 field_printf("NUMA node", TINT_NONE, "%" JSON_INTEGER_FORMAT, node);
         show_link(o);
         field_print_list(m, "Reset by", object_list(o, "ResetMethods"));
-        if (object_number(o, "SriovTotalVfs") > 0)
-                field_printf("SR-IOV", TINT_NONE, "%" PRIu64 " of %" PRIu64 " virtual functions",
-                             object_number(o, "SriovNumVfs"), object_number(o, "SriovTotalVfs"));
-        if (!streq(physical, "/"))
-                field_print("Function of", TINT_NONE, model_name(m, physical));
+        show_sriov(m, o);
 }
 
 static void show_counts(const Model *m) {

@@ -2,6 +2,10 @@
 #include <inttypes.h>
 
 #include "commands.h"
+#include "helper-calls.h"
+#include "names.h"
+#include "orders.h"
+#include "sriov.h"
 #include "table.h"
 
 static const Column columns[] = {
@@ -12,6 +16,7 @@ static const Column columns[] = {
                 {"STATE", 0, 0},
                 {"GROUP", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
                 {"CLAIM", COLUMN_SHRINKS | COLUMN_OPTIONAL, 8},
+                {"SETTINGS", COLUMN_SHRINKS | COLUMN_OPTIONAL, 12},
                 {},
 };
 
@@ -29,19 +34,24 @@ static const char *dash(const char *text) {
 static ExitCode add(const Output *out, const Object *device, const char *branch) {
         const char *group = strempty(json_string_value(json_array_get(object_list(device, "Groups"), 0)));
         uint64_t total = object_number(device, "SriovTotalVfs");
+        _cleanup_free_ char *settings =
+                        sriov_settings_text(json_object_get(device->properties, "VfSettings"));
+        json_int_t ordered = json_integer_value(json_object_get(device->properties, "SriovOrderedVfs"));
+        uint64_t n = object_number(device, "SriovNumVfs");
         char first[64], count[64] = "-";
 
         (void)snprintf(first, sizeof first, "%s%s", branch, device->name);
         if (total > 0)
-                (void)snprintf(count, sizeof count, "%" PRIu64 "/%" PRIu64,
-                               object_number(device, "SriovNumVfs"), total);
+                (void)snprintf(count, sizeof count, "%" PRIu64 "/%" PRIu64, n, total);
         table_add(out->table, TINT_BOLD, first);
         table_add(out->table, TINT_NONE, object_text(device, "Name"));
-        table_add(out->table, TINT_NONE, count);
+        table_add(out->table, total > 0 && ordered >= 0 && (uint64_t)ordered != n ? TINT_WARN : TINT_NONE,
+                  count);
         table_add(out->table, TINT_NONE, dash(object_text(device, "Driver")));
         table_add(out->table, TINT_NONE, object_text(device, "State"));
         table_add(out->table, TINT_NONE, dash(model_name(out->model, group)));
         table_add(out->table, TINT_NONE, dash(model_name(out->model, object_text(device, "Claim"))));
+        table_add(out->table, TINT_NONE, dash(settings));
         if (json_array_append_new(out->list, model_json(out->model, device->properties)) < 0)
                 return complain_oom();
         return EXIT_DONE;
@@ -95,12 +105,65 @@ static ExitCode add_named(const Output *out, const char *word) {
         return add_tree(out, device);
 }
 
+/* As root the helper is asked for the consent first: it does not take root's word from the service. */
+static ExitCode grant_as_root(Cli *cli, const Object *device) {
+        Failure f = {};
+        ExitCode code;
+
+        if (!helper_is_ours() || object_is(device, "VfsGranted"))
+                return EXIT_DONE;
+        code = helper_grant_vfs(cli, &device, 1, &f);
+        if (f.kind != FAILURE_NONE)
+                (void)complain_failure(&f);
+        return code;
+}
+
+static ExitCode call_set(Cli *cli, const Object *device, uint64_t n) {
+        _cleanup_bus_message_ sd_bus_message *call = NULL;
+        char count[COUNT_SIZE], doing[128];
+        ExitCode code;
+        int r;
+
+        code = client_new_call(&cli->client, device->path, BUS_INTERFACE_DEVICE, "SetVfCount", &call);
+        if (code != EXIT_DONE)
+                return code;
+        r = sd_bus_message_append(call, "u", (uint32_t)n);
+        if (r < 0)
+                return client_complain_message(r);
+        (void)snprintf(doing, sizeof doing, "Giving %s %s", device->name,
+                       orders_count(n, "virtual function", count));
+        return client_call(&cli->client, call, doing, NULL);
+}
+
+static ExitCode set_count(Cli *cli) {
+        const char *word = cli->options.words[1];
+        const Object *device = NULL;
+        char count[COUNT_SIZE];
+        ExitCode code;
+        uint64_t n;
+
+        if (!number_parse(word, &n) || n > VFS_MAX)
+                return complain(EXIT_USAGE, "'%s' is no number of virtual functions; give 0 to %u.", word,
+                                VFS_MAX);
+        code = orders_find(cli, KIND_DEVICE, &device);
+        if (code == EXIT_DONE && n > 0)
+                code = grant_as_root(cli, device);
+        if (code == EXIT_DONE)
+                code = call_set(cli, device, n);
+        if (code == EXIT_DONE)
+                (void)printf("%s has %s now, and after each reboot.\n", device->name,
+                             orders_count(n, "virtual function", count));
+        return code;
+}
+
 ExitCode command_vfs(Cli *cli) {
         _cleanup_(table_freep) Table *t = table_new(columns);
         _cleanup_json_ json_t *list = json_array();
         const Output out = {&cli->model, t, list};
         ExitCode code;
 
+        if (cli->options.n_words > 1)
+                return set_count(cli);
         if (!t || !list)
                 return complain_oom();
         code = cli_load(cli);
