@@ -9,6 +9,8 @@
  *   command ADDRESS N BIND RELEASE two shell-free commands, "@" stands for the address, words split at blanks
  *   start N VM                     StartVm, until it answers; StopVm, until all is back
  *   sysfs-start N ADDRESS...       bare sysfs writes for one device after the other: bind, reset; and reset, release
+ *   sysfs-vfs ADDRESS COUNT N      bare sysfs writes: COUNT virtual functions, each to vfio-pci; and none again
+ *   vfs ADDRESS COUNT N            MakePassthrough of the physical function for a new group; ReturnToHost
  *   list N                         GetManagedObjects
  *   run N COMMAND...               one command
  */
@@ -216,6 +218,150 @@ static void bench_sysfs_start(int n, char **addresses) {
         }
 }
 
+static void put_vfs(const char *address, int count) {
+        char path[128], number[16];
+
+        (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/sriov_numvfs", address);
+        (void)snprintf(number, sizeof number, "%d", count);
+        put(path, number);
+}
+
+static void bare_vfs(const char *address, int count) {
+        char path[192], target[256], override[320], *function;
+        ssize_t n;
+
+        (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/sriov_drivers_autoprobe", address);
+        put(path, "0");
+        put_vfs(address, count);
+        for (int i = 0; i < count; i++) {
+                (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/virtfn%d", address, i);
+                n = readlink(path, target, sizeof target - 1);
+                if (n < 0)
+                        die(path, -errno);
+                target[n] = '\0';
+                function = strrchr(target, '/') + 1;
+                (void)snprintf(override, sizeof override, "/sys/bus/pci/devices/%.64s/driver_override",
+                               function);
+                put(override, VFIO_DRIVER "\n");
+                put("/sys/bus/pci/drivers_probe", function);
+                must_have_driver(function, VFIO_DRIVER);
+        }
+}
+
+static void bench_sysfs_vfs(const char *address, int count, int n) {
+        double a, b, c, d;
+
+        for (int i = 0; i < n; i++) {
+                settle();
+                a = now_ms();
+                bare_vfs(address, count);
+                b = now_ms();
+                settle();
+                c = now_ms();
+                put_vfs(address, 0);
+                d = now_ms();
+                printf("make %.3f return %.3f\n", b - a, d - c);
+        }
+}
+
+/* Not a part of what is measured: root's consent, and the group of the round before. */
+static void grant_vfs(const char *address) {
+        char *words[] = {(char *)"busctl",    (char *)"call",     (char *)HELPER_NAME, (char *)HELPER_PATH,
+                         (char *)HELPER_NAME, (char *)"GrantVfs", (char *)"asbs",      (char *)"1",
+                         (char *)address,     (char *)"false",    (char *)"",          NULL};
+
+        run_command(words);
+}
+
+static int append_vfs_options(sd_bus_message *m, uint32_t count) {
+        int r;
+
+        if ((r = sd_bus_message_open_container(m, 'a', "{sv}")) < 0 ||
+            (r = sd_bus_message_append(m, "{sv}{sv}", "type", "s", "sriov-nic", "binding", "s",
+                                       "persistent")) < 0 ||
+            (r = sd_bus_message_append(m, "{sv}", "sriov", "a{sv}", 1, "vfs", "u", count)) < 0)
+                return r;
+        return sd_bus_message_close_container(m);
+}
+
+static void call_with(sd_bus *bus, sd_bus_message *m, const char *what, sd_bus_message **ret) {
+        _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+
+        if (sd_bus_call(bus, m, 0, &error, ret) < 0) {
+                fprintf(stderr, "%s: %s\n", what, error.message ? error.message : "failed");
+                exit(EXIT_FAILURE);
+        }
+}
+
+static void make_vfs(sd_bus *bus, const char *device, int count, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        if ((r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER,
+                                                "MakePassthrough")) < 0 ||
+            (r = sd_bus_message_append(m, "aos", 1, device, "bench")) < 0 ||
+            (r = append_vfs_options(m, (uint32_t)count)) < 0)
+                die("MakePassthrough", r);
+        call_with(bus, m, "MakePassthrough", ret);
+}
+
+static void return_vfs(sd_bus *bus, const char *device) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        int r;
+
+        if ((r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_INTERFACE_MANAGER,
+                                                "ReturnToHost")) < 0 ||
+            (r = sd_bus_message_append(m, "ao", 1, device)) < 0)
+                die("ReturnToHost", r);
+        call_with(bus, m, "ReturnToHost", &reply);
+}
+
+/* Root takes consent back at the helper, so the functions go there, and the rule by the service: the first is measured. */
+static void revoke_vfs(const char *address) {
+        char *words[] = {(char *)"busctl",    (char *)"call",   (char *)HELPER_NAME, (char *)HELPER_PATH,
+                         (char *)HELPER_NAME, (char *)"Revoke", (char *)"asbs",      (char *)"1",
+                         (char *)address,     (char *)"true",   (char *)"",          NULL};
+
+        run_command(words);
+}
+
+static void delete_group(sd_bus *bus, sd_bus_message *made) {
+        _cleanup_bus_error_ sd_bus_error error = BUS_ERROR_INIT;
+        const char *group;
+
+        if (sd_bus_message_read(made, "o", &group) < 0 ||
+            sd_bus_call_method(bus, BUS_NAME, group, BUS_INTERFACE_GROUP, "Delete", &error, NULL, NULL) <
+                            0) {
+                fprintf(stderr, "Delete: %s\n", error.message ? error.message : "failed");
+                exit(EXIT_FAILURE);
+        }
+}
+
+static void bench_vfs(const char *address, int count, int n) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = connect_bus();
+        _cleanup_free_ char *device = NULL;
+        double a, b, c, d;
+
+        if (sd_bus_path_encode(BUS_PATH_DEVICES, address, &device) < 0)
+                die("path", -ENOMEM);
+        for (int i = 0; i < n; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *made = NULL;
+
+                grant_vfs(address);
+                settle();
+                a = now_ms();
+                make_vfs(bus, device, count, &made);
+                b = now_ms();
+                settle();
+                c = now_ms();
+                revoke_vfs(address);
+                d = now_ms();
+                return_vfs(bus, device);
+                delete_group(bus, made);
+                printf("make %.3f return %.3f\n", b - a, d - c);
+        }
+}
+
 static sd_bus_message *call_manager(sd_bus *bus, const char *method, const char *vm, const char *option,
                                     const char *value) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -294,12 +440,17 @@ int main(int argc, char *argv[]) {
                 bench_start(atoi(argv[2]), argv[3]);
         else if (argc >= 4 && streq(argv[1], "sysfs-start"))
                 bench_sysfs_start(atoi(argv[2]), argv + 3);
+        else if (argc == 5 && streq(argv[1], "sysfs-vfs"))
+                bench_sysfs_vfs(argv[2], atoi(argv[3]), atoi(argv[4]));
+        else if (argc == 5 && streq(argv[1], "vfs"))
+                bench_vfs(argv[2], atoi(argv[3]), atoi(argv[4]));
         else if (argc == 3 && streq(argv[1], "list"))
                 bench_list(atoi(argv[2]));
         else if (argc >= 4 && streq(argv[1], "run"))
                 bench_run(atoi(argv[2]), argv + 3);
         else {
-                fprintf(stderr, "usage: passthrough-bench sysfs|dbus|command|start|sysfs-start|list|run ... "
+                fprintf(stderr, "usage: passthrough-bench "
+                                "sysfs|dbus|command|start|sysfs-start|sysfs-vfs|vfs|list|run ... "
                                 "(see its source)\n");
                 return EXIT_FAILURE;
         }
