@@ -171,12 +171,29 @@ void manager_apply_moves(Manager *m) {
                 manager_apply_move(m, m->devices.devices[i]);
 }
 
+static bool has_entry(const Move *moves, size_t n, unsigned set) {
+        for (size_t i = 0; i < n; i++)
+                if (moves[i].set.number == set)
+                        return true;
+        return false;
+}
+
+/* A move that has ended tells so before udev does: from then on nobody waits for it, so nobody may go by what was seen
+ * in the middle of it. */
+static void reread_ended(Manager *m, const Move *moves, size_t n) {
+        for (size_t i = 0; i < m->moves.n; i++)
+                if (!has_entry(moves, n, m->moves.entries[i].move.set.number))
+                        manager_reread_set(m, &m->moves.entries[i].move.set);
+}
+
 void manager_read_moves(Manager *m) {
         _cleanup_free_ Move *moves = NULL;
         size_t n;
         int r;
 
         r = root_files_read_moves(m->root, &moves, &n);
+        if (r >= 0)
+                reread_ended(m, moves, n);
         if (r < 0 || (r = move_table_replace(&m->moves, moves, n)) < 0) {
                 log_error("Cannot read the journal of moves in /" MOVES_DIR ": %s.", strerror(-r));
                 return;

@@ -117,8 +117,8 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         userdata = o->userdata;
 
         mark(m, &o->set, false);
-        manager_reread_set(m, &o->set);
         manager_read_moves(m);
+        manager_reread_set(m, &o->set); /* behind it: a worker that outlives its helper may end in between */
         mind_what_is_left(m, o, failure);
         if (!failure)
                 note_success(m, o);

@@ -14,6 +14,7 @@ struct StartSet {
         StartSet *next;
         IommuSet devices; /* that the VM gets; `number` is the set's */
         bool bound;       /* by this start: so it goes home, whoever has it open meanwhile */
+        bool unsure;      /* nobody has said how that ended */
         bool done;
         bool asked;   /* that it be opened */
         bool cleaned; /* what nobody here knows of was closed */
@@ -29,17 +30,35 @@ void run_start_free_sets(RunStart *s) {
         s->sets = NULL;
 }
 
-bool run_start_spared(const Manager *m, const char *run, const PciAddress *a) {
+static const RunStart *find_start(const Manager *m, const char *run) {
         const RunStart *s = m->starts;
-        const StartSet *set;
 
         while (s && !streq(s->run, run))
                 s = s->next;
+        return s;
+}
+
+static const StartSet *find_set(const RunStart *s, const PciAddress *a) {
+        const StartSet *set = s ? s->sets : NULL;
+
+        while (set && !iommu_set_contains(&set->devices, a))
+                set = set->next;
+        return set;
+}
+
+bool run_start_spared(const Manager *m, const char *run, const PciAddress *a) {
+        const RunStart *s = find_start(m, run);
+        const StartSet *set = find_set(s, a);
+
         if (!s)
                 return false;
-        for (set = s->sets; set && !iommu_set_contains(&set->devices, a); set = set->next)
-                ;
         return set ? set->done && !set->asked : s->phase == START_UNDOING;
+}
+
+bool run_start_unsure(const Manager *m, const char *run, const PciAddress *a) {
+        const StartSet *set = find_set(find_start(m, run), a);
+
+        return set && set->unsure;
 }
 
 static void end_set(StartSet *set, const Failure *failure) {
@@ -199,6 +218,7 @@ static void on_bound(const Failure *failure, void *userdata) {
         StartSet *set = userdata;
 
         set->bound = true;
+        set->unsure = failure && failure->kind == FAILURE_HELPER;
         if (failure || set->start->cause.kind != FAILURE_NONE || set->start->cancelled)
                 end_set(set, failure); /* the rest is in vain */
         else

@@ -135,9 +135,10 @@ static void finish(StopSet *s) {
         settle(s->stop);
 }
 
-static bool needs_release(const Manager *m, const Device *d) {
+static bool needs_release(const StopSet *s, const Device *d) {
+        const Manager *m = s->stop->manager;
+        bool bound = run_start_unsure(m, s->stop->run, &s->members.members[0]);
         const Device *p;
-        bool bound = false;
 
         for (size_t i = 0; i < d->facts.set.n_members; i++) {
                 p = device_table_find(&m->devices, &d->facts.set.members[i]);
@@ -229,7 +230,7 @@ static void advance(StopSet *s) {
         bool shut = s->closed || run_start_spared(m, s->stop->run, &s->members.members[0]);
 
         /* Vanished: what comes back as it is not the VM's any more. */
-        if (!d || was_refused(s) || (shut && !is_half_way(s) && (s->sick || !needs_release(m, d))))
+        if (!d || was_refused(s) || (shut && !is_half_way(s) && (s->sick || !needs_release(s, d))))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);

@@ -3,6 +3,9 @@
 /* Starts and stops of VMs, ended by force between any two steps: after that the VM has all of its devices and its
  * lifeline, or they are all back, and nobody has access to what is nobody's. */
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "suite.h"
 #include "vms.h"
 
@@ -363,6 +366,91 @@ static void test_the_helper_dies_in_stop(void **state _unused_) {
         helper_dies_everywhere("crash", true);
 }
 
+/* The disk is slow from now on; what is written to it next waits until the descriptor is closed. */
+static void slow_begin(Scene *s, char path[static 256]) {
+        (void)snprintf(path, 256, "%s/fake/slow", s->b->host->root);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(chown(path, DAEMON_UID, (gid_t)-1), 0);
+        fake_host_remove(s->b->host, "fake/steps");
+}
+
+static int slow_wait(Scene *s, const char *path) {
+        int fd;
+
+        orders_until_step(s->b, "commit");
+        fd = open(path, O_WRONLY | O_CLOEXEC); /* when the disk waits for it */
+        assert_true(fd >= 0);
+        (void)unlink(path);
+        return fd;
+}
+
+static bool probe_hangs(void *userdata) {
+        const Scene *s = userdata;
+        _cleanup_free_ char *log = fake_host_log(s->b->host);
+
+        return strstr(log, "probe " NIC " = HANG");
+}
+
+/* The helper dies alone. Its worker binds the device while the undoing is on its way to the disk, and the journal tells
+ * of its end before udev does: by what was seen last, nothing is bound and nothing is half-way. */
+static void test_a_worker_outlives_the_helper(void **state _unused_) {
+        char path[256];
+        Pending *p;
+        int slow;
+        Scene s;
+
+        scene_begin(&s, true);
+        fake_host_fail(s.b->host, "probe " NIC " hang 1");
+        p = START_LATER(s.b, s.user, "web", 0);
+        orders_until_files(s.b, probe_hangs, &s);
+        fake_host_hold_uevents(s.b->host, true);
+        slow_begin(&s, path);
+        bench_kill_helper(s.b);
+        slow = slow_wait(&s, path);
+        assert_string_equal(look_at_device(&s, 0, "State"), "moving");
+
+        fake_host_let_go(s.b->host);
+        orders_until_device(s.b, NIC, "State", "claimed");
+        (void)close(slow);
+        bench_expect_error(bench_finish(s.b, p), NULL, "did not answer");
+        until_back(&s);
+        fake_host_hold_uevents(s.b->host, false);
+        fake_host_clear(s.b->host);
+        expect_as_new(&s);
+        scene_end(&s);
+}
+
+/* CARD is one, and NIC. */
+static bool two_are_released(void *userdata) {
+        const Scene *s = userdata;
+        _cleanup_free_ char *steps = fake_host_read(s->b->host, "fake/steps");
+        const char *first = strstr(steps, "call Release");
+
+        return first && strstr(first + 1, "call Release");
+}
+
+/* It has not even begun: then nothing tells of it, and only the helper can say when it is over. */
+static void test_a_worker_has_not_begun(void **state _unused_) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        _cleanup_close_ int fd = -1;
+        char path[64];
+        Pending *p;
+        Scene s;
+
+        scene_begin(&s, true);
+        (void)snprintf(path, sizeof path, LOCKS_DIR "/%d", NIC_SET);
+        fd = openat(s.b->host->fd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        p = START_LATER(s.b, s.user, "web", 0);
+        orders_until_step(s.b, "answer Open"); /* the others are done */
+        bench_kill_helper(s.b);
+        orders_until_files(s.b, two_are_released, &s);
+        closep(&fd);
+        bench_expect_error(bench_finish(s.b, p), NULL, "did not answer");
+        scene_end(&s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_the_daemon_dies_in_start),
@@ -375,6 +463,8 @@ int main(void) {
                         cmocka_unit_test(test_the_helper_dies_in_start),
                         cmocka_unit_test(test_the_worker_dies_in_stop),
                         cmocka_unit_test(test_the_helper_dies_in_stop),
+                        cmocka_unit_test(test_a_worker_outlives_the_helper),
+                        cmocka_unit_test(test_a_worker_has_not_begun),
         };
 
         return suite_run("bus-run-crash", "runs its parts under several users", tests);

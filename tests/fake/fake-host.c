@@ -509,6 +509,20 @@ void fake_host_hold_device(FakeHost *h, const char *address, bool hold) {
         take_lock(h, path, hold);
 }
 
+void fake_host_hold_uevents(FakeHost *h, bool hold) {
+        _cleanup_free_ char *lines = NULL;
+
+        if (hold) {
+                CHECK(renameat(h->fd, "fake/uevents", h->fd, "fake/uevents.pipe") == 0);
+                fake_host_write(h, "fake/uevents", "%s", "");
+                return;
+        }
+        lines = fake_host_read(h, "fake/uevents");
+        CHECK(renameat(h->fd, "fake/uevents.pipe", h->fd, "fake/uevents") == 0);
+        if (lines[0])
+                write_file(h, "fake/uevents", O_NONBLOCK, lines, strlen(lines));
+}
+
 void fake_host_hold_network(FakeHost *h, bool hold) {
         int fd;
 

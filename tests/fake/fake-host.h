@@ -99,6 +99,9 @@ void fake_host_hold_device(FakeHost *h, const char *address, bool hold);
 void fake_host_hold_network(FakeHost *h, bool hold);
 void fake_host_wait_for_network(FakeHost *h); /* returns when somebody has come to wait */
 
+/* As a udev does that is behind: what happens is told when it lets go. */
+void fake_host_hold_uevents(FakeHost *h, bool hold);
+
 /* Injection; see fake-kernel.h for the rules. clear also forgets the log. */
 void fake_host_fail(FakeHost *h, const char *rule);
 void fake_host_clear(FakeHost *h);

@@ -81,7 +81,7 @@ void fake_kernel_uevent(const char *action, const char *address) {
         char line[64], path[PATH_MAX];
 
         (void)snprintf(line, sizeof line, "%s %s\n", action, address);
-        append_line(at_root(path, "fake/uevents"), line, O_NONBLOCK);
+        append_line(at_root(path, "fake/uevents"), line, O_APPEND | O_NONBLOCK);
 }
 
 static const char *last_part(const char *path) {
