@@ -12,6 +12,13 @@ static const MoveEntry *find_number(const MoveTable *t, unsigned number) {
         return NULL;
 }
 
+/* It has not failed, so it need not wait. */
+static void end_busy(MoveEntry *e) {
+        if (e->busy)
+                e->failures = 0;
+        e->busy = false;
+}
+
 static MoveEntry take_move(const MoveTable *t, const Move *move) {
         const MoveEntry *old = find_number(t, move->set.number);
         MoveEntry e;
@@ -22,7 +29,7 @@ static MoveEntry take_move(const MoveTable *t, const Move *move) {
         e = *old;
         if (!same_move(&old->move, move)) {
                 e.move = *move;
-                e.busy = false;
+                end_busy(&e);
                 e.answer[0] = '\0';
                 /* "It is stuck" is no news to act on: only the device can tell that it has come back. */
                 e.wanted = e.wanted || !move->stuck[0];
@@ -75,7 +82,7 @@ void move_table_nudge(MoveTable *t, const PciAddress *a) {
         /* More than one: the kernel gives numbers of sets anew, and an old entry may name the device too. */
         for (size_t i = 0; i < t->n; i++) {
                 e = &t->entries[i];
-                if (!e->busy && iommu_set_contains(&e->move.set, a))
+                if (iommu_set_contains(&e->move.set, a))
                         e->wanted = true;
         }
 }
@@ -85,7 +92,7 @@ void move_table_unblock(MoveTable *t) {
 
         for (size_t i = 0; i < t->n; i++)
                 if (t->entries[i].busy) {
-                        t->entries[i].busy = false;
+                        end_busy(&t->entries[i]);
                         t->entries[i].wanted = true;
                 }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "grants.h"
+#include "log.h"
 #include "operation.h"
 #include "reconcile.h"
 #include "steward.h"
@@ -72,6 +73,9 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
         if (!e)
                 return;
 
+        if (failure && failure->kind == FAILURE_BUSY &&
+            !e->busy) /* it is tried again and again, and told once */
+                log_info("%s has to wait: %s", helper_verb_to_string(o->verb), failure->sentence);
         reconcile_tried(e, failure ? failure->kind : FAILURE_NONE, manager_now(m));
         /* Where the file says the same, the answer may also name who holds it. */
         if (failure && failure->kind == FAILURE_STUCK && startswith(failure->sentence, e->move.stuck)) {
@@ -116,6 +120,8 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         o->call = NULL;
         userdata = o->userdata;
 
+        if (failure && failure->kind == FAILURE_BUSY)
+                log_debug("%s: %s", helper_verb_to_string(o->verb), failure->sentence);
         mark(m, &o->set, false);
         manager_read_moves(m);
         manager_reread_set(m, &o->set); /* behind it: a worker that outlives its helper may end in between */

@@ -56,7 +56,7 @@ ReconcileStep reconcile_next(const ReconcileState *s) {
 
         for (size_t i = 0; i < s->moves->n; i++) {
                 e = &s->moves->entries[i];
-                if (!e->wanted || e->busy || has_operation(s, e) || is_covered(s, e))
+                if (!e->wanted || has_operation(s, e) || is_covered(s, e))
                         continue;
                 d = find_member(s, e);
                 if (!d) /* all are gone, and their overrides with them */
@@ -83,16 +83,12 @@ void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         assert(left);
 
         /* What came in during the call was its own doing and no news. */
-        left->wanted = false;
         left->busy = kind == FAILURE_BUSY;
-        if (left->busy)
-                return;
-
         left->tried = now;
         left->failures++;
-        /* A helper that was killed or could not start leaves no event behind that would tell us to go on. */
-        if (kind == FAILURE_HELPER)
-                left->wanted = true;
+        /* A helper that was killed or could not start leaves no event behind that would tell us to go on; nor does
+         * whoever works on it, if he changes nothing. */
+        left->wanted = kind == FAILURE_HELPER || left->busy;
 }
 
 /* What is true of the members that move, put together. */

@@ -12,7 +12,7 @@
  * mistake. This decides when a try is due; it is pure, so running it once more never harms.
  *
  * A try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to
- * about a minute). The exception is a helper that did not answer at all.
+ * about a minute). The exceptions are a helper that did not answer at all, and one that is busy with the set.
  */
 
 #include "move-table.h"
