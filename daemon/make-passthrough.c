@@ -148,6 +148,7 @@ static void on_bound(const Failure *failure, void *userdata) {
 
         if (failure)
                 (void)failure_set(&t->cause, failure->kind, "%s", failure->sentence);
+        t->unsure = t->unsure || (failure && failure->kind == FAILURE_HELPER);
         if (--t->n_waiting > 0)
                 return;
         if (t->cause.kind != FAILURE_NONE)

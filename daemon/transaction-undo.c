@@ -240,6 +240,12 @@ static bool needs_undoing(const Transaction *t, const Device *d, OperationReques
         return iommu_set_contains(&t->unmarked, device_address(d)) && d->persistent[0];
 }
 
+/* Though it is with the host as far as we can see: only a helper who answers knows. */
+static bool may_be_bound(const Transaction *t, const Device *d) {
+        return t->unsure && iommu_set_contains(&t->at_host, device_address(d)) &&
+               (t->to_confirm || !is_wanted_otherwise(t, d));
+}
+
 static void release_next(Transaction *t);
 
 /* The helper may have brought them home by itself, or have died behind it. */
@@ -249,7 +255,7 @@ static void on_released(const Failure *failure, void *userdata) {
         const Device *d;
 
         d = device_table_find(&t->manager->devices, &t->movers.members[t->at - 1]);
-        if (failure && d && needs_undoing(t, d, &q))
+        if (failure && d && (needs_undoing(t, d, &q) || (can_pass(failure->kind) && may_be_bound(t, d))))
                 note_residue(t, failure);
         release_next(t);
 }
@@ -263,7 +269,7 @@ static void release_next(Transaction *t) {
                 OperationRequest q;
                 Failure f = {0};
 
-                if (!d || t->kind != INTENT_MAKE || !needs_undoing(t, d, &q))
+                if (!d || t->kind != INTENT_MAKE || (!needs_undoing(t, d, &q) && !may_be_bound(t, d)))
                         continue;
                 if (operation_start(m, &q, on_released, t, &f) >= 0)
                         return;

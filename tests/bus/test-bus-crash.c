@@ -395,6 +395,30 @@ static int lock_grants(Bench *b) {
         return fd;
 }
 
+/* The helper dies, and the worker that it has begun has not come to anything that could be seen. */
+static void test_a_worker_has_not_begun(void **state) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        sd_bus_message *reply;
+        Pending *p;
+        int fd;
+
+        bench_expect_success(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, bench_device_path(NIC), 0));
+        fd = openat(b->host->fd, LOCKS_DIR "/7", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        p = orders_start_make(b, admin, NIC, NULL, "pool", "persistent");
+        orders_until_step(b, "sent Bind");
+        bench_kill_helper(b);
+        orders_until_step(b, "call Release");
+        (void)close(fd);
+        reply = bench_finish(b, p);
+        assert_true(sd_bus_message_is_method_error(reply, NULL));
+        sd_bus_message_unref(reply);
+        bench_disconnect(admin);
+}
+
 static int on_opened(sd_event_source *s _unused_, const struct inotify_event *e _unused_, void *userdata) {
         *(bool *)userdata = true;
         return 0;
@@ -527,6 +551,8 @@ int main(void) {
                         cmocka_unit_test(test_the_answer_of_revoke_is_lost),
                         cmocka_unit_test(test_the_daemon_dies_twice),
                         cmocka_unit_test(test_the_worker_outlives_the_daemon),
+                        cmocka_unit_test_setup_teardown(test_a_worker_has_not_begun, orders_setup,
+                                                        bench_teardown),
                         cmocka_unit_test_setup_teardown(test_a_failure_while_a_node_is_held, orders_setup,
                                                         bench_teardown),
                         cmocka_unit_test_setup_teardown(test_a_grant_that_comes_late, orders_setup,
