@@ -251,16 +251,16 @@ static void on_uevents_end(void *userdata) {
         if (m->look_due)
                 host_watch_trigger(m->host_watch);
         m->look_due = false;
-        runs_take_back(m);
         steward_run(m);
 }
 
 static void on_files_changed(RootDirectory which, void *userdata) {
         Manager *m = userdata;
 
-        if (which == ROOT_MOVES)
+        if (which == ROOT_MOVES) {
                 manager_read_moves(m);
-        else {
+                manager_flush(m); /* a state that was "moving" is none to decide by */
+        } else {
                 grants_read(m);
                 boot_guard_read(m);
                 if (m->ready)
@@ -338,7 +338,6 @@ static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *us
         }
         become_ready(m);
         manager_flush(m);
-        runs_take_back(m);
         steward_run(m); /* what the host can spare now may be wanted */
 }
 

@@ -132,7 +132,7 @@ void runs_take_back(Manager *m) {
                             d->journalled || !d->critical_known)
                                 continue;
                         d->came_back = false;
-                        if (d->state == DEVICE_CLAIMED && !streq(d->facts.driver, VFIO_DRIVER) &&
+                        if (d->claim && !streq(d->facts.driver, VFIO_DRIVER) &&
                             operation_start(m,
                                             &(OperationRequest){.verb = HELPER_BIND,
                                                                 .device = *device_address(d),

@@ -117,7 +117,8 @@ static void try_again(StopSet *s, const Failure *why) {
         uint64_t delay = FIRST_TRY_USEC << (s->tries < DOUBLINGS_MAX ? s->tries : DOUBLINGS_MAX);
         RunStop *stop = s->stop;
 
-        if (s->tries++ == 0 && why->kind != FAILURE_BUSY)
+        /* That somebody is busy with it passes, as a rule. */
+        if (s->tries++ == (why->kind == FAILURE_BUSY ? DOUBLINGS_MAX : 0))
                 log_info("Devices cannot come back yet: %s", why->sentence);
         tell_claims(s, why->sentence, NULL);
         if (sd_event_add_time_relative(m->event, &s->again, CLOCK_MONOTONIC, delay, 0, on_again, s) < 0) {

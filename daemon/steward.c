@@ -4,6 +4,7 @@
 #include "log.h"
 #include "operation.h"
 #include "reconcile.h"
+#include "runs.h"
 #include "steward.h"
 #include "transaction.h"
 
@@ -146,6 +147,7 @@ void steward_run(Manager *m) {
 
         if (!m->ready)
                 return;
+        runs_take_back(m);
         home = bring_home(m);
         orders = carry_out_orders(m);
 

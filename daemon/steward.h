@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Carries out what reconcile.h decides: interrupted moves first, then the orders of groups. Idempotent; to be called
- * after everything that may make a difference. */
+/* Carries out what reconcile.h decides: interrupted moves first, then the orders of groups; and what VMs want back
+ * (runs_take_back()). Idempotent; to be called after everything that may make a difference, for whom it passes over
+ * waits for no event of its own. */
 
 #include "manager.h"
 

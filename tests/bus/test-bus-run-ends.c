@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "fake-kernel.h"
 #include "suite.h"
 #include "vms.h"
 
@@ -186,6 +187,52 @@ static void test_a_device_vanishes(void **state) {
         vms_until_home(b, NIC);
         vms_until_home(b, CARD);
         orders_until_claim(b, &claim, "Status", "idle");
+        bench_disconnect(user);
+}
+
+/* Somebody works on its set when it comes back; it is kept for the VM when that has ended. */
+static void test_a_device_comes_back_in_the_middle(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL),
+             claim = orders_make_claim(b, user, "web", &group, 1);
+        Answer a = vm_take_answer(START(b, user, "web", 0));
+
+        fake_host_remove_device(b->host, NIC);
+        orders_until_claim(b, &claim, "Status", "missing");
+        fake_host_write(b->host, MOVES_DIR "/7", "verb=reset\ndevice=%s\n", NIC);
+        orders_forget_signals(b);
+        fake_host_add_device(b->host, &nic);
+        bench_until_signal(b, "InterfacesAdded " NIC);
+        orders_until_device(b, NIC, "State", "moving");
+        orders_until_device(b, NIC, "Reason", ""); /* it is judged */
+        assert_string_equal(orders_get_device(b, NIC, "Driver"), "e1000e");
+
+        fake_host_remove(b->host, MOVES_DIR "/7");
+        orders_until_device(b, NIC, "Driver", "vfio-pci");
+        orders_until_device(b, NIC, "State", "claimed");
+        vm_let_go(&a);
+        vms_until_home(b, NIC);
+        bench_disconnect(user);
+}
+
+/* What a move has come to is known at its end, however late udev is. */
+static void test_udev_is_late(void **state) {
+        Bench *b = *state;
+        sd_bus *user = bench_connect(b, OTHER_UID);
+        Path group = vms_make_group(b, NIC, NULL, NULL);
+        Answer a;
+
+        (void)orders_make_claim(b, user, "web", &group, 1);
+        a = vm_take_answer(START(b, user, "web", 0));
+        fake_host_write(b->host, MOVES_DIR "/7", "verb=reset\ndevice=%s\n", NIC);
+        orders_until_device(b, NIC, "State", "moving");
+        fake_host_hold_uevents(b->host, true);
+        fake_kernel_unbind_address(NIC);
+        assert_string_equal(orders_get_device(b, NIC, "Driver"), "vfio-pci");
+        fake_host_remove(b->host, MOVES_DIR "/7");
+        orders_until_device(b, NIC, "Driver", "");
+        vm_let_go(&a);
         bench_disconnect(user);
 }
 
@@ -821,6 +868,8 @@ int main(void) {
                         CASE(test_a_reset_that_fails),
                         CASE(test_another_boot),
                         CASE(test_a_device_vanishes),
+                        CASE(test_a_device_comes_back_in_the_middle),
+                        CASE(test_udev_is_late),
                         CASE(test_another_device_comes),
                         CASE(test_the_vm_ends_without_it),
                         CASE(test_a_claimed_device_stays),
