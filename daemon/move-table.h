@@ -10,7 +10,7 @@ typedef struct MoveEntry {
         Move move;
         char answer[512];  /* "" or the helper's answer Stuck, where it says more than the file */
         bool wanted;       /* something happened that makes a try worth while */
-        bool busy;         /* the helper said that somebody works on it: when that ends it is tried at once */
+        bool busy;         /* somebody works on it: when he ends it is tried at once */
         unsigned failures; /* tries of ours that did not end it */
         uint64_t tried;    /* when the last one ended */
 } MoveEntry;
