@@ -31,6 +31,7 @@ static MoveEntry take_move(const MoveTable *t, const Move *move) {
                 e.move = *move;
                 end_busy(&e);
                 e.answer[0] = '\0';
+                e.told = 0;
                 /* "It is stuck" is no news to act on: only the device can tell that it has come back. */
                 e.wanted = e.wanted || !move->stuck[0];
         }

@@ -12,6 +12,7 @@ typedef struct MoveEntry {
         bool wanted;       /* something happened that makes a try worth while */
         bool busy;         /* somebody works on it: when he ends it is tried at once */
         unsigned failures; /* tries of ours that did not end it */
+        int told;          /* how the last of them failed that was logged: a FailureKind */
         uint64_t tried;    /* when the last one ended */
 } MoveEntry;
 

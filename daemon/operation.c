@@ -66,6 +66,17 @@ static bool is_under_way(const Manager *m, const IommuSet *set) {
         return false;
 }
 
+/* It is tried again and again. */
+static void tell_once(const Operation *o, MoveEntry *e, const Failure *failure) {
+        if ((int)failure->kind == e->told)
+                return;
+        e->told = (int)failure->kind;
+        if (failure->kind == FAILURE_BUSY)
+                log_info("%s has to wait: %s", helper_verb_to_string(o->verb), failure->sentence);
+        else if (o->verb == HELPER_RECOVER)
+                log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
+}
+
 /* What the call has left behind in the journal, and what is to become of it. */
 static void mind_what_is_left(Manager *m, const Operation *o, const Failure *failure) {
         MoveEntry *e = move_table_find(&m->moves, &o->device);
@@ -73,9 +84,8 @@ static void mind_what_is_left(Manager *m, const Operation *o, const Failure *fai
         if (!e)
                 return;
 
-        if (failure && failure->kind == FAILURE_BUSY &&
-            !e->busy) /* it is tried again and again, and told once */
-                log_info("%s has to wait: %s", helper_verb_to_string(o->verb), failure->sentence);
+        if (failure)
+                tell_once(o, e, failure);
         reconcile_tried(e, failure ? failure->kind : FAILURE_NONE, manager_now(m));
         /* Where the file says the same, the answer may also name who holds it. */
         if (failure && failure->kind == FAILURE_STUCK && startswith(failure->sentence, e->move.stuck)) {

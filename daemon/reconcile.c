@@ -79,6 +79,13 @@ void reconcile_not_tried(MoveEntry *e, uint64_t now) {
         e->failures++;
 }
 
+/* A helper, or a worker, that was killed or could not start leaves no event behind that would tell us to go on; nor does
+ * whoever works on the set, if he changes nothing, nor who has had it open. */
+static bool ends_unseen(FailureKind kind) {
+        return kind == FAILURE_HELPER || kind == FAILURE_INTERNAL || kind == FAILURE_BUSY ||
+               kind == FAILURE_IN_USE;
+}
+
 void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         assert(left);
 
@@ -86,9 +93,7 @@ void reconcile_tried(MoveEntry *left, FailureKind kind, uint64_t now) {
         left->busy = kind == FAILURE_BUSY;
         left->tried = now;
         left->failures++;
-        /* A helper that was killed or could not start leaves no event behind that would tell us to go on; nor does
-         * whoever works on it, if he changes nothing. */
-        left->wanted = kind == FAILURE_HELPER || left->busy;
+        left->wanted = ends_unseen(kind);
 }
 
 /* What is true of the members that move, put together. */

@@ -9,10 +9,8 @@
 #include "transaction.h"
 
 static void on_brought_home(const Failure *failure, void *userdata _unused_) {
-        if (!failure)
+        if (!failure) /* else operation.c has told, once */
                 log_info("An interrupted move was undone.");
-        else if (failure->kind != FAILURE_BUSY)
-                log_warning("An interrupted move could not be undone yet: %s", failure->sentence);
 }
 
 /* By a transaction, or a VM: then it is left alone. */

@@ -305,8 +305,10 @@ static void test_busy_waits_for_whoever_it_is(void **state) {
         assert_int_equal(h->started[0], 3);
 }
 
-/* He may change nothing, and the helper may stay for others: then no event tells of his end. */
-static void test_busy_is_asked_again(void **state) {
+/* Who is busy may change nothing, and the helper may stay for others; a worker may die before its first write; and
+ * nothing tells that a node is closed. */
+static void test_what_ends_unseen_is_tried_again(void **state) {
+        static const FailureKind kinds[] = {FAILURE_BUSY, FAILURE_IN_USE, FAILURE_INTERNAL};
         Host *h = *state;
         uint64_t pause;
 
@@ -315,7 +317,7 @@ static void test_busy_is_asked_again(void **state) {
         reconcile(h);
         for (unsigned i = 0; i < 40; i++) {
                 assert_int_equal(h->started[0], i + 1);
-                end_call(h, 0, FAILURE_BUSY);
+                end_call(h, 0, kinds[i % ELEMENTSOF(kinds)]);
                 reconcile(h);
                 pause = i < 6 ? SECOND << i : SLOWEST;
                 assert_true(next(h).again_at == h->now + pause);
@@ -597,7 +599,8 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_a_present_operation_is_left_alone, setup,
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_busy_waits_for_whoever_it_is, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_busy_is_asked_again, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_what_ends_unseen_is_tried_again, setup,
+                                                        teardown),
                         cmocka_unit_test_setup_teardown(test_what_a_call_itself_sets_off_is_no_news, setup,
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_a_failing_entry_is_tried_ever_more_slowly,
