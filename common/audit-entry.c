@@ -215,6 +215,8 @@ static void make_message(int root, const AuditEntry *e, char *text, size_t size)
                 add(text, size, " Access for %s.", describe_user(root, e->user, who));
         if (!isempty(e->settings))
                 add(text, size, " Settings: %.400s.", e->settings);
+        if (e->has_vfs)
+                add(text, size, " Virtual functions: %u.", e->vfs);
         if (e->overridden)
                 add(text, size, " Overridden by name: %s.",
                     critical_format(e->overridden, reasons, sizeof reasons));
@@ -246,6 +248,8 @@ void audit_entry_format(int root, const char *identifier, const AuditEntry *e, A
         append_each(ret, "VERGE_DEVICE", e->devices);
         append_each(ret, "VERGE_IDS", e->ids);
         append(ret, "VERGE_SETTINGS", e->settings);
+        if (e->has_vfs)
+                append_number(ret, "VERGE_VFS", e->vfs);
         append_drivers(ret, e);
         if (e->overridden)
                 append_each(ret, "VERGE_REASONS_OVERRIDDEN",

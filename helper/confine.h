@@ -25,6 +25,6 @@ typedef enum ConfineTo {
 /* Of a worker (worker_work_t): q->work, confined to q->writes. */
 void confine_and_work(int root, const void *request, WorkerResult *result);
 
-/* To q->writes, and what moves the targets, and their t->vfs. It can be done again, with less: of a target whose virtual
- * functions are yet to come, all attributes below its bridge are among them until then. */
+/* To q->writes, and what moves the targets and their t->vfs. It can be done again, with less: of a target whose virtual
+ * functions are yet to come all attributes below its bridge are among them until then. */
 int confine(int root, const Request *q, Target *const *targets, size_t n_targets, WorkerResult *result);

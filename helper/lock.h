@@ -3,8 +3,9 @@
 
 /*
  * Locks between workers, of this or an earlier helper. They end with the process, even with one that dies inside the
- * kernel: then not before. Order: any of sets, of which all but the first are tried and not waited for (but by SetVfs
- * for those of virtual functions that it has just made: whoever has them waits for no set); then that of the grants, whose holder waits for no other.
+ * kernel: then not before. Order: any of sets, of which all but the first are tried and not waited for
+ * (but by SetVfs those of virtual functions that it has just made: whoever has them waits for no set); then that of the
+ * grants, whose holder waits for no other.
  */
 
 #include "worker.h"

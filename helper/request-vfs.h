@@ -3,8 +3,8 @@
 
 /*
  * Virtual functions of a physical one that has a grant for them. It stays with the host; they come and go, all at once.
- * Those that go are taken from vfio-pci first: so the kernel, which removes them under a lock of the whole host's, waits
- * for nobody there.
+ * Those that go are taken from vfio-pci first: so the kernel, which removes them under a lock of the whole host's,
+ * waits for nobody there.
  */
 
 #include "target.h"

@@ -54,6 +54,8 @@ void trail_operation(const Operation *o, const Failure *f, const WorkerResult *r
                         .caller = o->caller,
                         .has_user = o->verb->lets_in && q->uid != o->all->authoriser.root_uid,
                         .user = q->uid,
+                        .has_vfs = o->verb->move == MOVE_VFS,
+                        .vfs = q->count,
                         .action = o->action,
                         .verdict = verdict_of(o, f),
                         .devices = devices,

@@ -43,9 +43,10 @@ typedef struct AuditDriver {
 typedef struct AuditEntry {
         const char *verb;
         const Failure *failure; /* NULL: done */
-        bool has_caller, has_user;
+        bool has_caller, has_user, has_vfs;
         uid_t caller;       /* who asked for it, as the bus knows him */
         uid_t user;         /* of Open: who is let in */
+        uint32_t vfs;       /* of SetVfs: how many virtual functions */
         const char *action; /* polkit's */
         PolkitVerdict verdict;
         const char *devices, *ids; /* lists with ", " */
