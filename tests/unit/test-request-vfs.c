@@ -21,6 +21,19 @@
 #define POOL_TWO MAKE_TWO TAKE(VF0) TAKE(VF1)
 #define POOL_TWO_STEPS 6U
 
+/* Somebody else has the lock of the first one's set, until somebody waits for it. */
+static int held = -1;
+
+int __real_lock_set(int root, unsigned set, const WorkerResult *wait);
+int __wrap_lock_set(int root, unsigned set, const WorkerResult *wait);
+int __wrap_lock_set(int root, unsigned set, const WorkerResult *wait) {
+        if (set == VF0_SET && wait) {
+                closep(&held);
+                held = -1;
+        }
+        return __real_lock_set(root, set, wait);
+}
+
 static void add_pf(FakeHost *h, bool share) {
         fake_host_add_device(h, &(FakeDevice){.address = PF,
                                               .vendor = 0x8086,
@@ -458,6 +471,74 @@ static void test_what_cannot_be_separated(void **state) {
         assert_none(h);
 }
 
+/* Those that were just made are waited for; what was there may be in the hands of who hangs. */
+static void test_who_has_a_new_one_is_waited_for(void **state) {
+        FakeHost *h = *state;
+
+        held = __real_lock_set(h->fd, VF0_SET, NULL);
+        assert_true(held >= 0);
+        assert_success(set_vfs(h, 2, true));
+        assert_int_equal(held, -1);
+        assert_pool_of_two(h);
+
+        held = __real_lock_set(h->fd, VF0_SET, NULL);
+        assert_failure(set_vfs(h, 2, true), FAILURE_BUSY, "IOMMU set 100");
+        assert_true(held >= 0);
+        closep(&held);
+        held = -1;
+        assert_pool_of_two(h);
+}
+
+static bool may_write(FakeHost *h, const char *path) {
+        _cleanup_close_ int fd = openat(h->fd, path, O_WRONLY | O_CLOEXEC);
+
+        assert_true(fd >= 0 || errno == EACCES);
+        return fd >= 0;
+}
+
+/* First below the bridge, then no more than what this card needs: to the end of its worker. */
+static void confined(FakeHost *h) {
+        Request q = {.confine = true, .writes = CONFINE_LOCKS | CONFINE_TARGETS | CONFINE_VFS};
+        WorkerResult result = {.deadline = UINT64_MAX};
+        static const char pf[] = "sys/bus/pci/devices/" PF "/sriov_numvfs",
+                          elsewhere[] = "sys/bus/pci/devices/" NIC "/driver_override",
+                          vf0[] = "sys/bus/pci/devices/" VF0 "/driver_override",
+                          forbidden[] = "sys/bus/pci/devices/" VF0 "/uevent";
+        PciAddress a;
+        Target *t, *v;
+
+        assert_int_equal(pci_address_parse(PF, &a), 0);
+        assert_int_equal(target_open(h->fd, &a, TARGET_CHANGE, &result, &t), 0);
+        t->vfs_to_come = true;
+        assert_int_equal(confine(h->fd, &q, &t, 1, &result), 0);
+        if (may_write(h, elsewhere)) /* a kernel without Landlock */
+                return;
+        assert_true(may_write(h, pf) && may_write(h, vf0) && may_write(h, forbidden));
+
+        assert_int_equal(pci_address_parse(VF0, &a), 0);
+        assert_int_equal(target_open(h->fd, &a, TARGET_TRY, &result, &v), 0);
+        t->vfs = v;
+        t->vfs_to_come = false;
+        assert_int_equal(confine(h->fd, &q, &t, 1, &result), 0);
+        assert_true(may_write(h, pf) && may_write(h, vf0));
+        assert_false(may_write(h, forbidden) || may_write(h, elsewhere));
+}
+
+static void test_the_confinement(void **state) {
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                confined(*state);
+                _exit(EXIT_SUCCESS);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_each_failure_is_undone(void **state) {
         static const char *const errors[] = {"EBUSY", "EIO", "ENODEV", "ENOSPC"};
         FakeHost *h = *state;
@@ -738,6 +819,8 @@ int main(void) {
                         CASE(test_the_driver_makes_them, setup),
                         CASE(test_fewer_than_asked_for, setup),
                         CASE(test_what_cannot_be_separated, setup_shared),
+                        CASE(test_who_has_a_new_one_is_waited_for, setup),
+                        CASE(test_the_confinement, setup_pool),
                         CASE(test_each_failure_is_undone, setup),
                         CASE(test_each_failure_of_a_change_is_undone, setup_pool),
                         CASE(test_what_cannot_be_undone_is_told, setup),
