@@ -171,8 +171,8 @@ static int check_pf(Target *t, Member *m) {
                                    "Nothing was granted.",
                                    m->address);
 
-        r = steps_read_overrides(t);
-        if (r < 0 || (!member_on_vfio(m) && !member_overridden(m)))
+        if ((r = vfs_check_limit(t, m)) < 0 || (r = steps_read_overrides(t)) < 0 ||
+            (!member_on_vfio(m) && !member_overridden(m)))
                 return r;
         return worker_fail(t->result, FAILURE_NOT_BOUND,
                            "Device %s is not at the host, and only its driver there makes virtual "

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "access.h"
-#include "boots.h"
 #include "confine.h"
 #include "grant-store.h"
 #include "journal.h"
 #include "lock.h"
-#include "log.h"
 #include "request-move.h"
 #include "request-vfs.h"
 #include "sysfs.h"
@@ -26,6 +24,15 @@ unsigned vfs_count(const Member *pf) {
         while (n <= VFS_MAX && read_function(pf, n, &a) >= 0)
                 n++;
         return n;
+}
+
+int vfs_check_limit(Target *t, const Member *pf) {
+        if (vfs_count(pf) <= VFS_MAX)
+                return 0;
+        return worker_fail(t->result, FAILURE_LIMITS_EXCEEDED,
+                           "Device %s has more than %u virtual functions; write 0 to its sriov_numvfs and "
+                           "try again.",
+                           pf->address, VFS_MAX);
 }
 
 static bool is_function_of(const Member *m, const Member *pf) {
@@ -75,12 +82,8 @@ int vfs_open(Target *t, Member *pf, TargetAccess access) {
 
         while (*end) /* there is another port's in the same set */
                 end = &(*end)->next;
-        if (vfs_count(pf) > VFS_MAX)
-                return worker_fail(
-                                t->result, FAILURE_LIMITS_EXCEEDED,
-                                "Device %s has more than %u virtual functions; write 0 to its sriov_numvfs "
-                                "and try again.",
-                                pf->address, VFS_MAX);
+        if ((r = vfs_check_limit(t, pf)) < 0)
+                return r;
         for (unsigned n = 0; read_function(pf, n, &a) >= 0; n++) {
                 if (shares_set(t, pf, n) || is_open(t, &a))
                         continue;
@@ -151,7 +154,7 @@ static int unmark(Target *v, Member *vf) {
 }
 
 /* An interrupted move of a set that is not there any more has no next step; and its number comes again. */
-static void forget_sets(const Target *t) {
+static void forget_sets(Target *t) {
         char path[48];
 
         for (const Target *v = t->vfs; v; v = v->next) {
@@ -159,9 +162,10 @@ static void forget_sets(const Target *t) {
                 if (faccessat(t->root, path, F_OK, 0) < 0)
                         (void)journal_end(t->root, v->movers.number);
         }
+        close_all(t);
 }
 
-/* Through 0: the kernel refuses every other way. */
+/* Through 0: the kernel refuses every other way. All that are there are open. */
 static int write_number(Target *t, Member *pf, unsigned n) {
         unsigned made;
         int r;
@@ -169,7 +173,8 @@ static int write_number(Target *t, Member *pf, unsigned n) {
         if ((r = each_function(t, pf, steps_leave)) < 0 ||
             (vfs_count(pf) > 0 && (r = steps_set_numvfs(t, pf, 0)) < 0))
                 return r;
-        forget_sets(t);
+        if (vfs_count(pf) == 0)
+                forget_sets(t);
         if (n > 0 && (r = steps_set_numvfs(t, pf, n)) < 0)
                 return r;
 
@@ -178,8 +183,7 @@ static int write_number(Target *t, Member *pf, unsigned n) {
                 return 0;
         return worker_fail(t->result, FAILURE_DRIVER,
                            "Device %s was to have %u virtual functions, and its driver %s made %u; see "
-                           "'dmesg', "
-                           "and ask for another number.",
+                           "'dmesg', and ask for another number.",
                            pf->address, n, pf->driver, made);
 }
 
@@ -191,7 +195,10 @@ static void undo(Target *t, Member *pf, unsigned before) {
         int r;
 
         t->result->failure = (Failure){0};
-        r = vfs_count(pf) == before ? each_function(t, pf, steps_return) : write_number(t, pf, before);
+        if (vfs_count(pf) == before)
+                r = each_function(t, pf, steps_return);
+        else if ((r = vfs_open(t, pf, TARGET_TRY)) >= 0)
+                r = write_number(t, pf, before);
         if (r >= 0 && before == 0)
                 r = steps_set_autoprobe(t, pf, true);
         (void)snprintf(undone, sizeof undone, "Device %s has %u virtual functions, as before.", pf->address,
@@ -218,7 +225,9 @@ int vfs_remove(Target *t, Member *pf) {
 
         if (before == 0)
                 return 0;
-        if ((r = move_begin(t, MOVE_VFS)) < 0)
+        /* Once more, for those that were closed with the ones of another port. */
+        if ((r = vfs_open(t, pf, TARGET_TRY)) < 0 || (r = vfs_check_free(t, pf)) < 0 ||
+            (r = move_begin(t, MOVE_VFS)) < 0)
                 return r;
         r = change_number(t, pf, 0);
         if (r < 0)
@@ -235,10 +244,8 @@ static int check_separate(Target *t, const Member *pf) {
                 if (shares_set(t, pf, n))
                         return worker_fail(t->result, FAILURE_CRITICAL,
                                            "The IOMMU cannot separate virtual function %s from device %s, "
-                                           "which "
-                                           "stays with the host; put the card into a slot with ACS, and "
-                                           "have the "
-                                           "firmware switch that on.",
+                                           "which stays with the host; put the card into a slot with ACS, "
+                                           "and have the firmware switch that on.",
                                            pci_address_format(&a, address), pf->address);
         return 0;
 }
@@ -279,8 +286,10 @@ static int bind_all(Target *t, Member *pf, const Request *q, bool made) {
                 t->left_behind |= v->left_behind;
         }
         if (r >= 0 && (r = mark_all(t)) < 0)
-                return worker_fail_write(t->result, "Virtual functions are to be bound at boot, too",
-                                         GRANTS_DIR, r);
+                return worker_fail(t->result, FAILURE_INTERNAL,
+                                   "The marks of the virtual functions of %s cannot be written to "
+                                   "/" GRANTS_DIR " (%s); mend that and call SetVfs again.",
+                                   pf->address, strerror(-r));
         return r;
 }
 
@@ -300,8 +309,7 @@ static void record(Target *t, const Member *pf, unsigned n) {
         if (r < 0)
                 (void)worker_fail(t->result, FAILURE_INTERNAL,
                                   "Device %s has %u virtual functions, but that could not be written to its "
-                                  "grant "
-                                  "(%s); mend that and call SetVfs again.",
+                                  "grant (%s); mend that and call SetVfs again.",
                                   pf->address, n, strerror(-r));
 }
 

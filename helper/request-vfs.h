@@ -11,6 +11,8 @@
 
 /* By the kernel's links: reading sriov_numvfs may block. */
 unsigned vfs_count(const Member *pf);
+int vfs_check_limit(Target *t,
+                    const Member *pf); /* LimitsExceeded: more than VFS_MAX, which only root can make */
 
 /* Opens the IOMMU sets of all, but for its own; they are t->vfs, and are closed with t. */
 int vfs_open(Target *t, Member *pf, TargetAccess access);

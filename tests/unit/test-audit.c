@@ -233,6 +233,21 @@ static void test_a_refusal_and_a_failure(void **state) {
                   "VERGE_USER_NAME=alice\n"
                   "VERGE_POLKIT_RESULT=granted\n"
                   "MESSAGE=Open: failed. Access for alice (uid 1000). It hangs.\n");
+
+        audit_write(j->audit, &(AuditEntry){.verb = "SetVfs",
+                                            .has_vfs = true,
+                                            .vfs = 7,
+                                            .devices = "0000:01:00.0",
+                                            .verdict = POLKIT_VERDICT_GRANTED});
+        expect(j, "MESSAGE_ID=" AUDIT_ID_CHANGE "\n"
+                  "PRIORITY=6\n"
+                  "SYSLOG_IDENTIFIER=" IDENTIFIER "\n"
+                  "VERGE_VERB=SetVfs\n"
+                  "VERGE_RESULT=done\n"
+                  "VERGE_POLKIT_RESULT=granted\n"
+                  "VERGE_DEVICE=0000:01:00.0\n"
+                  "VERGE_VFS=7\n"
+                  "MESSAGE=SetVfs of 0000:01:00.0: done. Virtual functions: 7.\n");
 }
 
 /* Each error says no, or that something broke, and nothing else. */

@@ -4,9 +4,11 @@
 
 #include "access.h"
 #include "confine.h"
+#include "early.h"
 #include "grant-store.h"
 #include "lock.h"
 #include "request-fixture.h"
+#include "sysfs-write.h"
 
 #define PF "0000:0a:00.0"
 #define VF0 "0000:0a:10.0"
@@ -93,13 +95,18 @@ static Failure take_vfs_back(FakeHost *h, bool release, const char *address) {
         return run_work(h, request_revoke, &q, NULL);
 }
 
+static const char *virtfn(unsigned n) {
+        static char path[64];
+
+        (void)snprintf(path, sizeof path, "sys/bus/pci/devices/" PF "/virtfn%u", n);
+        return path;
+}
+
 static unsigned count_vfs(FakeHost *h) {
-        char path[64];
         unsigned n = 0;
 
-        do
-                (void)snprintf(path, sizeof path, "sys/bus/pci/devices/" PF "/virtfn%u", n);
-        while (fake_host_exists(h, path) && ++n);
+        while (fake_host_exists(h, virtfn(n)))
+                n++;
         return n;
 }
 
@@ -170,7 +177,6 @@ static int write_numvfs(FakeHost *h, const char *n) {
         _cleanup_close_ int fd = open(h->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_close_ int device =
                         openat(fd, "sys/bus/pci/devices/" PF, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        extern int sysfs_write(int at, const char *path, const char *data);
 
         return sysfs_write(device, "sriov_numvfs", n);
 }
@@ -211,6 +217,10 @@ static void test_grant_says_what_and_how_many(void **state) {
         assert_true(pf_grant(h).covers_vfs && !pf_grant(h).pending);
         assert_success(run_on(h, request_drop, LIST(PF)));
         assert_true(is_kept(h, PF));
+        for (unsigned n = 0; n <= VFS_MAX; n++)
+                fake_host_link(h, virtfn(n), "../" NIC);
+        assert_failure(grant_vfs(h, false, LIST(PF)), FAILURE_LIMITS_EXCEEDED, "has more than 256 virtual");
+        assert_failure(set_vfs(h, 0, false), FAILURE_LIMITS_EXCEEDED, "has more than 256 virtual");
         assert_log(h, "");
 }
 
@@ -757,9 +767,10 @@ static void test_drop(void **state) {
 
 /* A card with two ports, which share a set: the other one's grant is another matter. */
 static void test_ports_of_one_set(void **state) {
+        Request both = {.release = true};
         FakeHost *h = *state;
 
-        fake_host_add_device(h, &(FakeDevice){.address = "0000:0a:00.1",
+        fake_host_add_device(h, &(FakeDevice){.address = "0000:0a:01.0",
                                               .vendor = 0x8086,
                                               .device = 0x10c9,
                                               .class_code = 0x020000,
@@ -767,19 +778,48 @@ static void test_ports_of_one_set(void **state) {
                                               .iommu_set = PF_SET,
                                               .total_vfs = 8});
         assert_success(grant_vfs(h, false, LIST(PF)));
-        assert_success(grant_vfs(h, true, LIST("0000:0a:00.1")));
+        assert_success(grant_vfs(h, true, LIST("0000:0a:01.0")));
         assert_success(set_vfs(h, 2, true));
         assert_pool_of_two(h);
-        assert_success(run_on(h, request_drop, LIST("0000:0a:00.1")));
-        assert_success(grant_vfs(h, false, LIST("0000:0a:00.1")));
-        assert_success(take_vfs_back(h, false, "0000:0a:00.1"));
+        assert_success(run_on(h, request_drop, LIST("0000:0a:01.0")));
+        assert_success(grant_vfs(h, false, LIST("0000:0a:01.0")));
+        assert_success(take_vfs_back(h, false, "0000:0a:01.0"));
         assert_pool_of_two(h);
         assert_true(is_kept(h, PF));
+
+        assert_success(grant_vfs(h, false, LIST("0000:0a:01.0")));
+        assert_success(set_vfs_of(h, "0000:0a:01.0", 1, true));
+        assert_at(h, "0000:0a:11.0", "vfio-pci", "vfio-pci");
+        request_devices(&both, LIST(PF, "0000:0a:01.0"));
+        assert_success(run_work(h, request_revoke, &both, NULL));
+        assert_none(h);
+        assert_false(fake_host_exists(h, "sys/bus/pci/devices/0000:0a:11.0"));
+        assert_false(is_kept(h, PF) || is_kept(h, "0000:0a:01.0") || has_mark(h, "0000:0a:11.0"));
+}
+
+/* The order to be bound at boot is for devices that are there at boot, and are granted themselves. */
+static void test_early_binding_knows_none(void **state) {
+        static const char *const addresses[] = {PF, VF0};
+        FakeHost *h = *state;
+        Failure f = {0};
+
+        assert_success(move(h, MOVE_RELEASE, VF0));
+        fake_kernel_unbind_address(PF);
+        assert_success(set_vfs(h, 0, false));
+        fake_host_write(h, MARK_OF(PF), BOOT "\n");
+        fake_host_write(h, MARK_OF(VF0), BOOT "\n");
+        fake_host_clear(h);
+        for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
+                assert_int_equal(early_bind(h->fd, addresses[i], 10, &f), 0);
+                assert_int_equal(f.kind, FAILURE_NONE);
+        }
+        early_bind_all(h->fd);
+        assert_log(h, "");
+        assert_at(h, PF, "", "(null)");
 }
 
 /* More than fit into one batch of files, or one set. */
 static void test_many(void **state) {
-        _cleanup_free_ char *log = NULL;
         FakeHost *h = *state;
 
         fake_host_write(h, "sys/bus/pci/devices/" PF "/sriov_totalvfs", "70\n");
@@ -791,11 +831,6 @@ static void test_many(void **state) {
         assert_success(set_vfs(h, 0, false));
         assert_none(h);
         assert_false(has_mark(h, "0000:0a:18.5"));
-}
-
-static int setup_shared(void **state) {
-        (void)fixture_setup(state);
-        return 0;
 }
 
 #define CASE(name, before) cmocka_unit_test_setup_teardown(name, before, fixture_teardown)
@@ -818,7 +853,7 @@ int main(void) {
                         CASE(test_what_the_host_uses_stays, setup),
                         CASE(test_the_driver_makes_them, setup),
                         CASE(test_fewer_than_asked_for, setup),
-                        CASE(test_what_cannot_be_separated, setup_shared),
+                        CASE(test_what_cannot_be_separated, fixture_setup),
                         CASE(test_who_has_a_new_one_is_waited_for, setup),
                         CASE(test_the_confinement, setup_pool),
                         CASE(test_each_failure_is_undone, setup),
@@ -833,6 +868,7 @@ int main(void) {
                         CASE(test_revoke_that_fails_keeps_the_grant, setup_pool),
                         CASE(test_drop, setup_ungranted),
                         CASE(test_ports_of_one_set, setup_ungranted),
+                        CASE(test_early_binding_knows_none, setup_pool),
                         CASE(test_many, setup),
         };
 
