@@ -149,6 +149,15 @@ static void test_what_cannot_be_restored_is_told(void **state) {
                         "spoof-checking=on trust=on mac=00:00:00:00:00:00\n");
 }
 
+static void test_without_the_capability(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_fail(h, "vf-vlan " CARD " EPERM");
+        assert_failure(set_vf(h, "vlan=100"), FAILURE_INTERNAL,
+                       "Does a drop-in of verge-passthrough-helper.service take CAP_NET_ADMIN");
+        assert_state(h, "");
+}
+
 static void test_a_driver_that_only_says_yes(void **state) {
         FakeHost *h = *state;
 
@@ -254,6 +263,7 @@ int main(void) {
                         CASE(test_what_does_not_fit_together),
                         CASE(test_failure_restores),
                         CASE(test_what_cannot_be_restored_is_told),
+                        CASE(test_without_the_capability),
                         CASE(test_a_driver_that_only_says_yes),
                         CASE(test_an_address_that_stays),
                         CASE(test_rate_and_link),
