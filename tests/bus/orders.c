@@ -134,6 +134,7 @@ static void show_value(sd_bus_message *m, FILE *f) {
         case 'a':
         case 'r':
         case 'v':
+        case 'e':
                 OK(sd_bus_message_enter_container(m, type, contents));
                 (void)fputs(type == 'a' ? "[" : type == 'r' ? "(" : "", f);
                 show_all(m, f);

@@ -84,7 +84,7 @@ def xml_properties(source, interface):
 
 
 def expected_type(name, key, signature):
-    kind = TYPES[signature[0]]
+    kind = "object" if signature == "a{sv}" else TYPES[signature[0]]
     if (name, key) in NEVER_NONE:
         return "string"
     return [kind, "null"] if key in NULLABLE else list(kind) if isinstance(kind, tuple) else kind
