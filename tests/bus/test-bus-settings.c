@@ -355,6 +355,7 @@ static void test_the_number_stays_while_one_is_claimed(void **state) {
         assert_string_equal(orders_get_group(b, &group, "Devices"), "[" VF "]");
         claim = orders_make_claim(b, user, "web", &group, 1);
         bench_expect_success(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, bench_device_path(VF), 0));
+        orders_until_group(b, &group, "Available", "1");
         a = vm_take_answer(START(b, user, "web", 0));
         assert_true(vm_has(&a, VF));
 
