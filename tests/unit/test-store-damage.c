@@ -681,9 +681,10 @@ static void test_version_2_that_is_damaged(void **state) {
                         {"DELETE FROM quarantine", "number of its rows"},
                         {"ALTER TABLE claims ADD COLUMN macs TEXT", "not those of format 2"},
         };
-        _cleanup_free_ char *contents = become_version(*state, 2);
-        _cleanup_snapshot_ Snapshot whole = bench_snapshot(*state);
+        _cleanup_snapshot_ Snapshot whole = {0};
 
+        free(become_version(*state, 2));
+        whole = bench_snapshot(*state);
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 bench_restore(*state, &whole);
                 bench_sql(*state, table[i].sql);
