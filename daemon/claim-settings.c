@@ -22,11 +22,23 @@ static int check_type(const Group *g, const VfSettings *settings, const MacList 
                         g->record.name, group_type_to_string(g->record.type), option);
 }
 
-static int take_settings(const Group *g, ClaimRecord *c, const VfSettings *settings, Failure *f) {
+static int check_settings(const Group *g, const ClaimRecord *c, const VfSettings *settings, Failure *f) {
         char owner[128];
 
         (void)snprintf(owner, sizeof owner, "claim \"%.100s\"", c->name);
-        if (sriov_settings_check_claim(&g->record.sriov, settings, owner, f) < 0)
+        return sriov_settings_check_claim(&g->record.sriov, settings, owner, f);
+}
+
+int claim_settings_check(const Group *g, const ClaimRecord *c, Failure *f) {
+        assert(g);
+        assert(c);
+        assert(f);
+
+        return g->record.type == GROUP_TYPE_SRIOV_NIC ? check_settings(g, c, &c->settings, f) : 0;
+}
+
+static int take_settings(const Group *g, ClaimRecord *c, const VfSettings *settings, Failure *f) {
+        if (check_settings(g, c, settings, f) < 0)
                 return -EREMOTEIO;
         c->settings = *settings;
         return 0;

@@ -16,3 +16,6 @@ typedef struct MacList {
  * from the seed and from what is taken. -EREMOTEIO with a sentence. */
 int claim_settings_plan(const ClaimTable *t, uint64_t seed, const Group *g, ClaimRecord *c,
                         const VfSettings *settings, const MacList *macs, Failure *f);
+
+/* May it start with what it sets? Its group may let it less by now than when it was made. InvalidArgument. */
+int claim_settings_check(const Group *g, const ClaimRecord *c, Failure *f);

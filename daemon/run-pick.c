@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "claim-settings.h"
 #include "confirm.h"
 #include "picker.h"
 #include "runs.h"
@@ -113,6 +114,11 @@ static int add_claim(View *v, RunPick *pick, Claim *c, Failure *f) {
                 return failure_set(f, FAILURE_LIMITS_EXCEEDED,
                                    "VM \"%.200s\" has more than %u enabled claims; disable some.", v->q->vm,
                                    PICK_CLAIMS_MAX);
+
+        if (claim_settings_check(g, &c->record, f) < 0) {
+                pick->hopeless = true;
+                return -EREMOTEIO;
+        }
 
         v->n_claims++;
         number = number_of(v, g);

@@ -372,6 +372,18 @@ static void test_the_number_stays_while_one_is_claimed(void **state) {
         vm_let_go(&a);
         orders_until_claim(b, &claim, "Status", "idle");
         bench_expect_success(UPDATE(1, "vfs", "u", 5));
+
+        /* And what it may set no more, it does not start with. */
+        bench_expect_success(CHANGE(user, 1, "sriov", "a{sv}", 1, "trust", "s", "on"));
+        bench_expect_success(UPDATE(1, "overridable", "as", 0));
+        bench_expect_error(START(b, user, "web", 1, "wait", "u", 60), "InvalidArgument",
+                           "The setting \"trust\" of claim \"VFs 1\" is not for claims of its group to set; "
+                           "leave it out, or have an administrator add it to \"overridable\" of the group.");
+        bench_expect_success(CHANGE(user, 1, "sriov", "a{sv}", 0));
+        orders_until_group(b, &group, "Available", "1");
+        a = vm_take_answer(START(b, user, "web", 0));
+        vm_let_go(&a);
+        orders_until_claim(b, &claim, "Status", "idle");
         bench_disconnect(user);
         bench_disconnect(admin);
 }

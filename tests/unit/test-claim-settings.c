@@ -244,6 +244,7 @@ static void test_count(void **state) {
 static void test_settings(void **state) {
         World *w = *state;
         char line[VF_LINE_SIZE];
+        Failure f = {0};
         Claim *c;
 
         (void)create(w, w->nics, 1, "max-rate=5", NULL, FAILURE_INVALID_ARGUMENT,
@@ -269,9 +270,15 @@ static void test_settings(void **state) {
         update(w, w->nics, 0, "vlan=7", NULL, FAILURE_INVALID_ARGUMENT,
                "The setting \"vlan\" of claim \"nics 1\" is not for claims of its group to set; leave it "
                "out, or have an administrator add it to \"overridable\" of the group.");
+        expect(claim_settings_check(w->nics, &c->record, &f), &f, FAILURE_INVALID_ARGUMENT,
+               "The setting \"vlan\" of claim \"nics 1\" is not for claims of its group to set; leave it "
+               "out, or have an administrator add it to \"overridable\" of the group.");
         update(w, w->nics, 0, "", NULL, FAILURE_NONE, NULL);
         c = apply(w);
         assert_string_equal(vf_settings_format(&c->record.settings, line), "");
+        f = (Failure){0};
+        expect(claim_settings_check(w->nics, &c->record, &f), &f, FAILURE_NONE, NULL);
+        expect(claim_settings_check(w->pci, &c->record, &f), &f, FAILURE_NONE, NULL);
 }
 
 static Run *run_with(World *w, const char *address, const char *claim, uint64_t settings) {
