@@ -25,6 +25,9 @@ static const char *const helper_verb_table[HELPER_VERB_MAX] = {
                 [HELPER_OPEN] = "Open",
                 [HELPER_CLOSE] = "Close",
                 [HELPER_HEALTHY] = "Healthy",
+                [HELPER_GRANT_VFS] = "GrantVfs",
+                [HELPER_SET_VFS] = "SetVfs",
+                [HELPER_SET_VF] = "SetVf",
 };
 
 DEFINE_STRING_TABLE(helper_verb, HelperVerb, HELPER_VERB_MAX);
@@ -203,6 +206,21 @@ static int append_ids(sd_bus_message *m, const HelperRequest *q) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_settings(sd_bus_message *m, const VfSettings *v) {
+        char text[VF_TEXT_SIZE], item[VF_TEXT_SIZE + 24];
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "s");
+        for (VfSetting s = 0; s < VF_SETTING_MAX && r >= 0; s++) {
+                if (!vf_settings_has(v, s))
+                        continue;
+                (void)snprintf(item, sizeof item, "%s=%s", vf_setting_to_string(s),
+                               vf_settings_text(v, s, text));
+                r = sd_bus_message_append(m, "s", item);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
         char address[PCI_ADDRESS_SIZE];
         int r;
@@ -232,6 +250,15 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
                 return r < 0 ? r : sd_bus_message_append(m, "s", q->subject);
         case HELPER_HEALTHY:
                 return 0;
+        case HELPER_GRANT_VFS:
+                r = append_addresses(m, q->devices);
+                return r < 0 ? r : sd_bus_message_append(m, "bs", (int)q->pending, q->subject);
+        case HELPER_SET_VFS:
+                return sd_bus_message_append(m, "sub", pci_address_format(q->device, address), q->count,
+                                             (int)q->bind);
+        case HELPER_SET_VF:
+                r = sd_bus_message_append(m, "s", pci_address_format(q->device, address));
+                return r < 0 ? r : append_settings(m, q->settings);
         default:
                 r = sd_bus_message_append(m, "s", pci_address_format(q->device, address));
                 return r < 0 || q->verb != HELPER_BIND ? r
@@ -241,8 +268,8 @@ static int append_arguments(sd_bus_message *m, const HelperRequest *q) {
 
 /* Those that take a subject. */
 static bool prompts(HelperVerb verb) {
-        return verb == HELPER_GRANT || verb == HELPER_REVOKE || verb == HELPER_GRANT_IDS ||
-               verb == HELPER_REVOKE_IDS;
+        return verb == HELPER_GRANT || verb == HELPER_GRANT_VFS || verb == HELPER_REVOKE ||
+               verb == HELPER_GRANT_IDS || verb == HELPER_REVOKE_IDS;
 }
 
 int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t done, void *userdata,

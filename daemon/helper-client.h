@@ -6,6 +6,7 @@
 #include "bus-util.h"
 #include "pci-identity.h"
 #include "string-table.h"
+#include "vf-settings.h"
 
 typedef enum HelperVerb {
         HELPER_PLAN,
@@ -22,6 +23,9 @@ typedef enum HelperVerb {
         HELPER_OPEN,
         HELPER_CLOSE,
         HELPER_HEALTHY,
+        HELPER_GRANT_VFS,
+        HELPER_SET_VFS,
+        HELPER_SET_VF,
         HELPER_VERB_MAX,
         HELPER_VERB_INVALID = -EINVAL,
 } HelperVerb;
@@ -40,16 +44,19 @@ HelperClient *helper_client_free(HelperClient *c); /* after all its calls */
 
 typedef struct HelperRequest {
         HelperVerb verb;
-        const PciAddress *device; /* Plan, Bind, Release, Reset, Recover, Close */
-        const IommuSet *devices;  /* Grant, Keep, Drop, Revoke, Open: the addresses */
+        const PciAddress *device; /* Plan, Bind, Release, Reset, Recover, Close, SetVfs, SetVf */
+        const IommuSet *devices;  /* Grant, GrantVfs, Keep, Drop, Revoke, Open: the addresses */
         const char *const *ids;   /* GrantIds, RevokeIds: "10de:1eb8" or "10de:1eb8:10de:12a2" */
         size_t n_ids;
         uint32_t consent; /* Grant, Plan: bits of CriticalReason */
-        bool pending;     /* Grant: until Keep, or a reboot */
+        bool pending;     /* Grant, GrantVfs: until Keep, or a reboot */
         uint32_t confirm; /* Grant: and if Keep has not come by then (seconds), all goes back; 0: any time */
         bool release;     /* Revoke: bring them home first */
         bool persistent;  /* Bind, Plan: at every boot from now on, until Release */
         bool fds;         /* Open: descriptors instead of an ACL */
+        uint32_t count;   /* SetVfs: how many virtual functions it is to have */
+        bool bind;        /* SetVfs: and each of them on vfio-pci, persistently */
+        const VfSettings *settings; /* SetVf: what is given is made so */
         const char *subject; /* of those that prompt, and of Open: unique bus name of the one who asks; "" root */
         bool interactive; /* polkit may prompt the subject */
 } HelperRequest;
