@@ -125,8 +125,7 @@ const Device *device_table_next_vf(const DeviceTable *t, const Device *pf, size_
 
         while (pf->facts.sriov_total_vfs > 0 && *at < t->n) {
                 d = t->devices[(*at)++];
-                if (d->facts.is_virtual &&
-                    pci_address_compare(&d->facts.physical_function, device_address(pf)) == 0)
+                if (device_is_vf_of(d, device_address(pf)))
                         return d;
         }
         return NULL;

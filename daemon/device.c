@@ -26,6 +26,10 @@ static const char *const device_property_table[DEVICE_PROPERTY_MAX] = {
                 [DEVICE_PROPERTY_SRIOV_NUM_VFS] = "SriovNumVfs",
                 [DEVICE_PROPERTY_PHYSICAL_FUNCTION] = "PhysicalFunction",
                 [DEVICE_PROPERTY_VIRTUAL_FUNCTIONS] = "VirtualFunctions",
+                [DEVICE_PROPERTY_SRIOV_ORDERED_VFS] = "SriovOrderedVfs",
+                [DEVICE_PROPERTY_VFS_GRANTED] = "VfsGranted",
+                [DEVICE_PROPERTY_VF_INDEX] = "VfIndex",
+                [DEVICE_PROPERTY_NETWORK_INTERFACES] = "NetworkInterfaces",
                 [DEVICE_PROPERTY_CRITICAL] = "Critical",
                 [DEVICE_PROPERTY_ELIGIBLE] = "Eligible",
                 [DEVICE_PROPERTY_REASON] = "Reason",
@@ -68,6 +72,7 @@ int device_new(const DeviceFacts *facts, const char *path, Device **ret) {
                 return -ENOMEM;
 
         d->facts = *facts;
+        d->ordered_vfs = -1;
         (void)pci_address_format(&facts->identity.address, d->address);
         d->path = strdup(path);
         if (!d->path)
@@ -123,6 +128,12 @@ static void keep_what_stays_known(const DeviceFacts *old, DeviceFacts *new) {
         }
 }
 
+/* The kernel announces a virtual function before it says whose it is. */
+static bool same_function(const DeviceFacts *a, const DeviceFacts *b) {
+        return a->is_virtual == b->is_virtual &&
+               (!a->is_virtual || pci_address_compare(&a->physical_function, &b->physical_function) == 0);
+}
+
 uint32_t device_set_facts(Device *d, const DeviceFacts *facts) {
         const DeviceFacts *old;
         DeviceFacts new;
@@ -147,7 +158,10 @@ uint32_t device_set_facts(Device *d, const DeviceFacts *facts) {
                differ(old->link_speed_max < new.link_speed_max || old->link_speed_max > new.link_speed_max,
                       DEVICE_PROPERTY_LINK_SPEED_MAX) |
                differ(old->link_width_max != new.link_width_max, DEVICE_PROPERTY_LINK_WIDTH_MAX) |
-               differ(old->sriov_total_vfs != new.sriov_total_vfs, DEVICE_PROPERTY_SRIOV_TOTAL_VFS);
+               differ(old->sriov_total_vfs != new.sriov_total_vfs, DEVICE_PROPERTY_SRIOV_TOTAL_VFS) |
+               differ(!same_function(old, &new), DEVICE_PROPERTY_PHYSICAL_FUNCTION) |
+               differ(old->vf_index != new.vf_index, DEVICE_PROPERTY_VF_INDEX) |
+               differ(!streq(old->interfaces, new.interfaces), DEVICE_PROPERTY_NETWORK_INTERFACES);
 
         d->facts = new;
         return mask;

@@ -10,8 +10,10 @@
 #include "grant.h"
 #include "string-table.h"
 
+#define PCI_BASE_CLASS_NETWORK 0x02U
 #define DEVICE_NO_IOMMU_SET UINT32_MAX
 #define DEVICE_RESET_METHODS_SIZE 128
+#define DEVICE_INTERFACES_SIZE 128
 
 typedef enum DeviceState {
         DEVICE_HOST,
@@ -45,6 +47,10 @@ typedef enum DeviceProperty {
         DEVICE_PROPERTY_SRIOV_NUM_VFS,
         DEVICE_PROPERTY_PHYSICAL_FUNCTION,
         DEVICE_PROPERTY_VIRTUAL_FUNCTIONS,
+        DEVICE_PROPERTY_SRIOV_ORDERED_VFS,
+        DEVICE_PROPERTY_VFS_GRANTED,
+        DEVICE_PROPERTY_VF_INDEX,
+        DEVICE_PROPERTY_NETWORK_INTERFACES,
         DEVICE_PROPERTY_CRITICAL,
         DEVICE_PROPERTY_ELIGIBLE,
         DEVICE_PROPERTY_REASON,
@@ -74,6 +80,8 @@ typedef struct DeviceFacts {
         uint32_t sriov_total_vfs;
         bool is_virtual;
         PciAddress physical_function; /* of a virtual one */
+        int32_t vf_index; /* which of its virtual ones: 0...; -1: it is none, or that is not known */
+        char interfaces[DEVICE_INTERFACES_SIZE]; /* of the network, with spaces between */
 } DeviceFacts;
 
 struct Claim;
@@ -98,7 +106,9 @@ typedef struct Device {
         int granted;                   /* int: sd-bus reads it as a D-Bus boolean */
         bool has_grant, grant_pending; /* a file for the address, valid or not; until Keep */
         bool granted_by_ids;
-        uint32_t consent;                 /* critical reasons that it overrides */
+        int vfs_granted;  /* it is a PF whose virtual functions may leave, and not itself; int: as above */
+        uint32_t vfs;     /* how many it was last told to have, when they are granted */
+        uint32_t consent; /* critical reasons that it overrides */
         char persistent[GRANT_BOOT_SIZE]; /* the boot in which the helper bound it persistently; "" */
         char grant_driver[PCI_DRIVER_SIZE], grant_serial[PCI_SERIAL_SIZE];
 
@@ -114,6 +124,8 @@ typedef struct Device {
         char first_driver[PCI_DRIVER_SIZE], first_module[PCI_DRIVER_SIZE]; /* see steward_look_back() */
         char *refusal; /* NULL, or what the helper said to the last try */
         char *attention;
+        bool vfs_unmet;      /* it has not the virtual functions that it is to have */
+        int32_t ordered_vfs; /* how many the orders ask for; -1: they do not */
 
         /* Kept by claim-table.c and quarantine.c. */
         struct Claim *claim; /* whose VM has it, or one of its set; NULL */
@@ -166,6 +178,15 @@ static inline bool device_is_driven(const Device *d) {
 
 static inline bool device_is_bridge(const Device *d) {
         return pci_class_is_forwarding_bridge(d->facts.identity.class_code);
+}
+
+static inline bool device_is_network(const Device *d) {
+        return d->facts.identity.class_code >> 16 == PCI_BASE_CLASS_NETWORK;
+}
+
+/* The virtual functions of a physical one are known by its address. */
+static inline bool device_is_vf_of(const Device *d, const PciAddress *pf) {
+        return d->facts.is_virtual && pci_address_compare(&d->facts.physical_function, pf) == 0;
 }
 
 static inline bool device_in_set(const Device *d, uint32_t number) {

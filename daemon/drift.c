@@ -82,7 +82,8 @@ bool drift_of_grant(const DeviceTable *t, const Grant *g, DriftKind *ret, char *
         (void)pci_address_format(&g->identity.address, address);
         d = device_table_find(t, &g->identity.address);
         if (d && is_same_thing(&g->identity, &d->facts.identity)) {
-                if (!set_has_changed(t, g, d))
+                if (g->covers_vfs ||
+                    !set_has_changed(t, g, d)) /* who stays with the host moves with nobody */
                         return false;
                 *ret = DRIFT_SET_CHANGED;
                 (void)snprintf(buf, size,
@@ -149,7 +150,7 @@ int drift_compute(const DeviceTable *t, const Grant *grants, size_t n, DriftRepo
         for (size_t i = 0; i < t->n && r >= 0; i++) {
                 const Device *d = t->devices[i];
 
-                if ((d->taken || d->refusal) && d->attention)
+                if ((d->taken || d->refusal || d->vfs_unmet) && d->attention)
                         r = add(&report, d->taken ? DRIFT_TAKEN : DRIFT_REFUSED, d->address, d->attention);
         }
         if (r < 0) {

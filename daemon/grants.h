@@ -8,5 +8,8 @@
 /* Reads the directories, and what they say about each device. */
 void grants_read(Manager *m);
 
-/* One device; the list of ids is as last read. */
+/* The virtual functions of a physical one. */
+void grants_read_vfs(Manager *m, const PciAddress *pf);
+
+/* One device, and its virtual functions if whether they are covered has changed; the list of ids is as last read. */
 void grants_read_device(Manager *m, Device *d);

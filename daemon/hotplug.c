@@ -151,11 +151,14 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
         mask = device_set_facts(d, facts);
         changes_mark(&m->changes, d, mask);
         order_book_match(m, d);
-        if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS)) {
+        if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS |
+                    1U << DEVICE_PROPERTY_PHYSICAL_FUNCTION)) {
                 claim_table_device_changed(m->claims, d);
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
         }
+        if (d->vfs_granted && mask & 1U << DEVICE_PROPERTY_DRIVER) /* another one may make them */
+                reconcile_order_nudge(d);
         grants_read_device(m, d);
         m->platform_stale = true;
 }
@@ -190,6 +193,57 @@ void hotplug_update(Manager *m, const PciAddress *a) {
 static int found(const PciAddress *a, void *userdata) {
         hotplug_update(userdata, a);
         return 0;
+}
+
+/* One of a physical function: is it among those that are there? */
+static void renew(Manager *m, const PciAddress *a) {
+        Device *d;
+
+        hotplug_update(m, a);
+        d = device_table_find(&m->devices, a);
+        if (!d)
+                return;
+        /* It is not the one that was on vfio-pci before, and nobody has taken that. */
+        if (!streq(d->facts.driver, VFIO_DRIVER))
+                d->was_pool = d->taken = false;
+        changes_touch_device(&m->changes, d);
+}
+
+static int found_vf(const PciAddress *a, void *userdata) {
+        renew(userdata, a);
+        return 0;
+}
+
+void hotplug_take_vfs(Manager *m, const PciAddress *pf) {
+        PciAddress a;
+
+        assert(m);
+        assert(pf);
+
+        /* Those that are known, of which some are gone; backwards, since this removes. */
+        for (size_t i = m->devices.n; i > 0; i--)
+                if (i <= m->devices.n && device_is_vf_of(m->devices.devices[i - 1], pf)) {
+                        a = *device_address(m->devices.devices[i - 1]);
+                        if (!inventory_has(m->root, &a))
+                                hotplug_remove(m, &a);
+                }
+        (void)inventory_each_vf(m->root, pf, found_vf, m);
+}
+
+void hotplug_read_interfaces(Manager *m) {
+        DeviceFacts facts;
+        Device *d;
+
+        assert(m);
+
+        for (size_t i = 0; i < m->devices.n; i++) {
+                d = m->devices.devices[i];
+                if (!device_is_network(d) || (!device_is_driven(d) && !d->facts.interfaces[0]))
+                        continue;
+                facts = d->facts;
+                if (inventory_read_interfaces(m->root, &facts) >= 0)
+                        changes_mark(&m->changes, d, device_set_facts(d, &facts));
+        }
 }
 
 int hotplug_scan(Manager *m) {

@@ -10,6 +10,13 @@
 void hotplug_update(Manager *m, const PciAddress *a);
 void hotplug_remove(Manager *m, const PciAddress *a);
 
+/* What its uevent says has come already: the functions of this one that are there are known when this returns, and
+ * those that are not are no more. */
+void hotplug_take_vfs(Manager *m, const PciAddress *pf);
+
+/* A link was renamed, or came or went. */
+void hotplug_read_interfaces(Manager *m);
+
 /* All devices: updates those that are there, removes those that are not. */
 int hotplug_scan(Manager *m);
 

@@ -114,11 +114,86 @@ static int32_t read_numa_node(int device_fd) {
         return *end == '\0' && v >= 0 && v <= INT32_MAX ? (int32_t)v : -1;
 }
 
-static void read_physical_function(int device_fd, DeviceFacts *facts) {
+static bool is_vf(int device_fd, uint32_t index, PciAddress *ret) {
+        char link[32], name[PCI_ADDRESS_SIZE];
+
+        (void)snprintf(link, sizeof link, "virtfn%u", index);
+        return sysfs_read_link_name(device_fd, link, name, sizeof name) >= 0 &&
+               pci_address_parse(name, ret) >= 0;
+}
+
+static int64_t distance(const PciAddress *from, const PciAddress *to) {
+        return ((int64_t)to->bus << 8 | to->device << 3 | to->function) -
+               ((int64_t)from->bus << 8 | from->device << 3 | from->function);
+}
+
+/* They lie at equal distances; the guess is proved, so what is not so costs time alone. */
+static int32_t find_index(int pf_fd, const PciAddress *vf) {
+        PciAddress first, second, at;
+        int64_t guess = 0;
+
+        if (!is_vf(pf_fd, 0, &first))
+                return -1;
+        if (is_vf(pf_fd, 1, &second) && distance(&first, &second) > 0)
+                guess = distance(&first, vf) / distance(&first, &second);
+        if (guess >= 0 && guess < UINT16_MAX && is_vf(pf_fd, (uint32_t)guess, &at) &&
+            pci_address_compare(&at, vf) == 0)
+                return (int32_t)guess;
+        for (uint32_t i = 0; is_vf(pf_fd, i, &at); i++)
+                if (pci_address_compare(&at, vf) == 0)
+                        return (int32_t)i;
+        return -1;
+}
+
+static void read_physical_function(int root, int device_fd, DeviceFacts *facts) {
+        _cleanup_close_ int pf_fd = -1;
         char name[PCI_ADDRESS_SIZE];
 
+        facts->vf_index = -1;
         facts->is_virtual = sysfs_read_link_name(device_fd, "physfn", name, sizeof name) >= 0 &&
                             pci_address_parse(name, &facts->physical_function) >= 0;
+        if (!facts->is_virtual)
+                return;
+
+        pf_fd = sysfs_open_device(root, &facts->physical_function);
+        if (pf_fd >= 0)
+                facts->vf_index = find_index(pf_fd, &facts->identity.address);
+}
+
+static int take_interface(const char *name, void *userdata) {
+        DeviceFacts *facts = userdata;
+        size_t n = strlen(facts->interfaces);
+
+        if (n + 1 + strlen(name) >= sizeof facts->interfaces)
+                return 0;
+        if (n > 0)
+                facts->interfaces[n++] = ' ';
+        strcpy(facts->interfaces + n, name);
+        return 0;
+}
+
+/* Names of the kernel's, which allows neither white space nor a slash in them. */
+static void read_interfaces(int device_fd, DeviceFacts *facts) {
+        facts->interfaces[0] = '\0';
+        if (facts->identity.class_code >> 16 == PCI_BASE_CLASS_NETWORK)
+                (void)sysfs_each(device_fd, "net", take_interface, facts);
+        text_make_utf8(facts->interfaces);
+}
+
+int inventory_each_vf(int root, const PciAddress *pf, inventory_found_t f, void *userdata) {
+        _cleanup_close_ int fd = -1;
+        PciAddress a;
+        int r = 0;
+
+        assert(pf);
+        assert(f);
+
+        fd = sysfs_open_device(root, pf);
+        if (fd < 0)
+                return fd;
+        for (uint32_t i = 0; r == 0 && i < UINT16_MAX && is_vf(fd, i, &a); i++)
+                r = f(&a, userdata);
+        return r;
 }
 
 int inventory_read(int root, const PciAddress *a, DeviceFacts *ret) {
@@ -143,7 +218,8 @@ int inventory_read(int root, const PciAddress *a, DeviceFacts *ret) {
         read_nvme_serial(fd, &f.identity);
         read_driver(fd, &f);
         read_set(fd, &f);
-        read_physical_function(fd, &f);
+        read_physical_function(root, fd, &f);
+        read_interfaces(fd, &f);
         f.numa_node = read_numa_node(fd);
         read_link(fd, &f);
 
@@ -180,7 +256,20 @@ int inventory_reread(int root, DeviceFacts *facts) {
 
         read_driver(fd, facts);
         read_set(fd, facts);
+        read_interfaces(fd, facts);
         read_nvme_serial(fd, &facts->identity);
+        return 0;
+}
+
+int inventory_read_interfaces(int root, DeviceFacts *facts) {
+        _cleanup_close_ int fd = -1;
+
+        assert(facts);
+
+        fd = sysfs_open_device(root, &facts->identity.address);
+        if (fd < 0)
+                return fd;
+        read_interfaces(fd, facts);
         return 0;
 }
 

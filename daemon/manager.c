@@ -53,6 +53,16 @@ static void refresh_platform(Manager *m) {
         (1U << DEVICE_PROPERTY_STATE | 1U << DEVICE_PROPERTY_GRANTED | 1U << DEVICE_PROPERTY_ELIGIBLE |     \
          1U << DEVICE_PROPERTY_GROUPS | 1U << DEVICE_PROPERTY_QUARANTINE)
 
+/* What keeps a physical function from another number of virtual ones. */
+#define FOR_PF (1U << DEVICE_PROPERTY_STATE | 1U << DEVICE_PROPERTY_DRIVER | 1U << DEVICE_PROPERTY_CLAIM)
+
+static void tell_pf(Manager *m, const Device *vf) {
+        Device *pf = device_table_find(&m->devices, &vf->facts.physical_function);
+
+        if (pf)
+                changes_touch_device(&m->changes, pf);
+}
+
 static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
         Manager *m = userdata;
 
@@ -63,6 +73,8 @@ static void on_device_changed(Device *d, uint32_t mask, void *userdata) {
                 steward_watch(m, d);
         if (mask & FOR_VMS)
                 run_queue_nudge(m);
+        if (mask & FOR_PF && d->facts.is_virtual)
+                tell_pf(m, d);
         if (mask & 1U << DEVICE_PROPERTY_SERIAL)
                 order_book_match(m, d);
         if (m->ready)
@@ -217,6 +229,13 @@ static bool changes_use(const Manager *m, UeventAction action, const PciAddress 
         return !d || d->facts.identity.class_code >> 16 == PCI_BASE_CLASS_DISPLAY;
 }
 
+/* What the helper has made was taken in when it said so; that its predecessor left is no news then. */
+static bool is_renewed(const Manager *m, const PciAddress *a) {
+        const Device *d = device_table_find(&m->devices, a);
+
+        return d && d->facts.is_virtual && inventory_has(m->root, a);
+}
+
 static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) {
         Manager *m = userdata;
 
@@ -236,7 +255,7 @@ static void on_uevent(UeventAction action, const PciAddress *a, void *userdata) 
                 for (size_t i = 0; i < m->devices.n; i++)
                         move_table_nudge(&m->moves, device_address(m->devices.devices[i]));
         } else {
-                if (action == UEVENT_REMOVE)
+                if (action == UEVENT_REMOVE && !is_renewed(m, a))
                         hotplug_remove(m, a);
                 else
                         hotplug_update(m, a);
@@ -336,6 +355,7 @@ static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *us
                 if (d && pci_identity_same(&d->facts.identity, &verdicts[i].identity))
                         hotplug_take_verdict(m, d, &verdicts[i]);
         }
+        hotplug_read_interfaces(m);
         become_ready(m);
         manager_flush(m);
         steward_run(m); /* what the host can spare now may be wanted */

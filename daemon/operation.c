@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "grants.h"
+#include "hotplug.h"
 #include "log.h"
 #include "operation.h"
 #include "reconcile.h"
@@ -18,12 +19,18 @@ struct Operation {
         void *userdata;
 };
 
-static void mark(Manager *m, const IommuSet *set, bool operating) {
+static bool covers(const Operation *o, const Device *d) {
+        return iommu_set_contains(&o->set, device_address(d)) ||
+               (o->verb == HELPER_SET_VFS && device_is_vf_of(d, &o->device));
+}
+
+static void mark(const Operation *o, bool operating) {
+        Manager *m = o->manager;
         Device *d;
 
-        for (size_t i = 0; i < set->n_members; i++) {
-                d = device_table_find(&m->devices, &set->members[i]);
-                if (!d || device_is_bridge(d))
+        for (size_t i = 0; i < m->devices.n; i++) {
+                d = m->devices.devices[i];
+                if (device_is_bridge(d) || !covers(o, d))
                         continue;
                 d->operating = operating;
                 changes_touch_device(&m->changes, d);
@@ -46,8 +53,10 @@ void operation_free_all(Manager *m) {
 }
 
 bool operation_covers(const Manager *m, const PciAddress *a) {
+        const Device *d = device_table_find(&m->devices, a);
+
         for (const Operation *o = m->operations; o; o = o->next)
-                if (iommu_set_contains(&o->set, a))
+                if (d ? covers(o, d) : iommu_set_contains(&o->set, a))
                         return true;
         return false;
 }
@@ -59,9 +68,15 @@ bool operation_binds_to_stay(const Manager *m) {
         return false;
 }
 
-static bool is_under_way(const Manager *m, const IommuSet *set) {
-        for (size_t i = 0; i < set->n_members; i++)
-                if (operation_covers(m, &set->members[i]))
+static bool is_under_way(const Manager *m, const Device *d, HelperVerb verb) {
+        const Device *vf;
+        size_t at = 0;
+
+        for (size_t i = 0; i < d->facts.set.n_members; i++)
+                if (operation_covers(m, &d->facts.set.members[i]))
+                        return true;
+        while (verb == HELPER_SET_VFS && (vf = device_table_next_vf(&m->devices, d, &at)))
+                if (operation_covers(m, device_address(vf)))
                         return true;
         return false;
 }
@@ -132,7 +147,9 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
 
         if (failure && failure->kind == FAILURE_BUSY)
                 log_debug("%s: %s", helper_verb_to_string(o->verb), failure->sentence);
-        mark(m, &o->set, false);
+        if (o->verb == HELPER_SET_VFS)
+                hotplug_take_vfs(m, &o->device);
+        mark(o, false);
         manager_read_moves(m);
         manager_reread_set(m, &o->set); /* behind it: a worker that outlives its helper may end in between */
         mind_what_is_left(m, o, failure);
@@ -141,6 +158,8 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         if (!failure && o->answered)
                 o->answered(reply, userdata);
         read_grants(m, &o->set);
+        if (o->verb == HELPER_SET_VFS)
+                grants_read_vfs(m, &o->device);
         operation_free(o);
 
         manager_flush(m);
@@ -168,7 +187,7 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
         if (!d)
                 return failure_set(f, FAILURE_NO_SUCH_DEVICE,
                                    "Device %s is not there any more; list the devices again.", address);
-        if (is_under_way(m, &d->facts.set))
+        if (is_under_way(m, d, request->verb))
                 return failure_set(f, FAILURE_BUSY,
                                    "Device %s cannot be moved now: another operation on its IOMMU set is "
                                    "under way; wait for its end and try again.",
@@ -181,7 +200,7 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
         *o = (Operation){.manager = m,
                          .next = m->operations,
                          .verb = request->verb,
-                         .persistent = request->persistent,
+                         .persistent = request->persistent || request->bind,
                          .device = *device,
                          .set = d->facts.set,
                          .done = done,
@@ -194,6 +213,9 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
                             .devices = request->devices,
                             .persistent = request->persistent,
                             .fds = request->fds,
+                            .count = request->count,
+                            .bind = request->bind,
+                            .settings = request->settings,
                             .subject = request->subject};
         r = helper_client_call(m->helper, &q, on_done, o, &o->call);
         if (r < 0) {
@@ -204,6 +226,6 @@ int operation_start(Manager *m, const OperationRequest *request, operation_done_
                                    address, strerror(-r));
         }
 
-        mark(m, &o->set, true);
+        mark(o, true);
         return 0;
 }

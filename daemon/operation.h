@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * One of the helper's Bind, Release, Reset, Open or Close under way: for a caller, for reconcile or for a VM.
- * While it lives, all devices of the IOMMU set are `moving`, and there is no second one for that set.
+ * One of the helper's Bind, Release, Reset, Open, Close, SetVfs or SetVf under way: for a caller, for reconcile or for
+ * a VM. While it lives, all devices of the IOMMU set are `moving`, and there is no second one for that set. With SetVfs
+ * so are the virtual functions of the device, those that come meanwhile, too.
  */
 
 #include "manager.h"
@@ -18,6 +19,10 @@ typedef struct OperationRequest {
         bool fds;                /* Open: by descriptors */
         /* Open: takes what it needs out of the helper's answer; comes before `done`, with its userdata. */
         void (*answered)(sd_bus_message *reply, void *userdata);
+
+        uint32_t count;             /* SetVfs */
+        bool bind;                  /* SetVfs: all of them, after each boot, too */
+        const VfSettings *settings; /* SetVf */
 } OperationRequest;
 
 typedef void (*operation_done_t)(const Failure *failure, void *userdata);
