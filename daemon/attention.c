@@ -45,12 +45,77 @@ static void say_waiting(const Manager *m, const Device *d, const Group *g, char 
                                d->address, g->record.name);
 }
 
+/* Why it has not the virtual functions that it is to have. */
+static void say_unmet(const Manager *m, const Device *d, const VfsOrder *order, VfsObstacle why,
+                      const Device *vf, char *buf, size_t size) {
+        char wish[320];
+
+        (void)snprintf(wish, sizeof wish, "Device %s is to have %d virtual function%s%s%.200s%s", d->address,
+                       order->count, order->count == 1 ? "" : "s", order->group ? ", as the group \"" : "",
+                       order->group ? order->group->record.name : "", order->group ? "\" asks for" : "");
+        if (why == VFS_NOT_GRANTED)
+                (void)snprintf(buf, size,
+                               "%s, but no administrator has granted that they leave the host; call "
+                               "MakePassthrough for it and that group, or change the rule.",
+                               wish);
+        else if (why == VFS_TOO_MANY)
+                (void)snprintf(buf, size, "%s, but can have %u at most; ask for fewer.", wish,
+                               d->facts.sriov_total_vfs);
+        else if (m->platform.disabled)
+                (void)snprintf(buf, size, DEVICE_DISABLED_SENTENCE, d->address);
+        else if (m->boot_guard.on)
+                (void)snprintf(buf, size, "%s, and does not get them by itself. %s", wish,
+                               m->boot_guard.reason);
+        else if (why == VFS_NO_DRIVER)
+                (void)snprintf(buf, size,
+                               "%s, but no driver of the host has it, which would make them; load its "
+                               "driver, "
+                               "or call ReturnToHost for it.",
+                               wish);
+        else if (why == VFS_CLAIMED)
+                (void)snprintf(buf, size,
+                               "%s, and gets them when the VM \"%.200s\" has given back %s; the number "
+                               "cannot "
+                               "change before.",
+                               wish, vf->claim->record.vm, vf->address);
+        else if (why == VFS_HELD)
+                (void)snprintf(buf, size,
+                               "%s, but %s is used by the host (driver %s); take it from that driver, and "
+                               "the "
+                               "number is changed by itself.",
+                               wish, vf->address, vf->facts.driver);
+        else if (d->refusal)
+                (void)snprintf(buf, size, "%s", d->refusal);
+        else
+                (void)snprintf(buf, size, "%s; they are about to be made.", wish);
+}
+
+/* A call that is under way says nothing yet. */
+static uint32_t attend_vfs(const Manager *m, Device *d, char *buf, size_t size) {
+        VfsOrder order = wanted_vfs(m->registry, d);
+        bool told = order.count != d->ordered_vfs;
+        VfsObstacle why;
+        const Device *vf;
+
+        d->ordered_vfs = order.count;
+        d->vfs_unmet = reconcile_vfs_unmet(&m->devices, d, &order, &why, &vf);
+        if (d->vfs_unmet && d->state != DEVICE_MOVING && d->state != DEVICE_STUCK &&
+            !transactions_cover(m, device_address(d)))
+                say_unmet(m, d, &order, why, vf, buf, size);
+        else
+                d->vfs_unmet = false;
+        return told ? 1U << DEVICE_PROPERTY_SRIOV_ORDERED_VFS : 0;
+}
+
 uint32_t attention_to_device(Manager *m, Device *d) {
+        uint32_t mask = 0;
         const Group *g;
         char text[1024];
 
         text[0] = '\0';
-        if (d->state != DEVICE_MOVING && d->state != DEVICE_STUCK &&
+        if (d->facts.sriov_total_vfs > 0)
+                mask = attend_vfs(m, d, text, sizeof text);
+        if (!d->vfs_unmet && d->state != DEVICE_MOVING && d->state != DEVICE_STUCK &&
             !transactions_cover(m, device_address(d))) {
                 g = d->granted ? wanted_by(&m->devices, d) : NULL;
                 if (g ? d->state == DEVICE_POOL && streq(d->persistent, m->boot_id) : !d->persistent[0])
@@ -64,7 +129,7 @@ uint32_t attention_to_device(Manager *m, Device *d) {
                         (void)snprintf(text, sizeof text, "%s", d->refusal);
         }
         text_make_utf8(text); /* a name may be cut in the middle of a character */
-        return device_set_text(&d->attention, text) ? 1U << DEVICE_PROPERTY_ATTENTION : 0;
+        return mask | (device_set_text(&d->attention, text) ? 1U << DEVICE_PROPERTY_ATTENTION : 0);
 }
 
 static void refresh_drift(Manager *m) {

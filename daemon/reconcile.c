@@ -174,6 +174,114 @@ OrderStep reconcile_next_order(const OrderState *s, size_t *at) {
         return step;
 }
 
+/* What is there is what it is to be, and so is what the helper has written down. */
+static bool is_met(const DeviceTable *t, const Device *pf, const VfsOrder *order) {
+        return order->count < 0 || (device_table_count_vfs(t, pf) == (uint32_t)order->count &&
+                                    (!pf->vfs_granted || pf->vfs == (uint32_t)order->count));
+}
+
+/* Where the number is right all that is left is to write it down. */
+static VfsObstacle find_obstacle(const DeviceTable *t, const Device *pf, const VfsOrder *order,
+                                 const Device **ret_vf) {
+        const Device *vf;
+        size_t at = 0;
+
+        *ret_vf = NULL;
+        if (!pf->vfs_granted)
+                return VFS_NOT_GRANTED;
+        if ((uint32_t)order->count > pf->facts.sriov_total_vfs)
+                return VFS_TOO_MANY;
+        if (device_table_count_vfs(t, pf) == (uint32_t)order->count)
+                return VFS_NO_OBSTACLE;
+        if (!device_is_driven(pf))
+                return VFS_NO_DRIVER;
+        while ((vf = device_table_next_vf(t, pf, &at))) {
+                *ret_vf = vf;
+                if (vf->claim)
+                        return VFS_CLAIMED;
+                if (device_is_driven(vf))
+                        return VFS_HELD;
+        }
+        *ret_vf = NULL;
+        return VFS_NO_OBSTACLE;
+}
+
+bool reconcile_vfs_unmet(const DeviceTable *t, const Device *pf, const VfsOrder *order, VfsObstacle *ret,
+                         const Device **ret_vf) {
+        assert(t);
+        assert(pf);
+        assert(order);
+        assert(ret);
+        assert(ret_vf);
+
+        if (is_met(t, pf, order))
+                return false;
+        *ret = find_obstacle(t, pf, order, ret_vf);
+        return true;
+}
+
+static bool is_busy(const OrderState *s, const Device *d) {
+        return d->operating || d->journalled || d->stuck || s->covered(device_address(d), s->userdata);
+}
+
+static bool any_busy(const OrderState *s, const Device *pf) {
+        const Device *vf;
+        size_t at = 0;
+
+        if (is_busy(s, pf))
+                return true;
+        while ((vf = device_table_next_vf(s->devices, pf, &at)))
+                if (is_busy(s, vf))
+                        return true;
+        return false;
+}
+
+VfsStep reconcile_next_vfs(const OrderState *s, size_t *at) {
+        VfsStep step = {.again_at = UINT64_MAX};
+        VfsObstacle obstacle;
+        const Device *vf;
+        VfsOrder order;
+        uint64_t when;
+        Device *d;
+
+        assert(s);
+        assert(at);
+
+        while (*at < s->devices->n && !s->disabled) {
+                d = s->devices->devices[(*at)++];
+                if (d->facts.is_virtual || !d->vfs_granted)
+                        continue;
+                order = wanted_vfs(s->registry, d);
+                if (!reconcile_vfs_unmet(s->devices, d, &order, &obstacle, &vf) ||
+                    obstacle != VFS_NO_OBSTACLE || any_busy(s, d))
+                        continue;
+
+                when = due(d->order_failures, d->order_tried, ORDER_DOUBLINGS_MAX);
+                if (when <= s->now) {
+                        step.device = d;
+                        step.count = (uint32_t)order.count;
+                        step.bind = order.bind;
+                        return step;
+                }
+                if (when < step.again_at)
+                        step.again_at = when;
+        }
+        return step;
+}
+
+void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now) {
+        bool again;
+
+        assert(pf);
+
+        /* Somebody who takes them away again and again must not make us spin. */
+        again = !failure && pf->order_done == 1 && now - pf->order_tried < FLIP_USEC;
+        pf->order_failures = failure || again ? pf->order_failures + 1 : 0;
+        pf->order_done = failure ? 0 : 1;
+        pf->order_tried = now;
+        (void)device_set_text(&pf->refusal, failure ? failure->sentence : "");
+}
+
 void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure,
                            uint64_t now) {
         bool flips;
@@ -199,6 +307,8 @@ void reconcile_order_nudge(Device *d) {
         assert(d);
 
         d->order_failures = 0;
+        if (d->vfs_granted) /* what it was told before is not the same order */
+                d->order_done = 0;
         for (size_t i = 0; d->table && i < d->facts.set.n_members; i++) { /* another may speak for the set */
                 p = device_table_find(d->table, &d->facts.set.members[i]);
                 if (p)

@@ -43,6 +43,7 @@ ReconcileStep reconcile_next(const ReconcileState *s);
  */
 typedef struct OrderState {
         const DeviceTable *devices;
+        const Registry *registry;
         const char *boot_id;
         uint64_t now;
         bool disabled;
@@ -58,6 +59,38 @@ typedef struct OrderStep {
 
 /* *at: where the walk goes on, 0 at its begin. */
 OrderStep reconcile_next_order(const OrderState *s, size_t *at);
+
+/*
+ * Before them the numbers of virtual functions (wanted_vfs()), one call for a physical function: it has another number
+ * than it is to have, since the order is new, or after a reboot, or when its driver was loaded again. It is left alone
+ * while one of them is a VM's. What the kernel makes of it is seen by the number; that the grant has the same one is
+ * what the helper writes down last, so a difference there is a call that did not come to its end.
+ */
+typedef struct VfsStep {
+        Device *device; /* NULL: nothing to do now */
+        uint32_t count;
+        bool bind;
+        uint64_t again_at;
+} VfsStep;
+
+VfsStep reconcile_next_vfs(const OrderState *s, size_t *at);
+
+/* What keeps it from having them that no call could change. */
+typedef enum VfsObstacle {
+        VFS_NO_OBSTACLE,
+        VFS_NOT_GRANTED,
+        VFS_TOO_MANY,  /* it cannot have so many */
+        VFS_NO_DRIVER, /* of the host's, which would make them */
+        VFS_CLAIMED,   /* a VM has one */
+        VFS_HELD,      /* one is driven by the host */
+} VfsObstacle;
+
+/* Has it another number than it is to have? Then *ret says whether something keeps it from that. */
+bool reconcile_vfs_unmet(const DeviceTable *t, const Device *pf, const VfsOrder *order, VfsObstacle *ret,
+                         const Device **ret_vf);
+
+/* Tells how the call for the virtual functions ended: NULL well. */
+void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now);
 
 /* Tells how the call for a set ended: FAILURE_NONE well. Members keep the sentence. */
 void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure, uint64_t now);

@@ -51,6 +51,7 @@ struct Errand {
         Errand *next;
         PciAddress device;
         bool bind;
+        uint32_t count; /* of virtual functions */
 };
 
 static Errand *errand_free(Errand *e) {
@@ -101,7 +102,7 @@ static int send(Manager *m, Device *d, bool bind) {
         if (!e)
                 return -ENOMEM;
 
-        *e = (Errand){m, m->errands, q.device, bind};
+        *e = (Errand){.manager = m, .next = m->errands, .device = q.device, .bind = bind};
         m->errands = e;
         if (operation_start(m, &q, on_errand_done, e, &failure) >= 0)
                 return 0;
@@ -112,15 +113,76 @@ static int send(Manager *m, Device *d, bool bind) {
         return -EREMOTEIO;
 }
 
+static void on_vfs_set(const Failure *failure, void *userdata) {
+        _cleanup_(errand_freep) Errand *e = userdata;
+        char address[PCI_ADDRESS_SIZE];
+        bool first;
+        Device *d;
+
+        d = device_table_find(&e->manager->devices, &e->device);
+        if (!d)
+                return;
+
+        first = failure && (!d->refusal || !streq(d->refusal, failure->sentence));
+        reconcile_vfs_tried(d, failure, manager_now(e->manager));
+        changes_touch_device(&e->manager->changes, d);
+        (void)pci_address_format(&e->device, address);
+        if (!failure)
+                log_info("Device %s has %u virtual functions now, as was ordered.", address, e->count);
+        else if (first)
+                log_warning("Device %s cannot have %u virtual functions, as was ordered: %s", address,
+                            e->count, failure->sentence);
+}
+
+static int send_vfs(Manager *m, const VfsStep *step) {
+        Device *d = step->device;
+        OperationRequest q = {.verb = HELPER_SET_VFS,
+                              .device = *device_address(d),
+                              .count = step->count,
+                              .bind = step->bind};
+        Failure failure = {0};
+        Errand *e;
+
+        e = malloc(sizeof *e);
+        if (!e)
+                return -ENOMEM;
+
+        *e = (Errand){.manager = m, .next = m->errands, .device = q.device, .count = q.count};
+        m->errands = e;
+        if (operation_start(m, &q, on_vfs_set, e, &failure) >= 0)
+                return 0;
+
+        errand_free(e);
+        reconcile_vfs_tried(d, &failure, manager_now(m));
+        changes_touch_device(&m->changes, d);
+        return -EREMOTEIO;
+}
+
+static uint64_t carry_out_vfs(Manager *m, const OrderState *state) {
+        uint64_t again_at = UINT64_MAX;
+        size_t at = 0;
+        VfsStep step;
+
+        do {
+                step = reconcile_next_vfs(state, &at);
+                if (step.again_at < again_at)
+                        again_at = step.again_at;
+                if (step.device && send_vfs(m, &step) == -ENOMEM)
+                        return manager_now(m) + 1000000;
+        } while (step.device);
+        return again_at;
+}
+
 /* Sets are independent; the kernel makes them wait for each other where it must. */
 static uint64_t carry_out_orders(Manager *m) {
         OrderState state = {.devices = &m->devices,
+                            .registry = m->registry,
                             .boot_id = m->boot_id,
                             .now = manager_now(m),
                             .disabled = boot_guard_rests(m),
                             .covered = is_covered,
                             .userdata = m};
-        uint64_t again_at = UINT64_MAX;
+        uint64_t again_at;
         size_t at = 0;
         OrderStep step;
 
@@ -128,6 +190,7 @@ static uint64_t carry_out_orders(Manager *m) {
         if (store_read_only(m->store))
                 return UINT64_MAX;
 
+        again_at = carry_out_vfs(m, &state);
         do {
                 step = reconcile_next_order(&state, &at);
                 if (step.again_at < again_at)

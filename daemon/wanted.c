@@ -24,12 +24,53 @@ const Group *wanted_by(const DeviceTable *t, const Device *d) {
         return g;
 }
 
-static bool is_made_for(const Rule *rule, const char *address) {
-        FilterField field;
+static bool demands(const Rule *rule, FilterField field, const char *value) {
+        FilterField key;
         const char *text;
 
-        return rule->record.auto_created && filter_requires(rule->filter, &field, &text) &&
-               field == FILTER_ADDRESS && streq(text, address);
+        return filter_requires(rule->filter, &key, &text) && key == field && streq(text, value);
+}
+
+static bool is_made_for(const Rule *rule, const char *address) {
+        return rule->record.auto_created &&
+               demands(rule,
+                       rule->group->record.type == GROUP_TYPE_SRIOV_NIC ? FILTER_PHYSICAL_FUNCTION
+                                                                        : FILTER_ADDRESS,
+                       address);
+}
+
+Rule *wanted_rule_of_vfs(const Registry *r, const Device *pf) {
+        size_t at = 0;
+        Rule *rule;
+
+        assert(r);
+        assert(pf);
+
+        while ((rule = registry_next_rule(r, &at)))
+                if (rule->group->record.type == GROUP_TYPE_SRIOV_NIC && rule->record.enabled &&
+                    (!rule->record.node[0] || streq(rule->record.node, pf->table->node)) &&
+                    demands(rule, FILTER_PHYSICAL_FUNCTION, pf->address))
+                        return rule;
+        return NULL;
+}
+
+VfsOrder wanted_vfs(const Registry *r, const Device *pf) {
+        VfsOrder order = {.count = -1};
+        const Rule *rule;
+
+        assert(pf);
+
+        if (pf->facts.is_virtual || pf->facts.sriov_total_vfs == 0)
+                return order;
+        rule = wanted_rule_of_vfs(r, pf);
+        if (rule) {
+                order.group = rule->group;
+                order.count = (int32_t)rule->group->record.sriov.vfs;
+                order.bind = rule->group->record.enabled &&
+                             rule->group->record.binding == GROUP_BINDING_PERSISTENT;
+        } else if (pf->vfs_granted)
+                order.count = (int32_t)pf->vfs;
+        return order;
 }
 
 Rule *rule_made_for(const Device *d) {
