@@ -38,6 +38,7 @@ static const Authorisation authorisation_table[] = {
         { BUS_INTERFACE_DEVICE,  "Bind",            AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_DEVICE,  "Release",         AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
         { BUS_INTERFACE_DEVICE,  "Reset",           AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
+        { BUS_INTERFACE_DEVICE,  "SetVfCount",      AUTHORISATION_HELPER, POLKIT_ACTION_GRANT  },
         { BUS_INTERFACE_DEVICE,  "EndQuarantine",   AUTHORISATION_POLKIT, POLKIT_ACTION_MANAGE },
 };
 /* clang-format on */

@@ -15,12 +15,17 @@ typedef struct Consent {
 
 /* Who has it must not lose it by the next bind; and the helper would tell him to Release it first. */
 static int check_unclaimed(const Manager *m, const IommuSet *devices, Failure *f) {
-        const Device *d;
+        const Device *d, *vf;
 
-        for (size_t i = 0; i < devices->n_members; i++)
-                if ((d = device_table_find(&m->devices, &devices->members[i])) &&
-                    claim_table_check_device(d, f) < 0)
+        for (size_t i = 0; i < devices->n_members; i++) {
+                if (!(d = device_table_find(&m->devices, &devices->members[i])))
+                        continue;
+                if (claim_table_check_device(d, f) < 0)
                         return -EREMOTEIO;
+                for (size_t at = 0; (vf = device_table_next_vf(&m->devices, d, &at));)
+                        if (claim_table_check_device(vf, f) < 0)
+                                return -EREMOTEIO;
+        }
         return 0;
 }
 

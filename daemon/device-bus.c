@@ -4,6 +4,7 @@
 #include "critical.h"
 #include "device-bus.h"
 #include "device-calls.h"
+#include "make-passthrough.h"
 #include "plan-calls.h"
 #include "quarantine.h"
 #include "registry.h"
@@ -32,16 +33,22 @@ static int get_peers(GETTER_ARGUMENTS) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int get_reset_methods(GETTER_ARGUMENTS) {
-        const Device *d = userdata;
-        char text[DEVICE_RESET_METHODS_SIZE], *save = NULL;
+static int append_words(sd_bus_message *reply, char *text) {
+        char *save = NULL;
         int r;
 
-        (void)memcpy(text, d->facts.reset_methods, sizeof text);
         r = sd_bus_message_open_container(reply, 'a', "s");
         for (char *word = strtok_r(text, " ", &save); word && r >= 0; word = strtok_r(NULL, " ", &save))
                 r = sd_bus_message_append_basic(reply, 's', word);
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_reset_methods(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+        char text[DEVICE_RESET_METHODS_SIZE];
+
+        (void)memcpy(text, d->facts.reset_methods, sizeof text);
+        return append_words(reply, text);
 }
 
 static int get_num_vfs(GETTER_ARGUMENTS) {
@@ -68,6 +75,14 @@ static int get_virtual_functions(GETTER_ARGUMENTS) {
         while (r >= 0 && (vf = device_table_next_vf(d->table, d, &at)))
                 r = sd_bus_message_append_basic(reply, 'o', vf->path);
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_interfaces(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+        char text[DEVICE_INTERFACES_SIZE];
+
+        (void)memcpy(text, d->facts.interfaces, sizeof text);
+        return append_words(reply, text);
 }
 
 static int get_critical(GETTER_ARGUMENTS) {
@@ -142,6 +157,14 @@ static int on_reset(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         return device_call(wire_manager(m), m, userdata, HELPER_RESET);
 }
 
+static int on_set_vf_count(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        uint32_t count;
+        int r;
+
+        r = sd_bus_message_read(message, "u", &count);
+        return r < 0 ? r : make_vf_count(wire_manager(message), message, userdata, count);
+}
+
 #define AT(member) offsetof(Device, member)
 #define CONST SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
@@ -158,6 +181,8 @@ static const sd_bus_vtable device_vtable[] = {
                                         SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_METHOD_WITH_ARGS("EndQuarantine", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_end_quarantine,
                                         SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("SetVfCount", SD_BUS_ARGS("u", count), SD_BUS_NO_RESULT,
+                                        on_set_vf_count, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_PROPERTY("Address", "s", get_text, AT(address), CONST),
                 SD_BUS_PROPERTY("Node", "s", get_node, 0, CONST),
                 SD_BUS_PROPERTY("Name", "s", NULL, AT(name), CONST),
@@ -187,6 +212,10 @@ static const sd_bus_vtable device_vtable[] = {
                 SD_BUS_PROPERTY("SriovNumVfs", "u", get_num_vfs, 0, CHANGES),
                 SD_BUS_PROPERTY("PhysicalFunction", "o", get_physical_function, 0, CHANGES),
                 SD_BUS_PROPERTY("VirtualFunctions", "ao", get_virtual_functions, 0, CHANGES),
+                SD_BUS_PROPERTY("SriovOrderedVfs", "i", NULL, AT(ordered_vfs), CHANGES),
+                SD_BUS_PROPERTY("VfsGranted", "b", NULL, AT(vfs_granted), CHANGES),
+                SD_BUS_PROPERTY("VfIndex", "i", NULL, AT(facts.vf_index), CHANGES),
+                SD_BUS_PROPERTY("NetworkInterfaces", "as", get_interfaces, 0, CHANGES),
                 SD_BUS_PROPERTY("Critical", "as", get_critical, 0, CHANGES),
                 SD_BUS_PROPERTY("Eligible", "b", NULL, AT(eligible), CHANGES),
                 SD_BUS_PROPERTY("Reason", "s", NULL, AT(reason), CHANGES),

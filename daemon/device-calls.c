@@ -57,6 +57,14 @@ static int check(Call *c, Failure *f) {
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE, address);
 
         /* A hopeless request must not prompt. The helper has the last word. */
+        if (d->vfs_granted)
+                return failure_set(
+                                f, FAILURE_NOT_GRANTED,
+                                "Device %s stays with the host: an administrator has granted that its "
+                                "virtual "
+                                "functions may leave, and not the device itself; call ReturnToHost for it "
+                                "first, and then Grant.",
+                                address);
         if (!may_have_a_standing(data->verb, d))
                 return failure_set(f, FAILURE_NOT_GRANTED,
                                    "No valid grant by an administrator says that device %s may leave the "

@@ -145,21 +145,42 @@ static int refuse_root(const char *command, int length, const char *verb, Failur
         return failure_set(f, FAILURE_NOT_AUTHORIZED, ROOT_INTRODUCTION "%s", command);
 }
 
-int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release,
-                          uint32_t confirm, Failure *f) {
-        char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], address[PCI_ADDRESS_SIZE];
-        char reasons[256] = "", command[COMMAND_SIZE], tail[32];
+static void list_members(const IommuSet *devices, char *buf, size_t size) {
+        char address[PCI_ADDRESS_SIZE];
         size_t used = 0;
+
+        buf[0] = '\0';
+        for (size_t i = 0; i < devices->n_members; i++)
+                used += (size_t)snprintf(buf + used, size - used, " %s",
+                                         pci_address_format(&devices->members[i], address));
+}
+
+int grant_set_refuse_root_vfs(const IommuSet *devices, Failure *f) {
+        char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1], command[COMMAND_SIZE];
         int n;
 
         assert(devices);
         assert(f);
 
-        members[0] = '\0';
-        for (size_t i = 0; i < devices->n_members; i++)
-                used += (size_t)snprintf(members + used, sizeof members - used, " %s",
-                                         pci_address_format(&devices->members[i], address));
+        list_members(devices, members, sizeof members);
+        n = snprintf(command, sizeof command,
+                     "busctl call " HELPER_NAME " " HELPER_PATH " " HELPER_INTERFACE
+                     " GrantVfs asbs %zu%s false \"\"",
+                     devices->n_members, members);
+        return refuse_root(command, n, "GrantVfs", f);
+}
 
+int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release,
+                          uint32_t confirm, Failure *f) {
+        char members[DEVICES_PER_CALL_MAX * PCI_ADDRESS_SIZE + 1];
+        char reasons[256] = "", command[COMMAND_SIZE], tail[32];
+        size_t used;
+        int n;
+
+        assert(devices);
+        assert(f);
+
+        list_members(devices, members, sizeof members);
         used = (size_t)snprintf(reasons, sizeof reasons, " %d", __builtin_popcount(consent));
         for (int i = 0; i < CRITICAL_REASON_MAX && used < sizeof reasons; i++)
                 if (consent & 1U << i)

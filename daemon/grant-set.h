@@ -19,4 +19,5 @@ int grant_set_close(const DeviceTable *t, IommuSet *devices, Failure *f);
  * -EREMOTEIO. */
 int grant_set_refuse_root(bool grant, const IommuSet *devices, uint32_t consent, bool release,
                           uint32_t confirm, Failure *f);
+int grant_set_refuse_root_vfs(const IommuSet *devices, Failure *f); /* GrantVfs */
 int grant_set_refuse_root_ids(bool grant, const char *const *ids, size_t n, Failure *f);

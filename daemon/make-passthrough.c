@@ -2,7 +2,7 @@
 #include "confirm.h"
 #include "grant-set.h"
 #include "grants.h"
-#include "make-plan.h"
+#include "make-vfs.h"
 #include "operation.h"
 #include "order-book.h"
 #include "wanted.h"
@@ -15,6 +15,22 @@ static bool binds(const Manager *m, const MakeRequest *q) {
         return q->group.binding && streq(q->group.binding, "persistent");
 }
 
+/* Who is covered for what it makes cannot leave itself. */
+static int check_no_pf(const Manager *m, const IommuSet *movers, Failure *f) {
+        const Device *d;
+
+        for (size_t i = 0; i < movers->n_members; i++) {
+                d = device_table_find(&m->devices, &movers->members[i]);
+                if (d && d->vfs_granted)
+                        return failure_set(f, FAILURE_ORDERED,
+                                           "Device %s cannot leave the host: its virtual functions may, "
+                                           "which it "
+                                           "makes with its host driver; call ReturnToHost for it first.",
+                                           d->address);
+        }
+        return 0;
+}
+
 static int check(Call *c, Failure *f) {
         Make *data = c->data;
         MakeRequest *q = &data->request;
@@ -23,14 +39,17 @@ static int check(Call *c, Failure *f) {
 
         if (edit_check_possible(m, f) < 0)
                 return -EREMOTEIO;
+        if (make_is_of_vfs(m, data))
+                return make_check_vfs(c, data, f);
         if (q->has_confirm && (q->confirm < m->confirm_min || q->confirm > CONFIRM_SECONDS_MAX))
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
                                    "The option \"confirm-seconds\" is %u; give %u to %u, or leave it out.",
                                    q->confirm, m->confirm_min, CONFIRM_SECONDS_MAX);
         data->movers = q->devices;
         if (grant_set_check(&m->devices, true, &data->movers, &q->siblings, f) < 0 ||
-            make_check_identities(m, data, f) < 0 || transactions_check_free(m, &data->movers, f) < 0 ||
-            make_check_group(m, data, f) < 0 || make_check_members(m, q->group_name, data, f) < 0)
+            make_check_identities(m, data, f) < 0 || check_no_pf(m, &data->movers, f) < 0 ||
+            transactions_check_free(m, &data->movers, f) < 0 || make_check_group(m, data, f) < 0 ||
+            make_check_members(m, q->group_name, data, f) < 0)
                 return -EREMOTEIO;
         if (m->platform.disabled && binds(m, q))
                 return failure_set(f, FAILURE_NOT_AUTHORIZED, DEVICE_DISABLED_SENTENCE,
@@ -48,14 +67,21 @@ static int check(Call *c, Failure *f) {
 static void describe(const Call *c, CallDetails *ret) {
         const Make *data = c->data;
 
-        call_details_add(ret, "verb", "MakePassthrough");
-        call_details_add(ret, "group", data->request.group_name);
+        call_details_add(ret, "verb", data->request.has_count ? "SetVfCount" : "MakePassthrough");
+        if (!data->request.has_count)
+                call_details_add(ret, "group", data->request.group_name);
         call_details_add(ret, "device",
                          iommu_set_format(&data->request.devices, ret->text, sizeof ret->text));
-        call_details_add(
-                        ret, "polkit.message",
-                        "Authentication is required to put PCI device $(device) into the group $(group) for "
-                        "virtual machines");
+        call_details_add(ret, "polkit.message",
+                         data->request.has_count ? "Authentication is required to change the number of "
+                                                   "virtual functions "
+                                                   "of PCI device $(device)"
+                         : make_is_of_vfs(c->manager, data)
+                                         ? "Authentication is required to put virtual functions of PCI "
+                                           "device "
+                                           "$(device) into the group $(group) for virtual machines"
+                                         : "Authentication is required to put PCI device $(device) into the "
+                                           "group $(group) for virtual machines");
 }
 
 static void answer(Transaction *t) {
@@ -67,6 +93,10 @@ static void answer(Transaction *t) {
         const Device *d;
         int r;
 
+        if (data->request.has_count) {
+                call_finish(c, NULL);
+                return;
+        }
         if ((r = sd_bus_message_new_method_return(c->message, &reply)) < 0 ||
             (r = sd_bus_message_append_basic(reply, 'o', registry_path(BUS_PATH_GROUPS, t->group, path))) <
                             0 ||
@@ -74,15 +104,15 @@ static void answer(Transaction *t) {
                 goto fail;
         for (size_t i = 0; i < data->request.devices.n_members && r >= 0; i++) {
                 d = device_table_find(&m->devices, &data->request.devices.members[i]);
-                if (d && rule_made_for(d))
-                        r = sd_bus_message_append_basic(reply, 'o', rule_made_for(d)->path);
+                if (d && make_rule_of(t, d))
+                        r = sd_bus_message_append_basic(reply, 'o', make_rule_of(t, d)->path);
         }
         if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0 ||
             (r = sd_bus_message_open_container(reply, 'a', "o")) < 0)
                 goto fail;
         for (size_t i = 0; i < t->movers.n_members && r >= 0; i++) {
                 d = device_table_find(&m->devices, &t->movers.members[i]);
-                if (d && d->granted)
+                if (d && (t->of_vfs ? d->vfs_granted : d->granted))
                         r = sd_bus_message_append_basic(reply, 'o', d->path);
         }
         if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0)
@@ -98,7 +128,7 @@ static bool are_kept(const Transaction *t) {
 
         for (size_t i = 0; i < t->fresh.n_members; i++) {
                 d = device_table_find(&t->manager->devices, &t->fresh.members[i]);
-                if (!d || !d->granted || d->grant_pending)
+                if (!d || !(t->of_vfs ? d->vfs_granted : d->granted) || d->grant_pending)
                         return false;
         }
         return true;
@@ -211,7 +241,9 @@ static void on_stored(const Failure *failure, void *userdata) {
                 return;
         }
         g = registry_find_group(t->manager->registry, t->group);
-        if (g && g->record.enabled && g->record.binding == GROUP_BINDING_PERSISTENT)
+        if (t->of_vfs)
+                make_vfs(t, keep);
+        else if (g && g->record.enabled && g->record.binding == GROUP_BINDING_PERSISTENT)
                 bind_all(t);
         else
                 keep(t);
@@ -237,6 +269,7 @@ static void note_who_is_at_host(Transaction *t) {
 
         for (size_t i = 0; i < t->movers.n_members; i++) {
                 d = device_table_find(&t->manager->devices, &t->movers.members[i]);
+                t->vfs_before[i] = d ? device_table_count_vfs(&t->manager->devices, d) : 0;
                 if (!d || !streq(d->facts.driver, VFIO_DRIVER))
                         (void)iommu_set_add(&t->at_host, &t->movers.members[i]);
                 else if (!d->persistent[0])
@@ -283,9 +316,12 @@ static void on_granted(const Failure *failure, sd_bus_message *reply _unused_, v
 }
 
 static int choose_ids(Transaction *t, const Make *data) {
-        const Group *g = registry_find_group_name(t->manager->registry, data->request.group_name);
+        const Group *g;
         OrderStamp stamp;
 
+        if (data->request.has_count)
+                return 0;
+        g = registry_find_group_name(t->manager->registry, data->request.group_name);
         if (order_book_stamp(&stamp) < 0)
                 return -ENOMEM;
         t->makes_group = !g;
@@ -314,6 +350,8 @@ static Transaction *begin(Call *c) {
         t->fresh = data->request.confirm > 0 ? data->movers : data->fresh;
         t->to_confirm = t->drops_all = data->request.confirm > 0;
         t->uid = c->uid;
+        t->of_vfs = make_is_of_vfs(c->manager, data);
+        t->vfs = data->request.count;
         return t;
 }
 
@@ -330,7 +368,7 @@ static void start_without_consent(Call *c) {
 static void go(Call *c) {
         Make *data = c->data;
         HelperRequest q = {
-                        .verb = HELPER_GRANT,
+                        .verb = make_is_of_vfs(c->manager, data) ? HELPER_GRANT_VFS : HELPER_GRANT,
                         .devices = &data->fresh,
                         .consent = data->request.consent,
                         .pending = true,
@@ -379,4 +417,13 @@ int make_passthrough(Manager *m, sd_bus_message *message, const MakeRequest *q) 
                         data->identities[i] = d->facts.identity;
         }
         return call_start(m, message, &kind, data);
+}
+
+int make_vf_count(Manager *m, sd_bus_message *message, const Device *d, uint32_t count) {
+        MakeRequest q = {.has_count = true, .count = count};
+
+        assert(d);
+
+        (void)iommu_set_add(&q.devices, device_address(d));
+        return make_passthrough(m, message, &q);
 }

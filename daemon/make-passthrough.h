@@ -11,8 +11,13 @@ typedef struct MakeRequest {
         uint32_t consent; /* bits of CriticalReason */
         uint32_t confirm; /* seconds until which somebody has to confirm it; 0: nobody need */
         bool has_confirm;
-        const char *group_name;
-        OrderPatch group; /* class, description, binding of a new one */
+        const char *group_name, *type; /* type: of a new group; NULL: the usual one */
+        OrderPatch group;              /* class, description, binding, settings of a new one */
+        bool has_count;                /* SetVfCount: there is no group, but this */
+        uint32_t count;
 } MakeRequest;
 
 int make_passthrough(Manager *m, sd_bus_message *message, const MakeRequest *q);
+
+/* Device.SetVfCount, of the physical function d. */
+int make_vf_count(Manager *m, sd_bus_message *message, const Device *d, uint32_t count);

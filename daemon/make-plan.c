@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "make-plan.h"
+#include "make-vfs.h"
 #include "order-book.h"
 #include "wanted.h"
 
@@ -34,10 +35,18 @@ void make_find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret) {
 }
 
 /* What is said about a group that exists must be so: it is picked, not changed. */
-static int check_picked(const Group *g, const OrderPatch *patch, Failure *f) {
+static int check_picked(const Group *g, const MakeRequest *q, Failure *f) {
+        const OrderPatch *patch = &q->group;
+        SriovSettings sriov = g->record.sriov;
         const char *what = NULL;
 
-        if (patch->class && !streq(patch->class, group_class_to_string(g->record.class)))
+        if (patch->has_sriov)
+                sriov_settings_apply(&sriov, &patch->sriov);
+        if (q->type && !streq(q->type, group_type_to_string(g->record.type)))
+                what = "type";
+        else if (!sriov_settings_same(&sriov, &g->record.sriov))
+                what = "sriov";
+        else if (patch->class && !streq(patch->class, group_class_to_string(g->record.class)))
                 what = "class";
         else if (patch->binding && !streq(patch->binding, group_binding_to_string(g->record.binding)))
                 what = "binding";
@@ -52,6 +61,10 @@ static int check_picked(const Group *g, const OrderPatch *patch, Failure *f) {
                            g->record.name, what);
 }
 
+static const char *type_of(const MakeRequest *q) {
+        return q->type ? q->type : group_type_to_string(GROUP_TYPE_PCI);
+}
+
 int make_check_group(const Manager *m, const Make *data, Failure *f) {
         const MakeRequest *q = &data->request;
         Group *g = registry_find_group_name(m->registry, q->group_name);
@@ -60,11 +73,11 @@ int make_check_group(const Manager *m, const Make *data, Failure *f) {
         int r;
 
         if (g)
-                return check_picked(g, &q->group, f);
+                return check_picked(g, q, f);
         if (order_book_stamp(&stamp) < 0)
                 return failure_set(f, FAILURE_INTERNAL,
                                    "Nothing was changed: there is no randomness; try again.");
-        r = order_plan_create_group(&plan, m->registry, &stamp, q->group_name, "pci", &q->group, f);
+        r = order_plan_create_group(&plan, m->registry, &stamp, q->group_name, type_of(q), &q->group, f);
         order_plan_clear(&plan);
         return r;
 }
@@ -89,22 +102,28 @@ static int check_member(const Device *d, const char *group, Failure *f) {
 
 int make_check_members(const Manager *m, const char *group, const Make *data, Failure *f) {
         const IommuSet *devices = &data->request.devices;
+        bool of_vfs = make_is_of_vfs(m, data);
         const Device *d;
 
         for (size_t i = 0; i < devices->n_members; i++) {
                 d = device_table_find(&m->devices, &devices->members[i]);
-                if (d && check_member(d, group, f) < 0)
+                if (d && (of_vfs ? make_check_vfs_member(m, d, group, f) : check_member(d, group, f)) < 0)
                         return -EREMOTEIO;
         }
         return 0;
 }
 
-/* It belongs to this device, at this place, of this make. Whoever wants it wider edits it. */
-static void write_filter(const Device *d, char *buf, size_t size) {
+/* It belongs to this device, at this place, of this make. Whoever wants it wider edits it. Or it is all of the virtual
+ * functions of this one. */
+static void write_filter(const Device *d, bool of_vfs, char *buf, size_t size) {
         const PciIdentity *i = &d->facts.identity;
         char quoted[2 * PCI_SERIAL_SIZE];
         size_t n, k = 0;
 
+        if (of_vfs) {
+                (void)snprintf(buf, size, "physical_function eq '%s'", d->address);
+                return;
+        }
         n = (size_t)snprintf(buf, size,
                              "address eq '%s' and vendor_device_hex eq '%04x:%04x' and subsystem_hex eq "
                              "'%04x:%04x'",
@@ -119,6 +138,10 @@ static void write_filter(const Device *d, char *buf, size_t size) {
                 (void)snprintf(buf + n, size - n, " and serial eq '%s'", quoted);
 }
 
+const Rule *make_rule_of(const Transaction *t, const Device *d) {
+        return t->of_vfs ? wanted_rule_of_vfs(t->manager->registry, d) : rule_made_for(d);
+}
+
 static int plan_rule(Transaction *t, OrderPlan *p, const Group *g, const Device *d, size_t n, Failure *f) {
         Manager *m = t->manager;
         char filter[512], name[PCI_ADDRESS_SIZE + 200];
@@ -131,7 +154,7 @@ static int plan_rule(Transaction *t, OrderPlan *p, const Group *g, const Device 
                 return r;
         (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->rules[n]);
         stamp.age = order_book_next_age(m);
-        write_filter(d, filter, sizeof filter);
+        write_filter(d, t->of_vfs, filter, sizeof filter);
 
         /* A rule of that name may be left of a device that was there before. */
         (void)snprintf(name, sizeof name, "%s", d->address);
@@ -149,8 +172,8 @@ static int plan_group(Transaction *t, OrderPlan *p, const Make *data, Failure *f
         if (r < 0)
                 return r;
         (void)snprintf(stamp.id, sizeof stamp.id, "%s", t->group);
-        return order_plan_create_group(p, m->registry, &stamp, data->request.group_name, "pci",
-                                       &data->request.group, f);
+        return order_plan_create_group(p, m->registry, &stamp, data->request.group_name,
+                                       type_of(&data->request), &data->request.group, f);
 }
 
 /* By its id, since its name may have been changed meanwhile; or somebody else has made it first. */
@@ -164,7 +187,7 @@ static int find_group(Transaction *t, Make *data, const Group **ret, Failure *f)
                                    "The group \"%.200s\" was deleted meanwhile; try again.",
                                    data->request.group_name);
         if (g && t->makes_group) {
-                if (check_picked(g, &data->request.group, f) < 0)
+                if (check_picked(g, &data->request, f) < 0)
                         return -EREMOTEIO;
                 t->makes_group = false;
                 (void)snprintf(t->group, sizeof t->group, "%s", g->record.id);
@@ -182,6 +205,8 @@ int make_plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
         size_t n = 0;
         int r = 0;
 
+        if (data->request.has_count)
+                return make_check_identities(m, data, f);
         if (make_check_identities(m, data, f) < 0 || find_group(t, data, &g, f) < 0 ||
             make_check_members(m, g ? g->record.name : data->request.group_name, data, f) < 0)
                 return -EREMOTEIO;
@@ -193,7 +218,7 @@ int make_plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
                 if (!d)
                         return failure_set(f, FAILURE_NO_SUCH_DEVICE,
                                            "A device was unplugged meanwhile; list the devices again.");
-                if (!rule_made_for(d))
+                if (!make_rule_of(t, d))
                         r = plan_rule(t, p, g, d, n++, f);
         }
         return r;

@@ -23,5 +23,7 @@ void make_find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret);
 int make_check_group(const Manager *m, const Make *data, Failure *f);
 /* No device belongs to another group. */
 int make_check_members(const Manager *m, const char *group, const Make *data, Failure *f);
+/* The rule of a device that is named: made for it, or before. NULL: none yet. */
+const Rule *make_rule_of(const Transaction *t, const Device *d);
 /* A plan for edit_start(); userdata is the Transaction. */
 int make_plan(Manager *m, OrderPlan *p, void *userdata, Failure *f);

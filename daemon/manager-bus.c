@@ -168,6 +168,9 @@ static int on_make_passthrough(sd_bus_message *message, void *userdata, sd_bus_e
                         {"description", OPTION_TEXT, offsetof(MakeRequest, group.description),
                          OPTION_NO_FLAG},
                         {"binding", OPTION_TEXT, offsetof(MakeRequest, group.binding), OPTION_NO_FLAG},
+                        {"type", OPTION_TEXT, offsetof(MakeRequest, type), OPTION_NO_FLAG},
+                        {"sriov", OPTION_SRIOV, offsetof(MakeRequest, group.sriov),
+                         offsetof(MakeRequest, group.has_sriov)},
                         {"confirm-seconds", OPTION_U32, offsetof(MakeRequest, confirm),
                          offsetof(MakeRequest, has_confirm)},
         };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "grant-set.h"
 #include "grants.h"
+#include "hotplug.h"
 #include "log.h"
 #include "return-to-host.h"
 #include "transaction.h"
@@ -30,6 +31,52 @@ static int check_stays(const Device *d, Failure *f) {
         return 0;
 }
 
+/* What its physical function is granted for cannot be taken back from one alone. */
+static int check_is_whole(const Manager *m, const IommuSet *named, Failure *f) {
+        const Device *d, *pf;
+
+        for (size_t i = 0; i < named->n_members; i++) {
+                d = device_table_find(&m->devices, &named->members[i]);
+                pf = d && d->facts.is_virtual && !d->has_grant
+                                     ? device_table_find(&m->devices, &d->facts.physical_function)
+                                     : NULL;
+                if (pf && pf->vfs_granted)
+                        return failure_set(
+                                        f, FAILURE_INVALID_ARGUMENT,
+                                        "Device %s is a virtual function of %s and was granted with it; "
+                                        "call "
+                                        "ReturnToHost for %s, which takes all of them away, SetVfCount for "
+                                        "another number, or delete the rule that puts this one into a "
+                                        "group.",
+                                        d->address, pf->address, pf->address);
+        }
+        return 0;
+}
+
+/* A physical function stays with the host, and those that share its IOMMU set are not concerned. */
+static int close_set(const Manager *m, const IommuSet *named, IommuSet *ret, Failure *f) {
+        IommuSet pfs = {0}, others = {0};
+        const Device *d;
+        int r = 0;
+
+        for (size_t i = 0; i < named->n_members; i++) {
+                d = device_table_find(&m->devices, &named->members[i]);
+                (void)iommu_set_add(d && d->vfs_granted ? &pfs : &others, &named->members[i]);
+        }
+        if (others.n_members > 0 && grant_set_close(&m->devices, &others, f) < 0)
+                return -EREMOTEIO;
+        for (size_t i = 0; i < pfs.n_members && r >= 0; i++)
+                r = iommu_set_add(&others, &pfs.members[i]);
+        if (r < 0)
+                return failure_set(
+                                f, FAILURE_LIMITS_EXCEEDED,
+                                "With all that share their IOMMU sets these are more than %u devices; name "
+                                "fewer in one call.",
+                                DEVICES_PER_CALL_MAX);
+        *ret = others;
+        return 0;
+}
+
 static int check(Call *c, Failure *f) {
         Return *data = c->data;
         Manager *m = c->manager;
@@ -37,8 +84,7 @@ static int check(Call *c, Failure *f) {
 
         if (edit_check_possible(m, f) < 0)
                 return -EREMOTEIO;
-        data->movers = data->named;
-        if (grant_set_close(&m->devices, &data->movers, f) < 0 ||
+        if (check_is_whole(m, &data->named, f) < 0 || close_set(m, &data->named, &data->movers, f) < 0 ||
             transactions_check_free(m, &data->movers, f) < 0)
                 return -EREMOTEIO;
 
@@ -103,6 +149,8 @@ static void on_revoked(const Failure *failure, sd_bus_message *reply _unused_, v
         Transaction *t = userdata;
 
         t->helper = NULL;
+        for (size_t i = 0; i < t->movers.n_members; i++)
+                hotplug_take_vfs(t->manager, &t->movers.members[i]);
         manager_reread_set(t->manager, &t->movers);
         grants_read(t->manager);
         if (failure && any_granted(t))

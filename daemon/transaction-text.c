@@ -11,7 +11,8 @@
  *   rule ID
  *   device ADDRESS            asked for
  *   confirm UNTIL BOOT UID waiting|confirmed      somebody has to: CLOCK_BOOTTIME in microseconds, of that boot
- *   mover ADDRESS old|fresh bound|host    moves along; fresh: granted by this; host: was with the host before
+ *   mover ADDRESS old|fresh bound|host [N]    moves along; fresh: granted by this; host: was with the host before;
+ *                                             N: it stays, and had so many virtual functions
  */
 
 #define TEXT_MAX (64U * 1024)
@@ -40,9 +41,12 @@ int transaction_format(const Transaction *t, char **ret) {
         for (size_t i = 0; i < t->movers.n_members; i++) {
                 const PciAddress *a = &t->movers.members[i];
 
-                fprintf(f, "mover %s %s %s\n", pci_address_format(a, address),
+                fprintf(f, "mover %s %s %s", pci_address_format(a, address),
                         iommu_set_contains(&t->fresh, a) ? "fresh" : "old",
                         iommu_set_contains(&t->at_host, a) ? "host" : "bound");
+                if (t->of_vfs)
+                        fprintf(f, " %u", t->vfs_before[i]);
+                (void)fputc('\n', f);
         }
         if (fclose(f) != 0) {
                 free(text);
@@ -53,11 +57,23 @@ int transaction_format(const Transaction *t, char **ret) {
         return 0;
 }
 
+static int take_vfs(Transaction *t, const PciAddress *a, const char *before) {
+        uint64_t n;
+
+        /* In the order in which they were written, which is the set's. */
+        if (record_parse_decimal(before, UINT16_MAX, &n) < 0 ||
+            pci_address_compare(&t->movers.members[t->movers.n_members - 1], a) != 0)
+                return -EBADMSG;
+        t->vfs_before[t->movers.n_members - 1] = (uint32_t)n;
+        t->of_vfs = true;
+        return 0;
+}
+
 static int take_mover(Transaction *t, char *words[static 5]) {
         PciAddress a;
 
         if (!words[2] || !words[3] || pci_address_parse(words[1], &a) < 0 ||
-            iommu_set_add(&t->movers, &a) < 0)
+            iommu_set_add(&t->movers, &a) < 0 || (words[4] && take_vfs(t, &a, words[4]) < 0))
                 return -EBADMSG;
         if (streq(words[2], "fresh"))
                 (void)iommu_set_add(&t->fresh, &a);

@@ -246,6 +246,57 @@ static bool may_be_bound(const Transaction *t, const Device *d) {
                (t->to_confirm || !is_wanted_otherwise(t, d));
 }
 
+/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. */
+static bool needs_vfs(const Transaction *t, const Device *pf, uint32_t before, uint32_t *ret) {
+        uint32_t n = device_table_count_vfs(&t->manager->devices, pf);
+        bool fresh = iommu_set_contains(&t->fresh, device_address(pf));
+        const Rule *rule = wanted_rule_of_vfs(t->manager->registry, pf);
+        const Device *vf;
+        size_t at = 0;
+
+        if (!pf->vfs_granted || (rule && !is_made_here(t, rule)))
+                return false;
+        *ret = before;
+        while (fresh && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
+                if (streq(vf->facts.driver, VFIO_DRIVER))
+                        *ret = 0;
+        return n != *ret || (!fresh && pf->vfs != *ret);
+}
+
+static void take_vfs_away(Transaction *t);
+
+static void on_vfs_away(const Failure *failure, void *userdata) {
+        Transaction *t = userdata;
+        const Device *pf = device_table_find(&t->manager->devices, &t->movers.members[t->at]);
+        uint32_t count;
+
+        if (failure && pf && needs_vfs(t, pf, t->vfs_before[t->at], &count))
+                note_residue(t, failure);
+        if (failure || ++t->vfs_calls >= 2) {
+                t->vfs_calls = 0;
+                t->at++;
+        }
+        take_vfs_away(t);
+}
+
+/* One after the other, as below. */
+static void take_vfs_away(Transaction *t) {
+        Manager *m = t->manager;
+
+        for (; t->at < t->movers.n_members; t->at++) {
+                const Device *pf = device_table_find(&m->devices, &t->movers.members[t->at]);
+                OperationRequest q = {.verb = HELPER_SET_VFS, .device = t->movers.members[t->at]};
+                Failure f = {0};
+
+                if (!pf || !needs_vfs(t, pf, t->vfs_before[t->at], &q.count))
+                        continue;
+                if (operation_start(m, &q, on_vfs_away, t, &f) >= 0)
+                        return;
+                note_residue(t, &f);
+        }
+        transaction_drop_grants(t);
+}
+
 static void release_next(Transaction *t);
 
 /* The helper may have brought them home by itself, or have died behind it. */
@@ -283,12 +334,15 @@ void transaction_undo(Transaction *t, const Failure *cause) {
 
         if (cause)
                 t->cause = *cause;
-        t->at = 0;
+        t->at = t->vfs_calls = 0;
         t->residue[0] = '\0';
         t->residue_kind = FAILURE_NONE;
         if (t->to_confirm)
                 t->phase = CONFIRM_REVERTING;
         manager_reread_set(t->manager, &t->movers); /* the helper may have done it */
         manager_flush(t->manager);
-        release_next(t);
+        if (t->of_vfs)
+                take_vfs_away(t);
+        else
+                release_next(t);
 }

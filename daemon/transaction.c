@@ -51,16 +51,24 @@ Transaction *transaction_new(Manager *m, IntentKind kind, Call *call) {
         return t;
 }
 
+/* The device, or its physical function. */
+static bool touches(const Transaction *t, const PciAddress *a) {
+        const Device *d = device_table_find(&t->manager->devices, a);
+
+        return iommu_set_contains(&t->movers, a) ||
+               (d && d->facts.is_virtual && iommu_set_contains(&t->movers, &d->facts.physical_function));
+}
+
 bool transactions_cover(const Manager *m, const PciAddress *a) {
         for (const Transaction *t = m->transactions; t; t = t->next)
-                if ((t->consented || t->kind == INTENT_RETURN) && iommu_set_contains(&t->movers, a))
+                if ((t->consented || t->kind == INTENT_RETURN) && touches(t, a))
                         return true;
         return false;
 }
 
 static const Transaction *find_holder(const Manager *m, const PciAddress *a) {
         for (const Transaction *t = m->transactions; t; t = t->next)
-                if (t->consented && iommu_set_contains(&t->movers, a))
+                if (t->consented && touches(t, a))
                         return t;
         return NULL;
 }
@@ -71,7 +79,7 @@ bool transactions_hold(const Manager *m, const PciAddress *a) {
 
 bool transactions_hold_beside(const Transaction *t, const PciAddress *a) {
         for (const Transaction *o = t->manager->transactions; o; o = o->next)
-                if (o != t && o->consented && iommu_set_contains(&o->movers, a))
+                if (o != t && o->consented && touches(o, a))
                         return true;
         return false;
 }
@@ -90,19 +98,27 @@ static int refuse_held(const Transaction *t, const char *address, Failure *f) {
                            address, t->residue[0] ? ": " : ".", t->residue);
 }
 
+static int check_device_free(const Manager *m, const Device *d, Failure *f) {
+        const Transaction *holder = find_holder(m, device_address(d));
+
+        return holder ? refuse_held(holder, d->address, f) : claim_table_check_device(d, f);
+}
+
 int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f) {
-        char address[PCI_ADDRESS_SIZE];
-        const Device *d;
+        const Device *d, *vf;
+        size_t at;
 
         if (confirm_check_none(m, f) < 0)
                 return -EREMOTEIO;
         for (size_t i = 0; i < movers->n_members; i++) {
-                (void)pci_address_format(&movers->members[i], address);
-                if (find_holder(m, &movers->members[i]))
-                        return refuse_held(find_holder(m, &movers->members[i]), address, f);
                 d = device_table_find(&m->devices, &movers->members[i]);
-                if (d && claim_table_check_device(d, f) < 0)
+                if (!d)
+                        continue;
+                if (check_device_free(m, d, f) < 0)
                         return -EREMOTEIO;
+                for (at = 0; (vf = device_table_next_vf(&m->devices, d, &at));)
+                        if (check_device_free(m, vf, f) < 0)
+                                return -EREMOTEIO;
         }
         return 0;
 }
@@ -113,8 +129,8 @@ int transaction_check_orders(const Transaction *t, const char *advice, Failure *
 
         for (size_t i = 0; i < t->named.n_members; i++) {
                 d = device_table_find(&t->manager->devices, &t->named.members[i]);
-                own = d ? rule_made_for(d) : NULL;
-                if (d && (!own || !streq(own->group->record.id, t->group)))
+                own = !d ? NULL : t->of_vfs ? wanted_rule_of_vfs(t->manager->registry, d) : rule_made_for(d);
+                if (d && t->group[0] && (!own || !streq(own->group->record.id, t->group)))
                         return failure_set(f, FAILURE_CONFLICT,
                                            "The group or the rule of device %s was changed by somebody else "
                                            "meanwhile; %s.",

@@ -7,7 +7,8 @@
  * undoes what was done, and after a crash the intent that is left is undone, or finished if all that needs somebody's
  * consent was done already. Undoing is tried again until it has succeeded (transaction-undo.c).
  *
- *   make:    Grant, pending (prompt) -> group, rules and intent stored -> Bind -> Keep the grants -> intent removed
+ *   make:    Grant, pending (prompt) -> group, rules and intent stored -> Bind -> Keep the grants -> intent removed;
+ *            of virtual functions: make-vfs.h
  *   return:  intent stored -> Revoke, which brings home (prompt) -> rules and intent removed
  *
  * One that is to be confirmed stays open behind Bind and its answer: confirm.h.
@@ -52,6 +53,11 @@ struct Transaction {
         char rules[TRANSACTION_RULES_MAX][RECORD_ID_SIZE]; /* that are made, or to be removed */
         size_t n_rules;
 
+        bool of_vfs; /* make: not these leave, but virtual functions that they get */
+        uint32_t vfs_before[DEVICES_PER_CALL_MAX]; /* then: how many they had, in the order of the movers */
+        uint32_t vfs;                              /* then, without a group: how many they get */
+        unsigned vfs_calls;
+
         IommuSet unmarked; /* make: those that were bound before, but not to stay so */
 
         bool consented;  /* whoever may say so has said yes */
@@ -69,7 +75,8 @@ struct Transaction {
 
         unsigned tries;         /* to undo it, or after a crash to finish it, that have failed */
         sd_event_source *again; /* when the next comes */
-        transaction_step_t take_up;
+        transaction_step_t
+                        take_up; /* make, before that: what follows when the virtual functions are there */
 
         bool drops_all;       /* make: no pending grant of it may be kept */
         bool to_confirm;      /* make: somebody has to confirm it; what follows is of such a one */
@@ -86,7 +93,8 @@ Transaction *transaction_new(Manager *m, IntentKind kind, Call *call);
 Transaction *transaction_free(Transaction *t); /* one that has done nothing yet */
 void transactions_free_all(Manager *m);        /* calls nothing; what is stored tells the next start */
 
-/* Is one under way for this device, so that its state is not what it will be? Not while a prompt stands, but for a
+/* A device is held with what is to be done to its virtual functions, too.
+ * Is one under way for this device, so that its state is not what it will be? Not while a prompt stands, but for a
  * return, of which the helper says nothing before all is done. */
 bool transactions_cover(const Manager *m, const PciAddress *a);
 /* And nobody else may begin another: a prompt that stands holds nobody up. */
