@@ -181,5 +181,5 @@ int main(void) {
                         cmocka_unit_test(test_the_helper_dies),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return suite_run("bus-sriov-crash", "runs its parts under several users", tests);
 }

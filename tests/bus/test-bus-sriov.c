@@ -473,5 +473,5 @@ int main(void) {
                         CASE(test_while_the_host_drives_one),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return suite_run("bus-sriov", "runs its parts under several users", tests);
 }

@@ -250,10 +250,18 @@ int fake_kernel_bind(const char *device_dir, const char *driver) {
         return 0;
 }
 
+/* The numbers of IOMMU sets are given one by one. */
 static int set_functions(const char *device_dir, unsigned n) {
         FakeHost h = {.root = fake_root, .fd = open(fake_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        _cleanup_close_ int lock = -1;
+        char path[PATH_MAX];
         int r;
 
+        if (n > 0) {
+                lock = open(at_root(path, "fake/sriov-lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+                if (lock < 0 || flock(lock, LOCK_EX) < 0)
+                        return -errno;
+        }
         r = h.fd < 0 ? -errno : fake_sriov_set_number(&h, device_dir, n);
         closep(&h.fd);
         return r;
@@ -271,19 +279,28 @@ static int set_autoprobe(const char *device_dir, const char *data) {
 int fake_kernel_unbind(const char *device_dir) {
         char path[PATH_MAX], driver[PCI_DRIVER_SIZE], set[32], held[48], dir[PATH_MAX];
         const char *address = last_part(device_dir);
+        int leaves = -1;
 
         if (driver_of(device_dir, driver) < 0)
                 return -ENODEV;
 
-        /* Its functions do not outlive it. */
+        /* Its functions do not outlive it; and who asks for others meanwhile waits for the lock of the device, and then
+         * is told that it has no driver. */
         (void)snprintf(path, sizeof path, "%.4000s/virtfn0", device_dir);
-        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+                leaves = open(at_root(path, "fake/sriov/%s.leaves", address), O_WRONLY | O_CREAT | O_CLOEXEC,
+                              0644);
                 (void)set_functions(device_dir, 0);
+        }
 
         (void)unlink(at_root(path, "sys/bus/pci/drivers/%s/%s", driver, address));
         (void)snprintf(path, sizeof path, "%.4000s/driver", device_dir);
         if (unlink(path) < 0)
                 return -errno;
+        if (leaves >= 0) {
+                closep(&leaves);
+                (void)unlink(at_root(path, "fake/sriov/%s.leaves", address));
+        }
 
         /* The link is gone at once; vfio then waits for the one who has the group open. */
         if (streq(driver, VFIO_DRIVER) && set_of(device_dir, set) > 0 && is_held(set)) {

@@ -149,7 +149,8 @@ int fake_sriov_set_number(FakeHost *h, const char *device_dir, unsigned n) {
                 return -ERANGE;
         if (n == now)
                 return 0;
-        if (!has_driver(device_dir))
+        (void)snprintf(path, sizeof path, "fake/sriov/%s.leaves", name_of(device_dir));
+        if (!has_driver(device_dir) || (n > 0 && fake_host_exists(h, path)))
                 return -ENOENT;
         if (n > 0 && now > 0)
                 return -EBUSY;
