@@ -126,7 +126,7 @@ static void tell_vm(Manager *m, Device *d) {
 }
 
 void hotplug_remove(Manager *m, const PciAddress *a) {
-        Device *d = device_table_find(&m->devices, a);
+        Device *d = device_table_find(&m->devices, a), *pf;
         DeviceFacts facts;
 
         if (!d)
@@ -141,6 +141,9 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
         changes_touch_device(&m->changes, d);
         device_free(device_table_remove(&m->devices, a));
         m->platform_stale = true;
+        pf = facts.is_virtual ? device_table_find(&m->devices, &facts.physical_function) : NULL;
+        if (pf)
+                reconcile_vfs_lost(pf, manager_now(m));
         tell_relatives(m, &facts);
 }
 

@@ -282,6 +282,16 @@ void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now) {
         (void)device_set_text(&pf->refusal, failure ? failure->sentence : "");
 }
 
+void reconcile_vfs_lost(Device *pf, uint64_t now) {
+        assert(pf);
+
+        if (!pf->vfs_granted || pf->operating)
+                return;
+        if (pf->order_failures == 0)
+                pf->order_failures = 1;
+        pf->order_tried = now;
+}
+
 void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure,
                            uint64_t now) {
         bool flips;

@@ -92,6 +92,10 @@ bool reconcile_vfs_unmet(const DeviceTable *t, const Device *pf, const VfsOrder 
 /* Tells how the call for the virtual functions ended: NULL well. */
 void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now);
 
+/* One of its virtual functions is gone, and not by us: a driver that is being unloaded takes them away one by one, and
+ * should not meet a call that makes them again. */
+void reconcile_vfs_lost(Device *pf, uint64_t now);
+
 /* Tells how the call for a set ended: FAILURE_NONE well. Members keep the sentence. */
 void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure, uint64_t now);
 

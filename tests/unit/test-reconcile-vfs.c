@@ -363,6 +363,24 @@ static void test_who_takes_them_away_again(void **state) {
         assert_ptr_equal(run(w).device, w->pf);
 }
 
+/* By a driver that is being unloaded, perhaps: when it is back it need not wait. */
+static void test_one_is_gone(void **state) {
+        World *w = *state;
+
+        put_pf_rule(w, true);
+        w->pf->operating = true; /* that was us */
+        reconcile_vfs_lost(w->pf, w->state.now);
+        w->pf->operating = false;
+        assert_ptr_equal(run(w).device, w->pf);
+        reconcile_vfs_lost(w->pf, w->state.now);
+        assert_null(run(w).device);
+        w->state.now += SECOND_USEC / 2;
+        reconcile_vfs_lost(w->pf, w->state.now);
+        assert_int_equal(run(w).again_at, w->state.now + SECOND_USEC);
+        reconcile_order_nudge(w->pf);
+        assert_ptr_equal(run(w).device, w->pf);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -375,6 +393,7 @@ int main(void) {
                         CASE(test_two_devices),
                         CASE(test_patience),
                         CASE(test_who_takes_them_away_again),
+                        CASE(test_one_is_gone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
