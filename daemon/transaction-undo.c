@@ -11,7 +11,7 @@
 #define PAUSE_FIRST_USEC (1000ULL * 1000)
 #define PAUSE_MAX_USEC (60ULL * 1000 * 1000)
 
-static bool can_pass(FailureKind kind) {
+bool transaction_can_pass(FailureKind kind) {
         switch (kind) {
         case FAILURE_BUSY:
         case FAILURE_IN_USE:
@@ -45,7 +45,7 @@ int transaction_try_later(Transaction *t, FailureKind why, transaction_step_t ta
         assert(t);
         assert(take_up);
 
-        if (!t->to_confirm && !can_pass(why))
+        if (!t->to_confirm && !transaction_can_pass(why))
                 return -EPERM;
         t->take_up = take_up;
         t->again = sd_event_source_disable_unref(t->again);
@@ -57,7 +57,7 @@ int transaction_try_later(Transaction *t, FailureKind why, transaction_step_t ta
 static void note_residue(Transaction *t, const Failure *f) {
         size_t n = strlen(t->residue);
 
-        if (n == 0 || !can_pass(t->residue_kind))
+        if (n == 0 || !transaction_can_pass(t->residue_kind))
                 t->residue_kind = f->kind;
         (void)snprintf(t->residue + n, sizeof t->residue - n, "%s%.200s", n > 0 ? " " : "", f->sentence);
 }
@@ -140,9 +140,16 @@ static void remove_orders(Transaction *t) {
 }
 
 static void take_helper(Transaction *t, const Failure *failure) {
+        Failure f;
+
         t->helper = NULL;
-        if (failure)
-                note_residue(t, failure);
+        if (failure) {
+                f = *failure;
+                /* They were bound behind our look, by a worker that has outlived its helper: the next try sees them. */
+                if (t->of_vfs && f.kind == FAILURE_NOT_BOUND)
+                        f.kind = FAILURE_BUSY;
+                note_residue(t, &f);
+        }
         grants_read(t->manager);
 }
 

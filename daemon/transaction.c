@@ -267,6 +267,44 @@ static void finish_return(Transaction *t) {
                 on_rules_removed(&f, t);
 }
 
+static void decide_return(Transaction *t) {
+        if (any_kept(t, &t->movers, 0))
+                transaction_finish(t, NULL);
+        else
+                finish_return(t);
+}
+
+static void on_quiet(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        grants_read(t->manager);
+        if (failure && transaction_can_pass(failure->kind))
+                finish_later(t, failure);
+        else
+                decide_return(t);
+}
+
+/* The helper does to its end what the dead service has asked for. Keep, of what is kept already, changes nothing and
+ * waits for its locks: what is there then stays. */
+static void recover_return(Transaction *t) {
+        IommuSet kept = {0};
+        HelperRequest keep = {.verb = HELPER_KEEP, .devices = &kept};
+        const PciAddress *a;
+        Grant g;
+
+        for (size_t i = 0; i < t->movers.n_members; i++) {
+                a = &t->movers.members[i];
+                if (transaction_is_kept(t, a, 0) &&
+                    grant_read_from(t->manager->root, true, a, t->manager->root_uid, &g) < 0)
+                        (void)iommu_set_add(&kept, a);
+        }
+        if (kept.n_members == 0)
+                decide_return(t);
+        else if (transaction_ask_helper(t, &keep, on_quiet) < 0)
+                finish_later(t, &(Failure){FAILURE_HELPER, "the helper cannot be called."});
+}
+
 /* What needed somebody's consent decides: was it done, the rest follows; was it not, there is nothing to do. */
 void transaction_recover(Transaction *t) {
         HelperRequest keep = {.verb = HELPER_KEEP, .devices = &t->fresh};
@@ -275,12 +313,9 @@ void transaction_recover(Transaction *t) {
 
         if (t->to_confirm)
                 confirm_recover(t);
-        else if (t->kind == INTENT_RETURN) {
-                if (any_kept(t, &t->movers, 0))
-                        transaction_finish(t, NULL);
-                else
-                        finish_return(t);
-        } else if (t->fresh.n_members == 0) { /* nobody's consent was missing, and the orders are stored */
+        else if (t->kind == INTENT_RETURN)
+                recover_return(t);
+        else if (t->fresh.n_members == 0) { /* nobody's consent was missing, and the orders are stored */
                 transaction_finish(t, NULL);
         } else if (transaction_any_kept(t)) {
                 if (transaction_ask_helper(t, &keep, on_kept_after_crash) < 0)

@@ -119,6 +119,8 @@ void transaction_end(Transaction *t, const Failure *failure);
 void transaction_undo(Transaction *t, const Failure *cause);
 void transaction_drop_grants(Transaction *t); /* behind the way home: the rest of it */
 
+bool transaction_can_pass(FailureKind kind) _const_; /* is it something that waiting cures? */
+
 /* Calls take_up after a pause, longer each time. -EPERM: why is nothing that waiting cures. */
 int transaction_try_later(Transaction *t, FailureKind why, transaction_step_t take_up);
 
