@@ -5,6 +5,7 @@
 #include "log.h"
 #include "operation.h"
 #include "quarantine.h"
+#include "run-settings.h"
 #include "run-start.h"
 #include "wanted.h"
 
@@ -13,8 +14,10 @@ struct StartSet {
         RunStart *start;
         StartSet *next;
         IommuSet devices; /* that the VM gets; `number` is the set's */
-        bool bound;       /* by this start: so it goes home, whoever has it open meanwhile */
-        bool unsure;      /* nobody has said how that ended */
+        VfSettings settings;
+        size_t n_set; /* of the devices: their settings in the network are as the VM is to have them */
+        bool bound;   /* by this start: so it goes home, whoever has it open meanwhile */
+        bool unsure;  /* nobody has said how that ended */
         bool done;
         bool asked;   /* that it be opened */
         bool cleaned; /* what nobody here knows of was closed */
@@ -188,7 +191,9 @@ static void show_progress(const StartSet *set, HelperVerb verb) {
         Claim *c;
 
         (void)snprintf(progress, sizeof progress, "%s of %s is under way.",
-                       verb == HELPER_BIND ? "Bind" : "Reset and opening",
+                       verb == HELPER_BIND     ? "Bind"
+                       : verb == HELPER_SET_VF ? "Setting the port up for"
+                                               : "Reset and opening",
                        iommu_set_format(&set->devices, devices, sizeof devices));
         for (size_t i = 0; r && i < r->record.n_devices; i++)
                 if (iommu_set_contains(&set->devices, &r->record.devices[i].identity.address) &&
@@ -200,11 +205,12 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
         RunStart *s = set->start;
         const Device *d = device_table_find(&s->manager->devices, &set->devices.members[0]);
         OperationRequest q = {.verb = verb,
-                              .device = set->devices.members[0],
+                              .device = set->devices.members[verb == HELPER_SET_VF ? set->n_set : 0],
                               .devices = &set->devices,
                               .persistent = d && verb == HELPER_BIND && wanted_by(&s->manager->devices, d),
                               .subject = s->call->uid == 0 ? "" : call_sender(s->call),
                               .fds = s->access == RUN_ACCESS_FDS,
+                              .settings = verb == HELPER_SET_VF ? &set->settings : NULL,
                               .answered = verb == HELPER_OPEN ? on_answered : NULL};
         Failure f = {0};
 
@@ -214,15 +220,46 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
                 end_set(set, &f);
 }
 
+static bool is_in_vain(const StartSet *set) {
+        return set->start->cause.kind != FAILURE_NONE || set->start->cancelled;
+}
+
+static void prepare(StartSet *set);
+
+static void on_set(const Failure *failure, void *userdata) {
+        StartSet *set = userdata;
+
+        if (failure && failure->kind == FAILURE_IN_USE)
+                note_refusal(set);
+        set->n_set++;
+        if (failure || is_in_vain(set))
+                end_set(set, failure);
+        else
+                prepare(set);
+}
+
+/* Before anybody is let in: the first frame must find the settings as they are to be. */
+static void prepare(StartSet *set) {
+        const Run *r = run_start_run(set->start);
+
+        for (; r && set->n_set < set->devices.n_members; set->n_set++)
+                if (run_settings(set->start->manager, r, &set->devices.members[set->n_set],
+                                 &set->settings)) {
+                        operate(set, HELPER_SET_VF, on_set);
+                        return;
+                }
+        operate(set, HELPER_OPEN, on_opened);
+}
+
 static void on_bound(const Failure *failure, void *userdata) {
         StartSet *set = userdata;
 
         set->bound = true;
         set->unsure = failure && failure->kind == FAILURE_HELPER;
-        if (failure || set->start->cause.kind != FAILURE_NONE || set->start->cancelled)
-                end_set(set, failure); /* the rest is in vain */
+        if (failure || is_in_vain(set))
+                end_set(set, failure);
         else
-                operate(set, HELPER_OPEN, on_opened);
+                prepare(set);
 }
 
 static bool is_bound(const Manager *m, const StartSet *set) {
@@ -290,7 +327,7 @@ void run_start_open(RunStart *s) {
                 if (s->cause.kind != FAILURE_NONE)
                         end_set(set, NULL); /* the rest is in vain */
                 else if (is_bound(s->manager, set))
-                        operate(set, HELPER_OPEN, on_opened);
+                        prepare(set);
                 else
                         operate(set, HELPER_BIND, on_bound);
         }

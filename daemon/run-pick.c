@@ -2,6 +2,7 @@
 #include "claim-settings.h"
 #include "confirm.h"
 #include "picker.h"
+#include "run-settings.h"
 #include "runs.h"
 #include "manager.h"
 #include "transaction.h"
@@ -253,12 +254,25 @@ static int refuse(const View *v, RunPick *pick, const PickResult *result, Failur
                            result->available, list_obstacles(v->m, g, buf, sizeof buf), advise(v, group));
 }
 
+/* What a function is set to is told by its place among those of its claim. */
+static void note_settings(const View *v, const Claim *c, RunPick *pick, RunDevice *rd) {
+        VfSettings settings;
+        size_t number = 0;
+
+        for (const RunDevice *before = pick->devices; before < rd; before++)
+                number += streq(before->claim, rd->claim);
+        if (run_settings_of_claim(v->m, c, number, &settings))
+                rd->settings = sriov_settings_fingerprint(&settings);
+}
+
 static void take(const View *v, const PickResult *result, RunPick *pick) {
         for (size_t i = 0; i < result->n; i++) {
+                const Claim *c = v->claims[result->picked[i].demand];
                 RunDevice *rd = &pick->devices[pick->n_devices++];
 
                 *rd = (RunDevice){.identity = v->devices[result->picked[i].device]->facts.identity};
-                memcpy(rd->claim, v->claims[result->picked[i].demand]->record.id, sizeof rd->claim);
+                memcpy(rd->claim, c->record.id, sizeof rd->claim);
+                note_settings(v, c, pick, rd);
         }
 }
 

@@ -3,6 +3,7 @@
 #include "edits.h"
 #include "log.h"
 #include "operation.h"
+#include "run-settings.h"
 #include "run-stop.h"
 #include "steward.h"
 #include "wanted.h"
@@ -219,6 +220,47 @@ static void operate(StopSet *s, const Device *d, HelperVerb verb, operation_done
         try_again(s, &f);
 }
 
+static void on_reset(const Failure *failure, void *userdata) {
+        StopSet *s = userdata;
+
+        s->operating = false;
+        if (failure && (failure->kind == FAILURE_BUSY || failure->kind == FAILURE_IN_USE ||
+                        failure->kind == FAILURE_HELPER)) {
+                try_again(s, failure);
+                return;
+        }
+        /* Whoever gets it next has it set up anew, as a whole. */
+        if (failure && failure->kind != FAILURE_NO_SUCH_DEVICE) {
+                log_warning("The settings of a function that a VM gave back stay: %s", failure->sentence);
+                tell_claims(s, NULL, failure->sentence);
+        }
+        s->n_reset++;
+        advance(s);
+}
+
+/* True: there is one to be reset, and that is under way. */
+static bool reset_settings(StopSet *s) {
+        const Run *r = run_stop_run(s->stop);
+        Manager *m = s->stop->manager;
+        VfSettings settings;
+        Failure f = {0};
+
+        while (r && s->n_reset < s->members.n_members &&
+               !run_settings_after(m, r, &s->members.members[s->n_reset], &settings))
+                s->n_reset++;
+        if (!r || s->n_reset == s->members.n_members)
+                return false;
+
+        s->operating = true;
+        if (operation_start(m,
+                            &(OperationRequest){.verb = HELPER_SET_VF,
+                                                .device = s->members.members[s->n_reset],
+                                                .settings = &settings},
+                            on_reset, s, &f) < 0)
+                on_reset(&f, s);
+        return true;
+}
+
 static bool was_refused(const StopSet *s) {
         const Run *r = run_stop_run(s->stop);
 
@@ -228,10 +270,17 @@ static bool was_refused(const StopSet *s) {
 static void advance(StopSet *s) {
         Manager *m = s->stop->manager;
         const Device *d = find_device(s);
-        bool shut = s->closed || run_start_spared(m, s->stop->run, &s->members.members[0]);
+        bool shut = s->closed || run_start_spared(m, s->stop->run, &s->members.members[0]), whole;
 
         /* Vanished: what comes back as it is not the VM's any more. */
-        if (!d || was_refused(s) || (shut && !is_half_way(s) && (s->sick || !needs_release(s, d))))
+        if (!d || was_refused(s)) {
+                finish(s);
+                return;
+        }
+        whole = shut && !is_half_way(s);
+        if (whole && reset_settings(s))
+                return;
+        if (whole && (s->sick || !needs_release(s, d)))
                 finish(s);
         else if (d->journalled && !d->operating && s->tries > 0)
                 operate(s, d, HELPER_RECOVER, on_recovered);

@@ -14,6 +14,7 @@ typedef struct StopSet {
         IommuSet members; /* addresses of the run's devices in it */
         sd_event_source *again;
         unsigned tries;
+        size_t n_reset; /* of the members: nothing of the claim's is left of their settings in the network */
         bool begun, operating, closed, done;
         bool planned; /* that it is back is on its way to the disk */
         char *sick;   /* NULL, or why it goes into quarantine */
