@@ -6,6 +6,7 @@
 #include "import.h"
 #include "order-book.h"
 #include "orders.h"
+#include "settings-trial.h"
 #include "steward.h"
 
 typedef struct Order Order;
@@ -226,11 +227,41 @@ static int plan(Manager *m, OrderPlan *p, void *userdata, Failure *f) {
         return o->verb->plan(m, p, o, f);
 }
 
-static void go(Call *c) {
+static void store(Call *c) {
         Failure f = {0};
 
         if (edit_start(c->manager, &(EditRequest){.plan = plan}, on_edited, c, &f) < 0)
                 call_finish(c, &f);
+}
+
+static void on_tried(const Failure *failure, void *userdata) {
+        if (failure)
+                call_finish(userdata, failure);
+        else
+                store(userdata);
+}
+
+/* Of a group of virtual functions that is to have other settings. */
+static bool is_to_be_tried(const Call *c, const Group **ret_group, SriovSettings *ret) {
+        const Order *o = c->data;
+        const Group *g = o->verb == &update_group ? registry_find_group(c->manager->registry, o->id) : NULL;
+
+        if (!g || g->record.type != GROUP_TYPE_SRIOV_NIC)
+                return false;
+        *ret_group = g;
+        *ret = g->record.sriov;
+        sriov_settings_apply(ret, &o->patch.sriov);
+        return !vf_settings_same(&ret->vf, &g->record.sriov.vf);
+}
+
+static void go(Call *c) {
+        SriovSettings settings;
+        const Group *g;
+
+        if (!is_to_be_tried(c, &g, &settings))
+                store(c);
+        else if (settings_trial_start(c->manager, g, &settings.vf, on_tried, c) < 0)
+                call_fail(c, -ENOMEM);
 }
 
 static void free_data(void *data) {

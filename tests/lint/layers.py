@@ -19,7 +19,7 @@ DAEMON = {
         "root-files", "store", "store-change", "store-db", "store-devices", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock", "diagnosis-host"],
     3: ["reconcile", "attention", "boot-guard", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",
-        "transaction-text", "transaction-undo", "confirm", "confirm-calls", "calls", "call-trail", "device-calls", "plan-calls", "plan-text", "diagnosis-calls", "consent-calls", "import", "orders", "claim-orders", "preview", "make-plan", "make-vfs",
+        "transaction-text", "transaction-undo", "confirm", "confirm-calls", "calls", "call-trail", "device-calls", "plan-calls", "plan-text", "diagnosis-calls", "consent-calls", "import", "settings-trial", "orders", "claim-orders", "preview", "make-plan", "make-vfs",
         "make-passthrough", "return-to-host", "manager", "runs", "run-settings", "run-start", "run-open", "run-answer", "run-pick", "run-queue", "run-stop", "run-rest", "run-watch", "run-recover", "run-calls",
         "quarantine"],
     4: ["vf-options", "options", "wire", "run-bus", "device-bus", "group-bus", "manager-bus", "rule-bus", "claim-bus"],
