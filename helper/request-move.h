@@ -41,7 +41,7 @@ int move_begin(Target *t, MoveVerb verb);
 int move_begin_granted(Target *t, MoveVerb verb);
 void move_end(Target *t);
 
-/* Bind of a set within the journal of another; t->facts may be there. With t->persistent its mark is yet to be written. */
+/* Bind of a set within the journal of another; t->facts may be there. Its mark is yet to be written. */
 int move_bind_within(Target *t);
 
 /* Brings it home, with the journal, and ends its standing order to be bound at boot. */

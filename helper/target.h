@@ -80,9 +80,10 @@ bool target_is_granted_device(Target *t, Member *m);
  * grant of this address. */
 void target_make_grant(Target *t, Member *m, const Grant *old);
 
-/* May it go home? Those on vfio-pci have a grant for their address and make, or as virtual functions one for those of
- * their physical one, or stand in the journal; others without are left alone. That it is not quite what was granted any more (a guest may rewrite a serial number or flash its
- * device, a sibling may have joined, the selector is gone) must not keep a device from the host. */
+/* May it go home? Those on vfio-pci have a grant for their address and make (virtual functions one for those of their
+ * physical one), or stand in the journal; others without are left alone. That it is not quite what was granted any more
+ * (a guest may rewrite a serial number or flash its device, a sibling may have joined, the selector is gone) must not
+ * keep a device from the host. */
 int target_check_home(Target *t);
 
 /* Is a move of this set in the journal? */
