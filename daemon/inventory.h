@@ -8,7 +8,8 @@
  * read of `uevent`, `driver_override`, `sriov_numvfs` or `vpd` may never return. Those are vendor, device,
  * subsystem_*, class, revision, numa_node, reset_method, sriov_totalvfs, power/runtime_status, and outside of
  * the device slots/.../address and nvme/.../{state,serial}, where the kernel prints what it has in memory; and
- * links, those of `net` and virtfnN among them. The link's speed and width are asked of the hardware, and that only of a device that is awake.
+ * links and directories, virtfnN and `net` among them. The link's speed and width are asked of the hardware, and that
+ * only of a device that is awake.
  */
 
 #include "device.h"

@@ -5,8 +5,8 @@
  * MakePassthrough of physical functions for a group of the type "sriov-nic", and Device.SetVfCount: not they leave the
  * host, but virtual functions that they get. What is special about it; all else is make-passthrough.c's.
  *
- *   GrantVfs, pending (prompt) -> group, rules and intent stored -> SetVfs -> the settings of the group tried on the first
- *   virtual function of each -> Keep the grants -> intent removed
+ *   GrantVfs, pending (prompt) -> group, rules and intent stored -> SetVfs -> the settings of the group tried on the
+ *   first virtual function of each -> Keep the grants -> intent removed
  */
 
 #include "make-plan.h"

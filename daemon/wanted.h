@@ -10,7 +10,8 @@
 const Group *wanted_by(const DeviceTable *t, const Device *d);
 
 /* How many virtual functions a physical one is to have. The oldest enabled rule for it in a group of the type
- * "sriov-nic" decides, whether the group is enabled or not; else it keeps what it was last told, if they are granted. */
+ * "sriov-nic" decides, whether the group is enabled or not; else it keeps what it was last told, if they are
+ * granted. */
 typedef struct VfsOrder {
         int32_t count;      /* -1: nobody has said */
         bool bind;          /* and they are to be on vfio-pci */
