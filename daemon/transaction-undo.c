@@ -313,7 +313,8 @@ static void on_released(const Failure *failure, void *userdata) {
         const Device *d;
 
         d = device_table_find(&t->manager->devices, &t->movers.members[t->at - 1]);
-        if (failure && d && (needs_undoing(t, d, &q) || (can_pass(failure->kind) && may_be_bound(t, d))))
+        if (failure && d &&
+            (needs_undoing(t, d, &q) || (transaction_can_pass(failure->kind) && may_be_bound(t, d))))
                 note_residue(t, failure);
         release_next(t);
 }
