@@ -79,8 +79,8 @@ void reconcile_not_tried(MoveEntry *e, uint64_t now) {
         e->failures++;
 }
 
-/* A helper, or a worker, that was killed or could not start leaves no event behind that would tell us to go on; nor does
- * whoever works on the set, if he changes nothing, nor who has had it open. */
+/* A helper, or a worker, that was killed or could not start leaves no event behind that would tell us to go on; nor
+ * does whoever works on the set, if he changes nothing, nor who has had it open. */
 static bool ends_unseen(FailureKind kind) {
         return kind == FAILURE_HELPER || kind == FAILURE_INTERNAL || kind == FAILURE_BUSY ||
                kind == FAILURE_IN_USE;

@@ -12,8 +12,8 @@
  * mistake. This decides when a try is due; it is pure, so running it once more never harms.
  *
  * A try that failed is not repeated by itself, only after such an event, and then ever more slowly (up to
- * about a minute). The exception is what passes without an event: a helper or a worker that died, a set that is busy, or
- * held open.
+ * about a minute). The exception is what passes without an event: a helper or a worker that died, a set that is busy,
+ * or held open.
  */
 
 #include "move-table.h"

@@ -3,8 +3,8 @@
 
 /*
  * What the port of an SR-IOV network card does with the frames of one virtual function. The words are the same on
- * D-Bus, in the database, in documents, on the command line and in a call of the helper. The kernel's names for them are
- * in <linux/if_link.h>, IFLA_VF_*; ip-link(8), "vf NUM", says what they mean.
+ * D-Bus, in the database, in documents, on the command line and in a call of the helper. The kernel's names for them
+ * are in <linux/if_link.h>, IFLA_VF_*; ip-link(8), "vf NUM", says what they mean.
  */
 
 #include "bus-error.h"
@@ -83,8 +83,8 @@ bool vf_settings_same(const VfSettings *a, const VfSettings *b) _pure_;
 /* What `over` gives replaces what is there. */
 void vf_settings_merge(VfSettings *v, const VfSettings *over);
 
-/* Those of `mask` (bits) that are not given, or are a switch that is "default", become what a fresh function has, and of
- * switches the careful one: no VLAN, no rates, link "auto", spoof-checking on, trust and query-rss off, no address. */
+/* Those of `mask` (bits) that are not given, or are a switch that is "default", become what a fresh function has, and
+ * of switches the careful one: no VLAN, no rates, link "auto", spoof-checking on, trust and query-rss off, no address. */
 void vf_settings_complete(VfSettings *v, uint32_t mask);
 
 int vf_mac_parse(const char *text, uint8_t ret[static VF_MAC_LENGTH]); /* -EINVAL */
