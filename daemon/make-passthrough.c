@@ -66,12 +66,15 @@ static int check(Call *c, Failure *f) {
 
 static void describe(const Call *c, CallDetails *ret) {
         const Make *data = c->data;
+        const size_t size = sizeof ret->text - 16; /* behind it is the number */
 
         call_details_add(ret, "verb", data->request.has_count ? "SetVfCount" : "MakePassthrough");
-        if (!data->request.has_count)
+        (void)snprintf(ret->text + size, sizeof ret->text - size, "%u", data->request.count);
+        if (data->request.has_count)
+                call_details_add(ret, "count", ret->text + size);
+        else
                 call_details_add(ret, "group", data->request.group_name);
-        call_details_add(ret, "device",
-                         iommu_set_format(&data->request.devices, ret->text, sizeof ret->text));
+        call_details_add(ret, "device", iommu_set_format(&data->request.devices, ret->text, size));
         call_details_add(ret, "polkit.message",
                          data->request.has_count ? "Authentication is required to change the number of "
                                                    "virtual functions "

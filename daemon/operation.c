@@ -147,8 +147,10 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
 
         if (failure && failure->kind == FAILURE_BUSY)
                 log_debug("%s: %s", helper_verb_to_string(o->verb), failure->sentence);
-        if (o->verb == HELPER_SET_VFS)
+        if (o->verb == HELPER_SET_VFS) {
                 hotplug_take_vfs(m, &o->device);
+                host_watch_trigger(m->host_watch); /* nobody has judged the new ones yet */
+        }
         mark(o, false);
         manager_read_moves(m);
         manager_reread_set(m, &o->set); /* behind it: a worker that outlives its helper may end in between */

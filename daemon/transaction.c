@@ -98,10 +98,14 @@ static int refuse_held(const Transaction *t, const char *address, Failure *f) {
                            address, t->residue[0] ? ": " : ".", t->residue);
 }
 
-static int check_device_free(const Manager *m, const Device *d, Failure *f) {
-        const Transaction *holder = find_holder(m, device_address(d));
+static int check_device_free(const Manager *m, const PciAddress *a, Failure *f) {
+        const Transaction *holder = find_holder(m, a);
+        const Device *d = device_table_find(&m->devices, a);
+        char address[PCI_ADDRESS_SIZE];
 
-        return holder ? refuse_held(holder, d->address, f) : claim_table_check_device(d, f);
+        if (holder)
+                return refuse_held(holder, pci_address_format(a, address), f);
+        return d ? claim_table_check_device(d, f) : 0;
 }
 
 int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f) {
@@ -111,13 +115,11 @@ int transactions_check_free(const Manager *m, const IommuSet *movers, Failure *f
         if (confirm_check_none(m, f) < 0)
                 return -EREMOTEIO;
         for (size_t i = 0; i < movers->n_members; i++) {
-                d = device_table_find(&m->devices, &movers->members[i]);
-                if (!d)
-                        continue;
-                if (check_device_free(m, d, f) < 0)
+                if (check_device_free(m, &movers->members[i], f) < 0)
                         return -EREMOTEIO;
-                for (at = 0; (vf = device_table_next_vf(&m->devices, d, &at));)
-                        if (check_device_free(m, vf, f) < 0)
+                d = device_table_find(&m->devices, &movers->members[i]);
+                for (at = 0; d && (vf = device_table_next_vf(&m->devices, d, &at));)
+                        if (check_device_free(m, device_address(vf), f) < 0)
                                 return -EREMOTEIO;
         }
         return 0;
