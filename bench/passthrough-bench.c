@@ -316,7 +316,7 @@ static void return_vfs(sd_bus *bus, const char *device) {
         call_with(bus, m, "ReturnToHost", &reply);
 }
 
-/* Root takes consent back at the helper, and there the functions go, which is measured; the rule goes by the service. */
+/* Root takes consent back at the helper, and there the functions go: what is measured. The rule goes by the service. */
 static void revoke_vfs(const char *address) {
         char *words[] = {(char *)"busctl",    (char *)"call",   (char *)HELPER_NAME, (char *)HELPER_PATH,
                          (char *)HELPER_NAME, (char *)"Revoke", (char *)"asbs",      (char *)"1",

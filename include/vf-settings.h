@@ -84,7 +84,8 @@ bool vf_settings_same(const VfSettings *a, const VfSettings *b) _pure_;
 void vf_settings_merge(VfSettings *v, const VfSettings *over);
 
 /* Those of `mask` (bits) that are not given, or are a switch that is "default", become what a fresh function has, and
- * of switches the careful one: no VLAN, no rates, link "auto", spoof-checking on, trust and query-rss off, no address. */
+ * of switches the careful one: no VLAN, no rates, link "auto", spoof-checking on, trust and query-rss off, no
+ * address. */
 void vf_settings_complete(VfSettings *v, uint32_t mask);
 
 int vf_mac_parse(const char *text, uint8_t ret[static VF_MAC_LENGTH]); /* -EINVAL */
