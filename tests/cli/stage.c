@@ -9,6 +9,9 @@
 #include <fcntl.h>
 
 #include "bench.h"
+#include "fake-kernel.h"
+#include "fake-links.h"
+#include "fake-sriov.h"
 
 #define LINE_SIZE 512
 #define WORDS_MAX 8
@@ -120,6 +123,52 @@ static void order_sriov(Bench *b, char *words[]) {
                                                     .reset_methods = "flr"});
 }
 
+static void add_port(Bench *b, const char *address, unsigned set, const char *interface) {
+        fake_host_add_device(b->host, &(FakeDevice){.address = address,
+                                                    .vendor = 0x8086,
+                                                    .device = 0x10c9,
+                                                    .class_code = 0x020000,
+                                                    .driver = "igb",
+                                                    .iommu_set = set,
+                                                    .total_vfs = 7,
+                                                    .vf_device = 0x10ca,
+                                                    .vf_driver = "igbvf",
+                                                    .reset_methods = "flr"});
+        fake_links_add(b->host, address, interface, set, "igb");
+}
+
+/* Two ports of network cards and a disk controller that act like physical functions. */
+static void order_ports(Bench *b, char *words[]) {
+        add_port(b, "0000:06:00.0", 21, "eno1");
+        add_port(b, "0000:07:00.0", 22, "eno2");
+        fake_host_add_device(b->host, &(FakeDevice){.address = "0000:08:00.0",
+                                                    .vendor = 0x1b36,
+                                                    .device = 0x0010,
+                                                    .class_code = 0x010802,
+                                                    .driver = "nvme",
+                                                    .iommu_set = 23,
+                                                    .total_vfs = 4,
+                                                    .vf_device = 0x0010,
+                                                    .vf_driver = "nvme",
+                                                    .reset_methods = "flr"});
+        assert_int_equal(fchownat(b->host->fd, "fake", DAEMON_UID, (gid_t)-1, 0), 0);
+}
+
+/* What the driver of the first port can do, and how the port is: a word of fake-links.h. */
+static void order_port(Bench *b, char *words[]) {
+        fake_host_write(b->host, "fake/links/21", "0000:06:00.0 eno1 %s\n", words[1]);
+}
+
+/* So many functions of a port, made by somebody else. */
+static void order_numvfs(Bench *b, char *words[]) {
+        char path[PATH_MAX];
+
+        (void)snprintf(path, sizeof path, "%s/sys/%s", b->host->root,
+                       fake_host_device_path(b->host, words[1]));
+        fake_kernel_attach(b->host->root);
+        assert_int_equal(fake_sriov_set_number(b->host, path, (unsigned)atoi(words[2])), 0);
+}
+
 /* A file system on the NVMe drive of the pair is mounted: its set is critical. */
 static void order_mount(Bench *b, char *words[]) {
         char path[PATH_MAX];
@@ -159,7 +208,8 @@ static const Order orders[] = {
                 {"fill", 2, order_fill},         {"sriov", 1, order_sriov},
                 {"mount", 1, order_mount},       {"unplug", 2, order_unplug},
                 {"until", 4, order_until},       {"cancelled", 2, order_cancelled},
-                {"deadline", 2, order_deadline},
+                {"deadline", 2, order_deadline}, {"ports", 1, order_ports},
+                {"port", 2, order_port},         {"numvfs", 3, order_numvfs},
 };
 
 static void carry_out(Bench *b, char *line) {
