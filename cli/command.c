@@ -2,6 +2,7 @@
 #include "command.h"
 #include "help.h"
 #include "similar.h"
+#include "sriov.h"
 #include "text.h"
 
 const Command *command_find(int n, char *const words[], int *ret_taken) {
@@ -146,7 +147,7 @@ static ExitCode check_values(const Options *o) {
 
                 /* What stands in brackets may be left out. */
                 if (value && values && !(isempty(value) && option_info(i)->argument[0] == '[') &&
-                    !is_one_of(value, values))
+                    !is_one_of(value, values) && !sriov_is_as_group(i, value))
                         return complain(EXIT_USAGE, "--%s=%s: give one of these: %s.", option_info(i)->name,
                                         value, values);
         }

@@ -12,7 +12,9 @@
 #include "commands.h"
 #include "critical.h"
 #include "names.h"
+#include "sriov.h"
 #include "users.h"
+#include "vf-settings.h"
 
 #define TIMEOUT_USEC (2ULL * 1000 * 1000)
 
@@ -129,20 +131,33 @@ static void complete_owners(const Typed *t, const char *before) {
         model_done(&m);
 }
 
-static void complete_values(const Typed *t, const char *before, const OptionInfo *info) {
-        _cleanup_free_ char *values = strdup(info->values);
+static void complete_values(const Typed *t, const char *before, const char *list) {
+        _cleanup_free_ char *values = strdup(list);
 
         for (char *save = NULL, *word = values ? strtok_r(values, " ", &save) : NULL; word;
              word = strtok_r(NULL, " ", &save))
                 candidate(t, before, word, "");
 }
 
-/* before: "--json=", what stands in front of the value in its word. */
-static void complete_value(const Typed *t, const char *before, Option option) {
+/* The last of some with commas between. */
+static void complete_settings(const Typed *t, const char *before) {
+        const char *comma = strrchr(t->word, ',');
+        _cleanup_free_ char *typed = strndup(t->word, comma ? (size_t)(comma - t->word) + 1 : 0);
+
+        for (int s = 0; typed && s < VF_SETTING_MAX; s++)
+                candidate(t, isempty(typed) ? before : typed, vf_setting_to_string((VfSetting)s), "");
+}
+
+/* before: "--json=", what stands in front of the value in its word. c: NULL: none was typed yet. */
+static void complete_value(const Typed *t, const Command *c, const char *before, Option option) {
         const OptionInfo *info = option_info(option);
 
+        if (c && c->options & OPT(MAC) && sriov_is_as_group(option, "group"))
+                candidate(t, before, "group", "As the group has it");
         if (info->values)
-                complete_values(t, before, info);
+                complete_values(t, before, info->values);
+        else if (option == OPTION_OVERRIDABLE)
+                complete_settings(t, before);
         else if (option == OPTION_GROUP)
                 complete_objects(t, before, KIND_GROUP, false);
         else if (option == OPTION_OWNER)
@@ -313,13 +328,13 @@ ExitCode command_complete(Cli *cli) {
         c = command_find(t.n, t.words, &taken);
         equals = strchr(t.word, '=');
         if (t.expecting != OPTION_INVALID)
-                complete_value(&t, "", t.expecting);
+                complete_value(&t, c, "", t.expecting);
         else if (!t.separated && startswith(t.word, "--") && equals) {
                 _cleanup_free_ char *before = strndup(t.word, (size_t)(equals - t.word) + 1);
                 Option option = find_option(t.word + 2, (size_t)(equals - t.word) - 2);
 
                 if (before && option >= 0 && option_info(option)->argument)
-                        complete_value(&t, before, option);
+                        complete_value(&t, c, before, option);
         } else if (!t.separated && t.word[0] == '-')
                 complete_options(&t, c);
         else if (c)

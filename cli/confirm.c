@@ -70,6 +70,23 @@ static ExitCode return_all(Cli *cli, const Selection *s, const char *doing) {
         return f.kind != FAILURE_NONE ? complain_failure(&f) : code;
 }
 
+/* Those whose virtual functions alone had left were at the host all the time. */
+static void report_returned(const Selection *s, const char *text) {
+        const char *it = s->n == 1 ? "it" : "them";
+        bool only_functions = true;
+
+        for (size_t i = 0; i < s->n; i++)
+                only_functions = only_functions && object_is(s->devices[i], "VfsGranted");
+        if (only_functions)
+                (void)printf("%s %s no virtual functions any more, nor consent for any; the rules that were "
+                             "made for %s are removed.\n",
+                             text, s->n == 1 ? "has" : "have", it);
+        else
+                (void)printf("%s %s with the host again, without consent; the rules that were made for %s "
+                             "are removed.\n",
+                             text, s->n == 1 ? "is" : "are", it);
+}
+
 ExitCode command_return(Cli *cli) {
         _cleanup_selection_ Selection s = {};
         _cleanup_free_ char *text = NULL;
@@ -84,8 +101,6 @@ ExitCode command_return(Cli *cli) {
         (void)snprintf(doing, sizeof doing, "Returning %s to the host", text);
         code = return_all(cli, &s, doing);
         if (code == EXIT_DONE)
-                (void)printf("%s %s with the host again, without consent; the rules that were made for %s "
-                             "are removed.\n",
-                             text, s.n == 1 ? "is" : "are", s.n == 1 ? "it" : "them");
+                report_returned(&s, text);
         return code;
 }

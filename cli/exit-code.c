@@ -66,14 +66,19 @@ ExitCode complain(ExitCode code, const char *format, ...) {
 }
 
 /* What else can be done by this tool, or NULL. */
-static const char *hint(FailureKind kind) {
-        switch (kind) {
+/* Where the sentence does not say what to do in the words of this tool. */
+static const char *hint(const Failure *f) {
+        switch (f->kind) {
         case FAILURE_INCOMPLETE_IOMMU_SET:
                 return "'passthroughctl list --iommu' shows which devices move together.";
         case FAILURE_ORDERED:
+                if (!strstr(f->sentence, "disable"))
+                        return NULL;
                 return "'passthroughctl return' brings it home for good; 'passthroughctl rule edit' and "
                        "'passthroughctl group edit' take --disable.";
         case FAILURE_CRITICAL:
+                if (strstr(f->sentence, "is used by the host (driver"))
+                        return NULL;
                 return "'passthroughctl plan' shows all of it; --consent=REASON overrides a reason by name, "
                        "where that can be.";
         case FAILURE_CLAIMED:
@@ -95,8 +100,8 @@ ExitCode complain_failure(const Failure *f) {
 
         sentence = sentence_translate(f->sentence);
         code = complain(exit_code_from_failure(f->kind), "%s", sentence ? sentence : f->sentence);
-        if (hint(f->kind))
-                (void)complain(code, "%s", hint(f->kind));
+        if (hint(f))
+                (void)complain(code, "%s", hint(f));
         return code;
 }
 

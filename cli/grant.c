@@ -121,6 +121,20 @@ static ExitCode ask_for_devices(Cli *cli, bool grant, const Selection *s) {
         return code;
 }
 
+static void report_revoked(const Selection *s, const char *text) {
+        bool functions = true;
+
+        for (size_t i = 0; i < s->n; i++)
+                functions = functions && object_is(s->devices[i], "VfsGranted");
+        if (functions)
+                (void)printf("The virtual functions of %s stay with the host until an administrator grants "
+                             "them again.\n",
+                             text);
+        else
+                (void)printf("%s %s with the host until an administrator grants %s again.\n", text,
+                             s->n == 1 ? "stays" : "stay", s->n == 1 ? "it" : "them");
+}
+
 static ExitCode change_devices(Cli *cli, bool grant) {
         _cleanup_free_ char *text = NULL;
         _cleanup_selection_ Selection s = {};
@@ -140,8 +154,7 @@ static ExitCode change_devices(Cli *cli, bool grant) {
                              "moves %s now.\n",
                              text, s.n == 1 ? "it" : "them", s.n == 1 ? "it" : "them");
         else
-                (void)printf("%s %s with the host until an administrator grants %s again.\n", text,
-                             s.n == 1 ? "stays" : "stay", s.n == 1 ? "it" : "them");
+                report_revoked(&s, text);
         return EXIT_DONE;
 }
 

@@ -178,7 +178,8 @@ ExitCode command_group_add(Cli *cli) {
 /* What comes of it for the devices. */
 static const char *consequence(const Object *group, uint64_t given) {
         if (given & OPT(VFS))
-                return " Its physical functions get as many virtual ones now, one after the other.";
+                return " Its physical functions get as many virtual ones, one after the other: "
+                       "'passthroughctl vfs' shows them.";
         if (given & OPTIONS_SETTINGS)
                 return " VMs get functions with these settings when they start.";
         if (!(given & (OPT(ENABLE) | OPT(DISABLE) | OPT(BINDING))))

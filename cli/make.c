@@ -173,10 +173,8 @@ static void say_vfs(const Model *m, const Selection *s, const Object *group) {
 
                 n += device ? object_number(device, "SriovNumVfs") : 0;
         }
-        (void)printf("%s with the host, and %s: %s for VMs, %s.\n",
-                     s->n_named == 1 ? "It stays" : "They stay",
-                     s->n_named == 1 ? "has virtual functions" : "have virtual functions",
-                     orders_count(n, "function", count),
+        (void)printf("%s with the host and %s %s for VMs, %s.\n", s->n_named == 1 ? "It stays" : "They stay",
+                     s->n_named == 1 ? "has" : "have", orders_count(n, "virtual function", count),
                      streq(object_text(group, "Binding"), "persistent") && object_is(group, "Enabled")
                                      ? "on vfio-pci now and after each reboot"
                                      : "without a driver until a VM starts");

@@ -36,7 +36,11 @@ static void show_verdict(const Object *o) {
                 field_print("Granted", TINT_GOOD, "yes");
         else
                 field_print("Granted", TINT_NONE, "no");
-        if (object_is(o, "Eligible"))
+        if (object_is(o, "VfsGranted"))
+                field_print_sentence(
+                                "Can leave", TINT_NONE,
+                                "no: its virtual functions may; 'passthroughctl return' takes that back");
+        else if (object_is(o, "Eligible"))
                 field_print("Can leave", TINT_GOOD, "yes");
         else
                 field_print_sentence("Can leave", TINT_BAD, object_text(o, "Reason"));
@@ -62,10 +66,10 @@ static void show_sriov(const Model *m, const Object *o) {
         else if (total > 0)
                 field_printf("SR-IOV", TINT_NONE, "%" PRIu64 " of %" PRIu64 " virtual functions", n, total);
         if (object_is(o, "VfsGranted"))
-                field_print("", TINT_GOOD, "VMs may have them; the device itself stays with the host");
+                field_print("", TINT_GOOD, "VMs may have them");
         if (!streq(physical, "/"))
                 field_print("Function of", TINT_NONE, model_name(m, physical));
-        field_print("Settings", TINT_NONE, text);
+        field_print_sentence("Settings", TINT_NONE, strempty(text));
         field_print_list(m, "Interfaces", object_list(o, "NetworkInterfaces"));
 }
 

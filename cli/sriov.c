@@ -29,18 +29,33 @@ static bool is_asked(const Options *o, uint64_t which, Option option) {
         return which & o->given & UINT64_C(1) << option;
 }
 
-/* What a number or a word can be says the service. */
+bool sriov_is_as_group(Option option, const char *value) {
+        return OPTIONS_SETTINGS >> option & 1 && streq(value, AS_GROUP);
+}
+
+/* What the number can be says the service. */
+static ExitCode check_setting(const Options *o, uint64_t which, VfSetting s) {
+        Option option = setting_options[s];
+        const char *value = option_value(o, option);
+        uint64_t number;
+
+        if (sriov_is_as_group(option, value))
+                return is_of_claim(which)
+                                       ? EXIT_DONE
+                                       : complain(EXIT_USAGE,
+                                                  "--%s=%s is for claims, which have the setting of their "
+                                                  "group then; give a value.",
+                                                  option_info(option)->name, value);
+        return vf_setting_is_number(s) ? option_number(o, option, 0, UINT32_MAX, &number) : EXIT_DONE;
+}
+
 ExitCode sriov_check(const Options *o, uint64_t which) {
         ExitCode code = EXIT_DONE;
         uint64_t number;
 
-        for (int s = 0; s < VF_SETTING_MAX && code == EXIT_DONE; s++) {
-                Option option = setting_options[s];
-
-                if (is_asked(o, which, option) && vf_setting_is_number((VfSetting)s) &&
-                    !(is_of_claim(which) && streq(option_value(o, option), AS_GROUP)))
-                        code = option_number(o, option, 0, UINT32_MAX, &number);
-        }
+        for (int s = 0; s < VF_SETTING_MAX && code == EXIT_DONE; s++)
+                if (is_asked(o, which, setting_options[s]))
+                        code = check_setting(o, which, (VfSetting)s);
         if (code == EXIT_DONE && is_asked(o, which, OPTION_VFS))
                 code = option_number(o, OPTION_VFS, 1, VFS_MAX, &number);
         return code;
@@ -187,21 +202,34 @@ char *sriov_settings_text(const json_t *settings) {
         return NULL;
 }
 
+static char *words_text(const json_t *list) {
+        char *text = NULL;
+        json_t *word;
+        size_t size, i;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        json_array_foreach(list, i, word)(void)
+                        fprintf(f, "%s%s", i > 0 ? ", " : "", strempty(json_string_value(word)));
+        if (fclose(f) == 0)
+                return text;
+        free(text);
+        return NULL;
+}
+
 void sriov_show_group(const Object *group) {
         const json_t *sriov = json_object_get(group->properties, "Sriov");
         _cleanup_free_ char *text = sriov_settings_text(sriov);
         json_int_t n = json_integer_value(json_object_get(sriov, "vfs"));
-        const json_t *list = json_object_get(sriov, "overridable");
-        json_t *item;
-        size_t i;
+        _cleanup_free_ char *list = words_text(json_object_get(sriov, "overridable"));
 
         if (json_object_size(sriov) == 0)
                 return;
         field_printf("SR-IOV", TINT_NONE, "%" JSON_INTEGER_FORMAT " virtual function%s of each physical one",
                      n, n == 1 ? "" : "s");
-        field_print("Settings", TINT_NONE, isempty(text) ? "those of fresh functions" : text);
-        json_array_foreach(list, i, item)
-                        field_print(i == 0 ? "Claims may set" : "", TINT_NONE, json_string_value(item));
+        field_print_sentence("Settings", TINT_NONE, isempty(text) ? "those of fresh functions" : text);
+        field_print_sentence("Claims may set", TINT_NONE, isempty(list) ? "nothing" : list);
 }
 
 void sriov_show_claim(const Object *claim) {
@@ -209,7 +237,7 @@ void sriov_show_claim(const Object *claim) {
         json_t *item;
         size_t i;
 
-        field_print("Settings", TINT_NONE, text);
+        field_print_sentence("Settings", TINT_NONE, strempty(text));
         json_array_foreach(object_list(claim, "MacAddresses"), i, item)
                         field_print(i == 0 ? "Addresses" : "", TINT_NONE, json_string_value(item));
 }

@@ -6,7 +6,10 @@
 
 #include "command.h"
 
-/* Are those of `which` (OPT() of each) that are numbers of their form? Complains. */
+/* Is it the value "group" of a setting, which only claims may have? */
+bool sriov_is_as_group(Option option, const char *value) _pure_;
+
+/* Are those of `which` (OPT() of each) of their form? Complains. */
 ExitCode sriov_check(const Options *o, uint64_t which);
 
 /* Appends what is given as "sriov" and "mac-addresses" to an a{sv} that has been opened. seen: the object of an update,

@@ -108,14 +108,24 @@ static ExitCode add_named(const Output *out, const char *word) {
 /* As root the helper is asked for the consent first: it does not take root's word from the service. */
 static ExitCode grant_as_root(Cli *cli, const Object *device) {
         Failure f = {};
-        ExitCode code;
+        ExitCode code = helper_grant_vfs(cli, &device, 1, &f);
 
-        if (!helper_is_ours() || object_is(device, "VfsGranted"))
-                return EXIT_DONE;
-        code = helper_grant_vfs(cli, &device, 1, &f);
         if (f.kind != FAILURE_NONE)
                 (void)complain_failure(&f);
         return code;
+}
+
+/* After an interrupted call the service goes on, and needs it. */
+static void ungrant_as_root(Cli *cli, const Object *device, ExitCode why) {
+        Failure f = {};
+
+        if (why == EXIT_INTERRUPTED || why == EXIT_NO_SERVICE)
+                (void)complain(why,
+                               "The consent for virtual functions of %s stays; 'passthroughctl return' "
+                               "takes it back.",
+                               device->name);
+        else if (helper_revoke(cli, &device, 1, false, &f) != EXIT_DONE && f.kind != FAILURE_NONE)
+                (void)complain_failure(&f);
 }
 
 static ExitCode call_set(Cli *cli, const Object *device, uint64_t n) {
@@ -139,6 +149,7 @@ static ExitCode set_count(Cli *cli) {
         const char *word = cli->options.words[1];
         const Object *device = NULL;
         char count[COUNT_SIZE];
+        bool grants;
         ExitCode code;
         uint64_t n;
 
@@ -146,13 +157,20 @@ static ExitCode set_count(Cli *cli) {
                 return complain(EXIT_USAGE, "'%s' is no number of virtual functions; give 0 to %u.", word,
                                 VFS_MAX);
         code = orders_find(cli, KIND_DEVICE, &device);
-        if (code == EXIT_DONE && n > 0)
+        if (code != EXIT_DONE)
+                return code;
+
+        grants = helper_is_ours() && n > 0 && !object_is(device, "VfsGranted");
+        if (grants)
                 code = grant_as_root(cli, device);
-        if (code == EXIT_DONE)
-                code = call_set(cli, device, n);
+        if (code != EXIT_DONE)
+                return code;
+        code = call_set(cli, device, n);
         if (code == EXIT_DONE)
                 (void)printf("%s has %s now, and after each reboot.\n", device->name,
-                             orders_count(n, "virtual function", count));
+                             n > 0 ? orders_count(n, "virtual function", count) : "no virtual functions");
+        else if (grants)
+                ungrant_as_root(cli, device, code);
         return code;
 }
 

@@ -63,9 +63,9 @@ static int check_macs(const ClaimTable *t, const Group *g, const ClaimRecord *c,
                       Failure *f) {
         if (macs->n > c->count)
                 return failure_set(f, FAILURE_INVALID_ARGUMENT,
-                                   "The claim \"%.100s\" is for %u devices, and %zu addresses were given; "
-                                   "give no more addresses than devices.",
-                                   c->name, c->count, macs->n);
+                                   "The claim \"%.100s\" is for %u device%s, and %zu addresses were "
+                                   "given; give no more addresses than devices.",
+                                   c->name, c->count, c->count == 1 ? "" : "s", macs->n);
         for (size_t i = 0; i < macs->n; i++) {
                 if (is_none(macs->macs[i]))
                         continue;

@@ -44,20 +44,22 @@ static int check_picked(const Group *g, const MakeRequest *q, Failure *f) {
                 sriov_settings_apply(&sriov, &patch->sriov);
         if (q->type && !streq(q->type, group_type_to_string(g->record.type)))
                 what = "type";
-        else if (!sriov_settings_same(&sriov, &g->record.sriov))
-                what = "sriov";
         else if (patch->class && !streq(patch->class, group_class_to_string(g->record.class)))
                 what = "class";
         else if (patch->binding && !streq(patch->binding, group_binding_to_string(g->record.binding)))
                 what = "binding";
         else if (patch->description && !streq(patch->description, g->record.description))
                 what = "description";
+        else if (!sriov_settings_same(&sriov, &g->record.sriov))
+                return failure_set(f, FAILURE_INVALID_ARGUMENT,
+                                   "The group \"%.200s\" exists and has other settings of virtual "
+                                   "functions; leave them out, or Update the group first.",
+                                   g->record.name);
         if (!what)
                 return 0;
         return failure_set(f, FAILURE_INVALID_ARGUMENT,
                            "The group \"%.200s\" exists and has another %s; leave the option out, or Update "
-                           "the "
-                           "group first.",
+                           "the group first.",
                            g->record.name, what);
 }
 

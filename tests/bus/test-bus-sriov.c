@@ -105,7 +105,7 @@ static void test_what_is_said_of_a_group_that_exists(void **state) {
         bench_expect_error(bench_call_manager(b, admin, "MakePassthrough", "aosa{sv}", 1,
                                               bench_device_path(PF_TWO), "others", 1, "sriov", "a{sv}", 1,
                                               "vfs", "u", 3),
-                           "InvalidArgument", "another sriov");
+                           "InvalidArgument", "other settings");
         /* And who is in one group is in no other. */
         bench_expect_success(bench_call_manager(b, admin, "CreateGroup", "ssa{sv}", "third", "sriov-nic", 1,
                                                 "sriov", "a{sv}", 1, "vfs", "u", 4));

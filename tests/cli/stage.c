@@ -12,6 +12,7 @@
 #include "fake-kernel.h"
 #include "fake-links.h"
 #include "fake-sriov.h"
+#include "orders.h"
 
 #define LINE_SIZE 512
 #define WORDS_MAX 8
@@ -179,9 +180,9 @@ static void order_mount(Bench *b, char *words[]) {
         fake_host_mount(b->host, "259:0", "/srv/data", "ext4", "/dev/nvme0n1");
 }
 
-/* Waits until a property of a device is so; as text. */
+/* Waits until a property of a device has this in it. */
 static void order_until(Bench *b, char *words[]) {
-        bench_until_property(b, words[1], words[2], words[3]);
+        orders_until_device(b, words[1], words[2], words[3]);
 }
 
 /* Waits until so many prompts were called off. */

@@ -11,6 +11,7 @@
 
 #include "fake-host.h"
 #include "fake-kernel.h"
+#include "fake-links.h"
 #include "fake-sriov.h"
 #include "pci-identity.h"
 #include "sysfs.h"
@@ -125,6 +126,7 @@ static void remove_functions(FakeHost *h, const char *device_dir, unsigned n) {
                 if (strtoul(set, NULL, 10) >= SET_FIRST)
                         fake_host_remove(h, path);
         }
+        fake_links_forget(h->root, name_of(device_dir));
         (void)snprintf(path, sizeof path, "%s/sriov_numvfs", device_dir + strlen(h->root) + 1);
         fake_host_write(h, path, "0\n");
 }

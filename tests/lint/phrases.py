@@ -7,11 +7,13 @@ import lint
 
 TABLE = "cli/sentence.c"
 SPEAKERS = ("daemon", "helper", "common")
+FILLED_IN = ("sriov", "mac-addresses")  # by whoever says the option "%s"
 
 
 def said(tree):
     """All that the sources say, with the literals of one text joined."""
-    return "\n".join(re.sub(r'"\s*"', "", text) for text in lint.below(tree, SPEAKERS).values())
+    text = "\n".join(re.sub(r'"\s*"', "", text) for text in lint.below(tree, SPEAKERS).values())
+    return "\n".join([text] + [text.replace(r'\"%s\"', rf'\"{name}\"') for name in FILLED_IN])
 
 
 def check(tree):
