@@ -30,6 +30,8 @@ MASKS = [
     (re.compile(r"\bt\+\d+\.\d+"), "t+TIME"),
     (re.compile(r'("(?:Created|Modified|ConfirmUntil)": ?)[1-9]\d*'), r"\1NUMBER"),
     (re.compile(r":1\.\d+\b"), ":1.N"),
+    # functions get what is free, in the order in which they come
+    (re.compile(r"(\(set|IOMMU set:) 1\d\d\b"), r"\1 NUMBER"),
     # made up; those that a transcript gives begin otherwise
     (re.compile(r"\b(?!02:00:00:)[0-9a-f][26ae](:[0-9a-f]{2}){5}\b"), "MAC"),
 ]
