@@ -166,10 +166,10 @@ static ExitCode set_count(Cli *cli) {
         if (code != EXIT_DONE)
                 return code;
         code = call_set(cli, device, n);
-        if (code == EXIT_DONE)
+        if (code == EXIT_DONE && !cli_wants_json(cli))
                 (void)printf("%s has %s now, and after each reboot.\n", device->name,
                              n > 0 ? orders_count(n, "virtual function", count) : "no virtual functions");
-        else if (grants)
+        else if (code != EXIT_DONE && grants)
                 ungrant_as_root(cli, device, code);
         return code;
 }
@@ -180,10 +180,14 @@ ExitCode command_vfs(Cli *cli) {
         const Output out = {&cli->model, t, list};
         ExitCode code;
 
-        if (cli->options.n_words > 1)
-                return set_count(cli);
         if (!t || !list)
                 return complain_oom();
+        if (cli->options.n_words > 1) {
+                code = set_count(cli);
+                if (code != EXIT_DONE || !cli_wants_json(cli))
+                        return code;
+                cli_forget(cli);
+        }
         code = cli_load(cli);
         if (code == EXIT_DONE)
                 code = cli->options.n_words > 0 ? add_named(&out, cli->options.words[0]) : add_all(&out);

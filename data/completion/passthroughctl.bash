@@ -45,7 +45,7 @@ __passthroughctl_quote() {
                 reply=${reply//\$/\\\$}
                 reply=${reply//\`/\\\`}
                 ;;
-        *) printf -v reply %q "$1" ;;
+        *) printf -v reply %q "$1"; reply=${reply//\\,/,} ;; # %q takes a comma for a danger: of braces, which it quotes, too
         esac
 }
 

@@ -82,6 +82,16 @@ PLAIN = {
     "passthroughctl show 0000:01": "passthroughctl show 0000:01:00.0 ",
     "passthroughctl show 05:02": "passthroughctl show 05:02.0 ",
     "passthroughctl show 01:00.0 0000:04": "passthroughctl show 01:00.0 0000:04:00.0 ",
+    "passthroughctl vfs 0000:01": "passthroughctl vfs 0000:01:00.0 ",
+    "passthroughctl make 01:00.0 --type sr": "passthroughctl make 01:00.0 --type sriov-nic ",
+    "passthroughctl group edit nics --link-state en": "passthroughctl group edit nics --link-state enable ",
+    "passthroughctl group edit nics --link-state gr": "passthroughctl group edit nics --link-state gr",
+    "passthroughctl claim edit web --link-state gr": "passthroughctl claim edit web --link-state group ",
+    "passthroughctl claim edit web --vlan gr": "passthroughctl claim edit web --vlan group ",
+    "passthroughctl claim add web nics --vlan-protocol 802.1a": "passthroughctl claim add web nics --vlan-protocol 802.1ad ",
+    "passthroughctl group add x --overridable tr": "passthroughctl group add x --overridable trust ",
+    "passthroughctl group add x --overridable vlan,tr": "passthroughctl group add x --overridable vlan,trust ",
+    "passthroughctl group add x --overridable=vlan,tr": "passthroughctl group add x --overridable=vlan,trust ",
     # All have this in common.
     "passthroughctl show 0": "passthroughctl show 0000:0",
     # Nothing fits.

@@ -20,14 +20,20 @@ except ImportError:
 NIC, MANAGER = "/org/verge/Passthrough/device/_30000_3a01_3a00_2e0", "org.verge.Passthrough.Manager"
 CALL = ("busctl", "--quiet", "call", "org.verge.Passthrough", "/org/verge/Passthrough", MANAGER)
 
-# Before the first command: a group with a device that a VM has, rules that overlap, and a device that no group has.
+# Before the first command: a group with a device that a VM has, rules that overlap, a device that no group has, and
+# virtual functions, of which a VM has one.
+PORT = NIC.replace("_3a01_", "_3a06_")
 SCENE = [
     (*CALL, "MakePassthrough", "aosa{sv}", "1", NIC, "NICs", "0"),
+    (*CALL, "MakePassthrough", "aosa{sv}", "1", PORT, "Ports", "2", "type", "s", "sriov-nic", "sriov", "a{sv}", "3", "vfs", "u", "2",
+     "vlan", "u", "100", "overridable", "as", "2", "mac", "trust"),
     ("passthroughctl", "group", "add", "Others", "--description", "Two\nlines"),
     ("passthroughctl", "rule", "add", "Others", "late", "vendor bw 'Intel'"),
     ("passthroughctl", "claim", "add", "vm", "NICs", "--name", "one"),
     ("passthroughctl", "claim", "add", "idle", "NICs"),
+    ("passthroughctl", "claim", "add", "ported", "Ports", "--count", "2", "--trust", "on"),
     (*CALL, "StartVm", "sa{sv}", "vm", "3", "track", "s", "manual", "access", "s", "acl", "memory", "t", "4294967296"),
+    (*CALL, "StartVm", "sa{sv}", "ported", "2", "track", "s", "manual", "access", "s", "acl"),
 ]
 
 # command: (words behind it, what comes: a name of $defs, in a list or alone, exit status; None: its transcript tells)
@@ -37,11 +43,11 @@ COMMANDS = {
     "show": [("", ALONE, "Host", 0), ("01:00.0", LIST, "Device", 0), ("0a:10.0|05:02.0", LIST, "Device", 0)],
     "check": [("01:00.0", LIST, "Check", None), ("05:02.0", LIST, "Check", None)],
     "plan": [("01:00.0", LIST, "Plan", None), ("05:02.0", LIST, "Plan", None)],
-    "vfs": [("", LIST, "Device", 0)],
+    "vfs": [("", LIST, "Device", 0), ("06:10.1", LIST, "Device", 0), ("08:00.0|2", LIST, "Device", 0)],
     "group list": [("", LIST, "Group", 0)],
-    "group show": [("NICs|Others", LIST, "Group", 0)],
-    "group add": [("New", ALONE, "Group", 0)],
-    "group edit": [("Others|--description|changed", ALONE, "Group", 0)],
+    "group show": [("NICs|Others|Ports", LIST, "Group", 0)],
+    "group add": [("New", ALONE, "Group", 0), ("Newer|--type|sriov-nic|--vfs|2|--max-rate|50", ALONE, "Group", 0)],
+    "group edit": [("Others|--description|changed", ALONE, "Group", 0), ("Ports|--spoof-checking|on", ALONE, "Group", 0)],
     "rule list": [("", LIST, "Rule", 0), ("--group|Others", LIST, "Rule", 0)],
     "rule show": [("late", LIST, "Rule", 0)],
     "rule add": [("Others|more|name eq 'x'", ALONE, "Rule", 0)],
@@ -49,9 +55,9 @@ COMMANDS = {
     "rule preview": [("vendor bw 'Intel'", ALONE, "Preview", 0), ("name eq 'x'", ALONE, "Preview", 0)],
     "rule explain": [("late|01:00.0", ALONE, "Explain", 0), ("late|05:02.0", ALONE, "Explain", 5)],
     "claim list": [("", LIST, "Claim", 0), ("--group|Others", LIST, "Claim", 0)],
-    "claim show": [("one", LIST, "Claim", 0)],
+    "claim show": [("one", LIST, "Claim", 0), ("ported", LIST, "Claim", 0)],
     "claim add": [("vm2|Others", ALONE, "Claim", 0)],
-    "claim edit": [("one|--order|3", ALONE, "Claim", 0)],
+    "claim edit": [("one|--order|3", ALONE, "Claim", 0), ("ported|--trust|group", ALONE, "Claim", 0)],
     "vm list": [("", LIST, "Vm", 0)],
     "vm arguments": [("vm", ALONE, "Arguments", 0)],
     "doctor": [("", LIST, "Finding", None)],
@@ -97,7 +103,7 @@ def compare_with_xml(schema, source, name):
     problems = [] if name == "Host" or described.pop("Path", None) else ["Path is missing"]
     problems += [f"{key} stands only on one side" for key in described.keys() ^ on_bus.keys()]
     for key in described.keys() & on_bus.keys():
-        type_ = described[key].get("type", "string" if "enum" in described[key] else None)
+        type_ = described[key].get("type", "object" if "$ref" in described[key] else "string" if "enum" in described[key] else None)
         if type_ != expected_type(name, key, on_bus[key]):
             problems.append(f"{key} is {on_bus[key]} on the bus and {type_} in the schema")
     if set(schema["$defs"][name]["required"]) != set(schema["$defs"][name]["properties"]):
@@ -141,6 +147,9 @@ def run_command(stage, schema, command, words, how, name, code):
 
 def run_all(stage, schema, tap):
     for words in SCENE:
+        if words[-1] == "acl":
+            stage.order("until 0000:06:10.0 Eligible true")
+            stage.order("until 0000:06:10.1 Eligible true")
         done = stage.run(*words)
         tap.judge("scene: " + " ".join(words[:4]).replace("#", ""), [done.stderr] if done.returncode else [])
     offered = commands_with_json(stage)
@@ -171,6 +180,7 @@ def main():
         tap.judge(f"{name} is as on the bus", compare_with_xml(schema, source, name))
     with Stage(program, tool, start=False) as stage:
         stage.order("sriov")
+        stage.order("ports")
         stage.order("start")
         run_all(stage, schema, tap)
     return tap.end()
