@@ -9,8 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "sriov-bench.h"
 #include "suite.h"
-#include "vms.h"
 
 enum {
         NEEDS_BUSCTL = 1U << 0,
@@ -20,8 +20,17 @@ enum {
 
 /* All of docs/api but the guide; a case compares. */
 static const char *const programs[] = {
-                "ask",   "claim",    "devices", "groups", "make-passthrough", "return-to-host",
-                "rules", "start-vm", "try-out", "watch",
+                "ask",
+                "claim",
+                "devices",
+                "groups",
+                "make-passthrough",
+                "return-to-host",
+                "rules",
+                "start-vm",
+                "try-out",
+                "virtual-functions",
+                "watch",
 };
 
 static bool ran[ELEMENTSOF(programs)];
@@ -363,6 +372,28 @@ static void test_start_vm(void **state) {
         bench_disconnect(user);
 }
 
+static void test_virtual_functions(void **state) {
+        Bench *b = *state;
+        const char *said;
+        Path claim, group;
+
+        add_pf(b, PF, 21, 0x020000, PF_DRIVER, "igbvf");
+        fake_links_add(b->host, PF, "eno1", 11, PF_DRIVER);
+        assert_int_equal(fchownat(b->host->fd, "fake", DAEMON_UID, (gid_t)-1, 0), 0);
+        bench_until_signal(b, "InterfacesAdded " PF);
+
+        said = RUN(b, ADMIN_UID, 0, "virtual-functions", "web", "Ports", PF);
+        expect_said(said, "3\t0000:06:10.3\n");
+        expect_said(said, " 02:00:00:00:aa:01\n");
+        expect_asked(b, 0, POLKIT_ACTION_GRANT);
+        expect_asked(b, 1, POLKIT_ACTION_CLAIM);
+        assert_true(sriov_has(b, PF, 4, false));
+        (void)sscanf(strstr(said, BUS_PATH "/claim/"), "%127s", claim.text);
+        expect_said(orders_get_claim(b, &claim, "Sriov"), "spoof-checking");
+        (void)sscanf(orders_get_claim(b, &claim, "Group"), "%127s", group.text);
+        expect_said(orders_get_group(b, &group, "Sriov"), "vlan");
+}
+
 static void test_groups(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
@@ -436,6 +467,7 @@ int main(void) {
                         CASE(NEEDS_BUSCTL, test_claim),
                         CASE(NEEDS_GIO, test_start_vm),
                         CASE(NEEDS_GIO, test_groups),
+                        CASE(NEEDS_GIO, test_virtual_functions),
                         {0, cmocka_unit_test(test_no_program_is_left_out)},
         };
         struct CMUnitTest tests[ELEMENTSOF(cases)];
