@@ -148,6 +148,59 @@ void diagnosis_find_reset(DiagnosisReport *r, const DiagnosisState *s) {
                               "Each device that is or could be passed through can be reset.");
 }
 
+/* The interface of a port that is down; false: it has none, or one of several is up. */
+static bool is_down(const Device *d, const DiagnosisHost *h, char ret[static DIAGNOSIS_WORD_SIZE]) {
+        char names[sizeof d->facts.interfaces], word[DIAGNOSIS_WORD_SIZE + 2], *save = NULL;
+
+        ret[0] = '\0';
+        (void)memcpy(names, d->facts.interfaces, sizeof names);
+        for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+                (void)snprintf(word, sizeof word, " %s ", name);
+                if (!strstr(h->links_down, word))
+                        return false;
+                (void)snprintf(ret, DIAGNOSIS_WORD_SIZE, "%s", name);
+        }
+        return ret[0];
+}
+
+/* It goes onto a command line. */
+static bool is_plain(const char *name) {
+        return name[0] != '-' &&
+               name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] ==
+                               '\0';
+}
+
+/* Nothing to say where no card gives functions away. */
+void diagnosis_find_ports(DiagnosisReport *r, const DiagnosisHost *h, const DiagnosisState *s) {
+        char names[512] = "", name[DIAGNOSIS_WORD_SIZE], item[DIAGNOSIS_WORD_SIZE + 32];
+        DiagnosisFinding *f = NULL;
+
+        for (size_t i = 0; i < s->devices->n; i++) {
+                const Device *d = s->devices->devices[i];
+
+                if (!d->vfs_granted || !d->facts.interfaces[0])
+                        continue;
+                f = f ?: diagnosis_find(r, "ports");
+                if (!is_down(d, h, name))
+                        continue;
+                diagnosis_concerns(f, d);
+                (void)snprintf(item, sizeof item, "%s (%s)", name, d->address);
+                text_append_item(names, sizeof names, item);
+                if (is_plain(name) && f->n_commands < DIAGNOSIS_COMMANDS_MAX)
+                        diagnosis_command(r, f, "ip link set dev %s up", name);
+        }
+        if (f && !names[0])
+                diagnosis_say(f, DIAGNOSIS_OK,
+                              "The ports that give virtual functions to VMs are up at the host.");
+        else if (f) {
+                diagnosis_say(f, DIAGNOSIS_WARNING,
+                              "A virtual function is dead while its port is down, and the host has not "
+                              "brought up %s: VMs get functions of it that send and hear nothing.",
+                              names);
+                diagnosis_advise(f, "Bring it up, now and at each boot; it needs no address.");
+        }
+}
+
 static void say_unapproved(DiagnosisReport *r, const DeviceTable *t) {
         DiagnosisFinding *f = NULL;
         char names[512] = "";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <linux/if.h>
 #include <sys/stat.h>
 
 #include "diagnosis-host.h"
@@ -255,6 +256,32 @@ static void load_nodes(int root, DiagnosisHost *h) {
         h->container_mode = fstatat(root, "dev/vfio/vfio", &st, 0) < 0 ? -errno : (int)(st.st_mode & 07777);
 }
 
+typedef struct Links {
+        int root;
+        char *list;
+        size_t size;
+} Links;
+
+static int look_at_link(const char *name, void *userdata) {
+        size_t n, length = strlen(name);
+        Links *links = userdata;
+        uint64_t flags;
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "sys/class/net/%.64s/flags", name);
+        n = strlen(links->list);
+        if (sysfs_read_u64(links->root, path, 0, &flags) < 0 || flags & IFF_UP ||
+            n + length + 3 > links->size)
+                return 0;
+        (void)snprintf(links->list + n, links->size - n, "%s%s ", n > 0 ? "" : " ", name);
+        return 0;
+}
+
+static void load_links(int root, DiagnosisHost *h) {
+        (void)sysfs_each(root, "sys/class/net", look_at_link,
+                         &(Links){.root = root, .list = h->links_down, .size = sizeof h->links_down});
+}
+
 int diagnosis_host_load(int root, DiagnosisHost *ret) {
         DiagnosisHost h = {0};
         int r;
@@ -263,6 +290,7 @@ int diagnosis_host_load(int root, DiagnosisHost *ret) {
 
         load_firmware(root, &h);
         load_nodes(root, &h);
+        load_links(root, &h);
         if ((r = load_modules(root, &h)) < 0 || (r = load_boot(root, &h)) < 0) {
                 diagnosis_host_clear(&h);
                 return r;

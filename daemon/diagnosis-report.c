@@ -138,6 +138,7 @@ int diagnosis_make(const DiagnosisHost *host, const DiagnosisState *state, Diagn
         diagnosis_find_memlock(&r, state);
         diagnosis_find_boot_guard(&r, state);
         diagnosis_find_database(&r, state);
+        diagnosis_find_ports(&r, host, state);
         diagnosis_find_groups(&r, state);
         diagnosis_find_cdev(&r, state);
 

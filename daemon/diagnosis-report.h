@@ -43,6 +43,7 @@ void diagnosis_find_initramfs(DiagnosisReport *r, const DiagnosisHost *h, const 
 /* diagnosis-devices.c */
 void diagnosis_find_sets(DiagnosisReport *r, const DiagnosisHost *h, const DiagnosisState *s);
 void diagnosis_find_reset(DiagnosisReport *r, const DiagnosisState *s);
+void diagnosis_find_ports(DiagnosisReport *r, const DiagnosisHost *h, const DiagnosisState *s);
 void diagnosis_find_groups(DiagnosisReport *r, const DiagnosisState *s);
 
 /* diagnosis-service.c */

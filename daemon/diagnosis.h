@@ -71,6 +71,8 @@ typedef struct DiagnosisHost {
         uint32_t files;       /* bits 1 << DiagnosisFile: those that are there */
         char boot_loader[64]; /* as it calls itself in the firmware's variable LoaderInfo; "" */
 
+        char links_down[1024]; /* network interfaces that nobody has brought up: " eno1 eno2 ", or "" */
+
         bool has_container_class, has_vfio_dir; /* class/misc/vfio; dev/vfio as we see it */
         int container_mode; /* of dev/vfio/vfio, permission bits alone; or negative errno */
 } DiagnosisHost;

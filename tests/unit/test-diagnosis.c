@@ -442,6 +442,43 @@ static void test_initramfs(void **state) {
         (void)clinic_expect(c, "initramfs", DIAGNOSIS_OK, "");
 }
 
+static void test_ports(void **state) {
+        Clinic *c = *state;
+        const DiagnosisFinding *f;
+        Device *one, *two;
+
+        one = model_add(c->table, "0000:06:00.0", 21);
+        two = model_add(c->table, "0000:07:00.0", 22);
+        strcpy(one->facts.interfaces, "eno1");
+        strcpy(two->facts.interfaces, "eno2");
+        fake_host_write(c->host, "sys/class/net/eno1/flags", "0x1002\n");
+        fake_host_write(c->host, "sys/class/net/eno10/flags", "0x1003\n");
+        fake_host_write(c->host, "sys/class/net/eno2/flags", "0x1003\n");
+        assert_null(clinic_find(c, "ports", 0)); /* nobody has granted functions of theirs */
+
+        one->vfs_granted = two->vfs_granted = true;
+        f = clinic_expect(c, "ports", DIAGNOSIS_WARNING, "brought up eno1 (0000:06:00.0): ");
+        assert_int_equal(f->n_devices, 1);
+        assert_int_equal(f->n_commands, 1);
+        assert_string_equal(f->commands[0], "ip link set dev eno1 up");
+
+        strcpy(one->facts.interfaces, "eno1 eno10"); /* one of two is up */
+        (void)clinic_expect(c, "ports", DIAGNOSIS_OK, "are up");
+        fake_host_write(c->host, "sys/class/net/eno10/flags", "0x1002\n");
+        fake_host_write(c->host, "sys/class/net/eno2/flags", "0x1002\n");
+        f = clinic_expect(c, "ports", DIAGNOSIS_WARNING, "eno10 (0000:06:00.0), eno2 (0000:07:00.0)");
+        assert_int_equal(f->n_commands, 2);
+
+        /* A name is somebody's choice. */
+        fake_host_write(c->host, "sys/class/net/a;b/flags", "0x1002\n");
+        strcpy(one->facts.interfaces, "a;b");
+        f = clinic_expect(c, "ports", DIAGNOSIS_WARNING, "a;b (0000:06:00.0)");
+        assert_int_equal(f->n_commands, 1);
+        fake_host_remove(c->host, "sys/class/net/eno2"); /* it is not known */
+        strcpy(one->facts.interfaces, "");
+        (void)clinic_expect(c, "ports", DIAGNOSIS_OK, "");
+}
+
 static void test_groups(void **state) {
         const DiagnosisFinding *f;
         Clinic *c = *state;
@@ -481,7 +518,7 @@ int main(void) {
                         CLINIC_CASE(test_memlock),     CLINIC_CASE(test_service),
                         CLINIC_CASE(test_sets),        CLINIC_CASE(test_many_sets),
                         CLINIC_CASE(test_reset),       CLINIC_CASE(test_initramfs),
-                        CLINIC_CASE(test_groups),
+                        CLINIC_CASE(test_ports),       CLINIC_CASE(test_groups),
         };
 
         return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
