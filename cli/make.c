@@ -163,21 +163,41 @@ static void say_until(uint64_t usec) {
                      text);
 }
 
+/* Of a physical function those that are in the group, too. */
+static uint64_t count_members(const Model *m, const Object *device, const Object *group) {
+        uint64_t n = 0;
+        json_t *path;
+        size_t i;
+
+        json_array_foreach(object_list(device, "VirtualFunctions"), i, path) {
+                const Object *function = model_at(m, strempty(json_string_value(path)));
+
+                n += function && list_has(object_list(group, "Devices"), function->path);
+        }
+        return n;
+}
+
 /* How many functions they have by now. */
 static void say_vfs(const Model *m, const Selection *s, const Object *group) {
-        uint64_t n = 0;
-        char count[COUNT_SIZE];
+        uint64_t n = 0, n_members = 0;
+        char count[COUNT_SIZE], strays[COUNT_SIZE];
 
         for (size_t i = 0; i < s->n_named; i++) {
                 const Object *device = model_at(m, s->devices[i]->path);
 
                 n += device ? object_number(device, "SriovNumVfs") : 0;
+                n_members += device ? count_members(m, device, group) : 0;
         }
         (void)printf("%s with the host and %s %s for VMs, %s.\n", s->n_named == 1 ? "It stays" : "They stay",
                      s->n_named == 1 ? "has" : "have", orders_count(n, "virtual function", count),
                      streq(object_text(group, "Binding"), "persistent") && object_is(group, "Enabled")
                                      ? "on vfio-pci now and after each reboot"
                                      : "without a driver until a VM starts");
+        if (n_members < n)
+                (void)printf("But %s %s to another group, by an older rule: 'passthroughctl vfs' shows "
+                             "which, 'passthroughctl rule list' the rules.\n",
+                             orders_count(n - n_members, "function", strays),
+                             n - n_members == 1 ? "belongs" : "belong");
 }
 
 static void say_what_comes(const Object *group, bool one, bool waits) {

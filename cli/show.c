@@ -60,7 +60,7 @@ static void show_sriov(const Model *m, const Object *o) {
 
         if (total > 0 && ordered >= 0 && (uint64_t)ordered != n)
                 field_printf("SR-IOV", TINT_WARN,
-                             "%" PRIu64 " of %" PRIu64 " virtual functions, of which %" JSON_INTEGER_FORMAT
+                             "%" PRIu64 " of %" PRIu64 " virtual functions, and %" JSON_INTEGER_FORMAT
                              " are ordered",
                              n, total, ordered);
         else if (total > 0)

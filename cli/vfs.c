@@ -38,15 +38,18 @@ static ExitCode add(const Output *out, const Object *device, const char *branch)
                         sriov_settings_text(json_object_get(device->properties, "VfSettings"));
         json_int_t ordered = json_integer_value(json_object_get(device->properties, "SriovOrderedVfs"));
         uint64_t n = object_number(device, "SriovNumVfs");
+        bool differs = total > 0 && ordered >= 0 && (uint64_t)ordered != n;
         char first[64], count[64] = "-";
 
         (void)snprintf(first, sizeof first, "%s%s", branch, device->name);
         if (total > 0)
                 (void)snprintf(count, sizeof count, "%" PRIu64 "/%" PRIu64, n, total);
+        if (differs)
+                (void)snprintf(count + strlen(count), sizeof count - strlen(count),
+                               ", %" JSON_INTEGER_FORMAT " ordered", ordered);
         table_add(out->table, TINT_BOLD, first);
         table_add(out->table, TINT_NONE, object_text(device, "Name"));
-        table_add(out->table, total > 0 && ordered >= 0 && (uint64_t)ordered != n ? TINT_WARN : TINT_NONE,
-                  count);
+        table_add(out->table, differs ? TINT_WARN : TINT_NONE, count);
         table_add(out->table, TINT_NONE, dash(object_text(device, "Driver")));
         table_add(out->table, TINT_NONE, object_text(device, "State"));
         table_add(out->table, TINT_NONE, dash(model_name(out->model, group)));
