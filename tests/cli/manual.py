@@ -38,7 +38,7 @@ def of_page(page):
     plain = re.sub(r"\\f.", "", page).replace("\\-", "-").replace('"', "")
     commands = {re.match(r"\.BR? ([a-z-]+(?: [a-z-]+)?)(?= |$)", line)[1].strip()
                 for line in re.findall(r"^\.TP\n(.*)$", section(plain, "COMMANDS"), re.M)}
-    heads = re.findall(r"^\.TP\n(.*)$", section(plain, "OPTIONS"), re.M)
+    heads = re.findall(r"^\.TP\n(.*)$", section(plain, "OPTIONS") + section(plain, "SETTINGS"), re.M)
     options = set(re.findall(r"--([a-z-]+)", "\n".join(heads)))
     codes = set(re.findall(r"\d+", "\n".join(re.findall(r"^\.TP\n(.*)$", section(plain, "EXIT STATUS"), re.M))))
     return commands, options, codes

@@ -199,7 +199,7 @@ static void test_given(void **state) {
                      "Claim 'nics 2' has the address 02:00:00:00:00:02 twice; give each device another "
                      "one.");
         (void)create(w, w->nics, 1, NULL, "02:00:00:00:00:0202:00:00:00:00:03", FAILURE_INVALID_ARGUMENT,
-                     "The claim \"nics 2\" is for 1 devices, and 2 addresses were given; give no more "
+                     "The claim \"nics 2\" is for 1 device, and 2 addresses were given; give no more "
                      "addresses than devices.");
         (void)create(w, w->pci, 1, NULL, "02:00:00:00:00:02", FAILURE_INVALID_ARGUMENT,
                      "The group \"pci\" is of the type \"pci\", whose devices have no settings; leave "
