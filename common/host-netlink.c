@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "host-netlink.h"
@@ -234,4 +235,31 @@ int netlink_change(int protocol, const NetlinkRequest *q, char *ret_why, size_t 
 
         n = receive(fd, buf, sizeof buf);
         return n < 0 ? (int)n : netlink_read_ack(buf, (size_t)n, ret_why, why_size);
+}
+
+int netlink_listen(int protocol, int group) {
+        const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+        _cleanup_close_ int fd = -1;
+
+        fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+        if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&any, sizeof any) < 0 ||
+            setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+                return -errno;
+        return STEAL_FD(fd);
+}
+
+int netlink_wait(int fd, unsigned ms) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        char buf[64]; /* what it says does not matter, so it may be cut */
+        int r;
+
+        r = poll(&p, 1, (int)ms);
+        if (r < 0 && errno == EINTR) /* as good as news */
+                return 1;
+        if (r <= 0)
+                return r < 0 ? -errno : 0;
+        /* ENOBUFS says that messages were lost: there was something all the same. */
+        while (recv(fd, buf, sizeof buf, MSG_TRUNC) >= 0 || errno == ENOBUFS || errno == EINTR)
+                ;
+        return 1;
 }

@@ -49,3 +49,8 @@ int netlink_ask(int protocol, const NetlinkRequest *q, netlink_message_t f, void
 
 /* Asks for a change and waits for the kernel's word; as netlink_read_ack(). */
 int netlink_change(int protocol, const NetlinkRequest *q, char *ret_why, size_t why_size);
+
+/* A socket that hears what the kernel tells a multicast group from now on. */
+int netlink_listen(int protocol, int group);
+/* Until something was told, and takes it all off the socket unread. 0: nothing was in so many milliseconds. */
+int netlink_wait(int fd, unsigned ms);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <linux/rtnetlink.h>
 #include <time.h>
 
 #include "request-move.h"
@@ -7,7 +8,7 @@
 #include "vf-link.h"
 #include "vf-message.h"
 
-#define LINK_WAIT_SECONDS 5U /* a port whose functions were made just now has no link for a second or two */
+#define LINK_WAIT_MS 5000U /* a port whose functions were made just now has no link for a second or two */
 #define CARE_SIZE 512U
 
 /* One virtual function, the physical one that it is of, and the network interface of that. */
@@ -172,21 +173,31 @@ static bool is_as_good(const VfSettings *part, VfMessage m, int r) {
         return false;
 }
 
+static unsigned now_ms(void) {
+        struct timespec t;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (unsigned)t.tv_sec * 1000 + (unsigned)(t.tv_nsec / 1000000);
+}
+
 /* Some drivers know how fast the port is, and take a rate, only while it has a link. True: it has come. */
 static bool wait_for_link(Function *fn) {
-        const struct timespec pause = {.tv_nsec = 100000000};
+        const bool had_one = fn->link.carrier;
+        const unsigned begun = now_ms();
+        _cleanup_close_ int fd = netlink_listen(NETLINK_ROUTE, RTNLGRP_LINK); /* before the look */
+        unsigned waited;
 
-        if (vf_link_refresh(&fn->link, fn->number) < 0 || !fn->link.up || fn->link.carrier)
+        if (fd < 0 || vf_link_refresh(&fn->link, fn->number) < 0 || !fn->link.up)
                 return false;
         worker_doing(fn->t->result, "waiting for the link of %s", fn->link.name);
-        for (unsigned i = 0; i < LINK_WAIT_SECONDS * 10 && !worker_past_deadline(fn->t->result); i++) {
-                (void)nanosleep(&pause, NULL);
-                if (vf_link_refresh(&fn->link, fn->number) < 0)
+        while (!fn->link.carrier) {
+                waited = now_ms() - begun;
+                if (waited >= LINK_WAIT_MS || worker_past_deadline(fn->t->result) ||
+                    netlink_wait(fd, LINK_WAIT_MS - waited) <= 0 ||
+                    vf_link_refresh(&fn->link, fn->number) < 0)
                         return false;
-                if (fn->link.carrier)
-                        return true;
         }
-        return false;
+        return !had_one;
 }
 
 static int send_message(Function *fn, VfMessage m, const VfSettings *v) {

@@ -18,9 +18,12 @@
 #include "vf-settings.h"
 
 #define STATE "run/fake-vf-link"
+#define WAITS 3U /* until a slow link is there */
 
 int __wrap_netlink_ask(int protocol, const NetlinkRequest *q, netlink_message_t f, void *userdata);
 int __wrap_netlink_change(int protocol, const NetlinkRequest *q, char *ret_why, size_t why_size);
+int __wrap_netlink_listen(int protocol, int group);
+int __wrap_netlink_wait(int fd, unsigned ms);
 
 typedef struct Port {
         char physical[PCI_ADDRESS_SIZE], interface[IFNAMSIZ], driver[128];
@@ -132,24 +135,41 @@ static void write_functions(const Port *p) {
         (void)rename(other, path);
 }
 
-/* Each look at a slow one brings it nearer. */
-static bool has_link(const Port *p, bool look) {
+static uint64_t read_waits(char path[static PATH_MAX]) {
+        uint64_t n = 0;
+
+        (void)sysfs_read_u64(AT_FDCWD, at_root(path, "fake/links/waits"), 10, &n);
+        return n;
+}
+
+static bool has_link(const Port *p) {
         char path[PATH_MAX];
-        uint64_t looks = 0;
-        FILE *f;
 
         if (driver_is(p, "down") || driver_is(p, "no-link"))
                 return false;
-        if (!driver_is(p, "slow-link"))
-                return true;
+        return !driver_is(p, "slow-link") || read_waits(path) >= WAITS;
+}
 
-        (void)sysfs_read_u64(AT_FDCWD, at_root(path, "fake/links/looks"), 10, &looks);
-        f = look ? fopen(path, "we") : NULL;
-        if (f) {
-                (void)fprintf(f, "%u\n", (unsigned)++looks);
-                (void)fclose(f);
-        }
-        return looks > 3;
+int __wrap_netlink_listen(int protocol, int group) {
+        int fd;
+
+        assert(protocol == NETLINK_ROUTE && group == RTNLGRP_LINK);
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+/* Each wait brings a slow one nearer, and brings news; of the others there are none, however long one waits. */
+int __wrap_netlink_wait(int fd, unsigned ms) {
+        char path[PATH_MAX];
+        uint64_t n = read_waits(path);
+        FILE *f;
+
+        assert(fd >= 0 && ms > 0);
+        f = fopen(path, "we");
+        assert(f);
+        (void)fprintf(f, "%u\n", (unsigned)++n);
+        (void)fclose(f);
+        return n <= WAITS;
 }
 
 /* An answer is bigger than a request. */
@@ -210,7 +230,7 @@ static void answer_link(const Port *p, Answer *a) {
         struct ifinfomsg link = {.ifi_type = ARPHRD_ETHER, .ifi_index = (int)p->number};
         size_t list;
 
-        link.ifi_flags = (driver_is(p, "down") ? 0 : IFF_UP) | (has_link(p, true) ? IFF_LOWER_UP : 0);
+        link.ifi_flags = (driver_is(p, "down") ? 0 : IFF_UP) | (has_link(p) ? IFF_LOWER_UP : 0);
         a->size = sizeof header + sizeof link;
         memcpy(a->data + sizeof header, &link, sizeof link);
         (void)put(a, IFLA_IFNAME, p->interface, strlen(p->interface) + 1);
@@ -316,7 +336,7 @@ static int judge(const Port *p, const Change *c) {
         if (vf_settings_has(v, VF_VLAN) && v->values[VF_VLAN_PROTOCOL] != VF_PROTOCOL_8021Q && !all)
                 return -EPROTONOSUPPORT;
         if (vf_settings_has(v, VF_MAX_RATE) && v->values[VF_MAX_RATE] + v->values[VF_MIN_RATE] > 0 &&
-            (!has_link(p, false) || v->values[VF_MAX_RATE] > (all ? VF_RATE_MAX : 1000) ||
+            (!has_link(p) || v->values[VF_MAX_RATE] > (all ? VF_RATE_MAX : 1000) ||
              (v->values[VF_MIN_RATE] > 0 && !all)))
                 return -EINVAL;
         if (vf_settings_has(v, VF_MAC) && !vf_mac_is_unicast(v->mac) &&

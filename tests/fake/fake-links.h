@@ -3,7 +3,9 @@
 
 /*
  * The fake kernel's rtnetlink, as far as the virtual functions of network cards go. It takes the place of netlink_ask()
- * and netlink_change(), reads the messages that they would have sent, acts as a driver does, and answers in messages.
+ * and netlink_change(), reads the messages that they would have sent, acts as a driver does, and answers in messages;
+ * and of netlink_listen() and netlink_wait(): who waits for news of links hears some while a slow link comes, and that
+ * his time is over, at once, when there is none to come. <root>/fake/links/waits counts them.
  *
  * What is set lies in <root>/run/fake-vf-link/<address of the physical function>, a line for each function that is not
  * fresh: "0: vlan=100 vlan-protocol=802.1Q ...". How many functions there are the virtfnN links say.
@@ -18,7 +20,7 @@
  *   all          it can do all of that
  *   down         nobody has brought the port up
  *   no-link      there is nothing at the other end
- *   slow-link    the same, until somebody has looked three times
+ *   slow-link    the same, until somebody has waited for news of it three times
  *   keeps-mac    an address cannot be taken away again
  *   silent       its functions are not told of
  */

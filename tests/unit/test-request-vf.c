@@ -178,18 +178,36 @@ static void test_an_address_that_stays(void **state) {
                         "spoof-checking=on trust=off mac=02:00:00:00:00:01\n");
 }
 
+static void expect_waits(FakeHost *h, uint64_t n) {
+        uint64_t waits = 0;
+
+        (void)sysfs_read_u64(h->fd, "fake/links/waits", 10, &waits);
+        assert_int_equal(waits, n);
+}
+
 static void test_rate_and_link(void **state) {
         FakeHost *h = *state;
 
         card_set_driver(h, "down");
         assert_failure(set_vf(h, "max-rate=100"), FAILURE_DRIVER, "The port has no link");
         assert_success(set_vf(h, "vlan=8"));
+        expect_waits(h, 0); /* nobody wants it to have one */
 
         card_set_driver(h, "slow-link");
         fake_host_clear(h);
         assert_success(set_vf(h, "max-rate=100"));
         assert_log(h, "vf-rate " CARD " 1 min-rate=0 max-rate=100 = EINVAL\n"
                       "vf-rate " CARD " 1 min-rate=0 max-rate=100\n");
+        expect_waits(h, 3);
+        assert_failure(set_vf(h, "max-rate=2000"), FAILURE_DRIVER, "above the speed of the link");
+        expect_waits(h, 3); /* it has one, and still */
+
+        card_set_driver(h, "no-link");
+        fake_host_clear(h);
+        assert_failure(set_vf(h, "max-rate=200"), FAILURE_DRIVER,
+                       "The port has no link, and some drivers take a rate only with one");
+        assert_log(h, "vf-rate " CARD " 1 min-rate=0 max-rate=200 = EINVAL\n");
+        expect_waits(h, 4); /* until the time was over */
 }
 
 static void test_no_interface(void **state) {

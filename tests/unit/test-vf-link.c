@@ -6,12 +6,19 @@
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "fake-host.h"
 #include "vf-link-read.h"
 #include "vf-message.h"
 
 #define ANSWER_MAX 4096
+
+int __real_netlink_listen(int protocol, int group);
+int __real_netlink_wait(int fd, unsigned ms);
 
 /* An answer of the kernel, put together by hand. */
 typedef struct Answer {
@@ -334,6 +341,28 @@ static void test_each_setting_has_one_message(void **state _unused_) {
         assert_int_equal(all, (1U << VF_SETTING_MAX) - 1);
 }
 
+/* The real ones, in a network of their own: a link that comes up is news, and that nothing comes is none. */
+static void test_news_of_links(void **state _unused_) {
+        struct ifreq q = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+        _cleanup_close_ int fd = -1, some = -1;
+
+        if (geteuid() != 0) {
+                print_message("# needs root: brings a link up in a network of its own\n");
+                return;
+        }
+        assert_int_equal(unshare(CLONE_NEWNET), 0);
+        fd = __real_netlink_listen(NETLINK_ROUTE, RTNLGRP_LINK);
+        some = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0 && some >= 0);
+        assert_int_equal(__real_netlink_wait(fd, 1), 0);
+        for (int i = 0; i < 2; i++, q.ifr_flags = 0) {
+                assert_int_equal(ioctl(some, SIOCSIFFLAGS, &q), 0);
+                assert_int_equal(__real_netlink_wait(fd, 60000), 1);
+        }
+        assert_true(__real_netlink_wait(-1, 1) <= 0);
+        assert_true(__real_netlink_listen(NETLINK_ROUTE, -1) < 0);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_reading),
@@ -344,6 +373,7 @@ int main(void) {
                         cmocka_unit_test(test_acks),
                         cmocka_unit_test(test_messages),
                         cmocka_unit_test(test_each_setting_has_one_message),
+                        cmocka_unit_test(test_news_of_links),
         };
 
         return cmocka_run_group_tests_name("vf-link", tests, NULL, NULL);
