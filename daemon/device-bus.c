@@ -8,6 +8,7 @@
 #include "plan-calls.h"
 #include "quarantine.h"
 #include "registry.h"
+#include "vf-options.h"
 #include "wire.h"
 
 static int get_text(GETTER_ARGUMENTS) {
@@ -83,6 +84,12 @@ static int get_interfaces(GETTER_ARGUMENTS) {
 
         (void)memcpy(text, d->facts.interfaces, sizeof text);
         return append_words(reply, text);
+}
+
+static int get_vf_settings(GETTER_ARGUMENTS) {
+        const Device *d = userdata;
+
+        return vf_options_append_settings(reply, &d->vf_settings);
 }
 
 static int get_critical(GETTER_ARGUMENTS) {
@@ -216,6 +223,7 @@ static const sd_bus_vtable device_vtable[] = {
                 SD_BUS_PROPERTY("VfsGranted", "b", NULL, AT(vfs_granted), CHANGES),
                 SD_BUS_PROPERTY("VfIndex", "i", NULL, AT(facts.vf_index), CHANGES),
                 SD_BUS_PROPERTY("NetworkInterfaces", "as", get_interfaces, 0, CHANGES),
+                SD_BUS_PROPERTY("VfSettings", "a{sv}", get_vf_settings, 0, CHANGES),
                 SD_BUS_PROPERTY("Critical", "as", get_critical, 0, CHANGES),
                 SD_BUS_PROPERTY("Eligible", "b", NULL, AT(eligible), CHANGES),
                 SD_BUS_PROPERTY("Reason", "s", NULL, AT(reason), CHANGES),

@@ -30,6 +30,7 @@ static const char *const device_property_table[DEVICE_PROPERTY_MAX] = {
                 [DEVICE_PROPERTY_VFS_GRANTED] = "VfsGranted",
                 [DEVICE_PROPERTY_VF_INDEX] = "VfIndex",
                 [DEVICE_PROPERTY_NETWORK_INTERFACES] = "NetworkInterfaces",
+                [DEVICE_PROPERTY_VF_SETTINGS] = "VfSettings",
                 [DEVICE_PROPERTY_CRITICAL] = "Critical",
                 [DEVICE_PROPERTY_ELIGIBLE] = "Eligible",
                 [DEVICE_PROPERTY_REASON] = "Reason",
@@ -164,6 +165,17 @@ uint32_t device_set_facts(Device *d, const DeviceFacts *facts) {
                differ(!streq(old->interfaces, new.interfaces), DEVICE_PROPERTY_NETWORK_INTERFACES);
 
         d->facts = new;
+        return mask;
+}
+
+uint32_t device_set_vf_settings(Device *d, const VfSettings *now) {
+        uint32_t mask;
+
+        assert(d);
+        assert(now);
+
+        mask = differ(!vf_settings_same(&d->vf_settings, now), DEVICE_PROPERTY_VF_SETTINGS);
+        d->vf_settings = *now;
         return mask;
 }
 

@@ -9,6 +9,7 @@
 
 #include "grant.h"
 #include "string-table.h"
+#include "vf-settings.h"
 
 #define PCI_BASE_CLASS_NETWORK 0x02U
 #define DEVICE_NO_IOMMU_SET UINT32_MAX
@@ -51,6 +52,7 @@ typedef enum DeviceProperty {
         DEVICE_PROPERTY_VFS_GRANTED,
         DEVICE_PROPERTY_VF_INDEX,
         DEVICE_PROPERTY_NETWORK_INTERFACES,
+        DEVICE_PROPERTY_VF_SETTINGS,
         DEVICE_PROPERTY_CRITICAL,
         DEVICE_PROPERTY_ELIGIBLE,
         DEVICE_PROPERTY_REASON,
@@ -101,6 +103,7 @@ typedef struct Device {
         int critical_error; /* why it could not be evaluated */
         uint32_t critical;  /* bits 1 << CriticalReason */
         char *critical_sentence;
+        VfSettings vf_settings; /* of a virtual function of a network card, at the same look */
 
         /* What the grant says. */
         int granted;                   /* int: sd-bus reads it as a D-Bus boolean */
@@ -158,6 +161,9 @@ int device_set_words(Device *d, const char *vendor, const char *model, const cha
 /* Takes newer facts of the same device; returns what changed as bits of DeviceProperty. A serial that cannot
  * be read any more (the NVMe driver has left) stays known, and so does the link of a device that sleeps. */
 uint32_t device_set_facts(Device *d, const DeviceFacts *facts);
+
+/* Returns what changed as bits of DeviceProperty. */
+uint32_t device_set_vf_settings(Device *d, const VfSettings *now);
 
 /* Puts a copy of value into *text, "" being NULL; returns whether that changed it. */
 bool device_set_text(char **text, const char *value);

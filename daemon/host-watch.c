@@ -9,6 +9,7 @@
 #include <systemd/sd-login.h>
 
 #include "critical.h"
+#include "host-functions.h"
 #include "host-watch.h"
 #include "sysfs.h"
 
@@ -79,6 +80,8 @@ static void *work(void *userdata) {
         job->unwatched = job->error >= 0 && host_facts_are_unwatched(facts);
         for (size_t i = 0; i < job->n && job->error >= 0; i++)
                 judge(job, facts, &job->verdicts[i]);
+        if (job->error >= 0)
+                host_functions_read(job->root, job->verdicts, job->n);
 
         (void)eventfd_write(done_fd, 1);
         return NULL;

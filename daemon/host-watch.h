@@ -2,25 +2,31 @@
 #pragma once
 
 /*
- * Keeps the verdicts on what the host would lose (critical.h) up to date: looks again when mounts, swap, links,
+ * Keeps the verdicts on what the host would lose (critical.h) up to date, and what is known of the settings of virtual
+ * functions: looks again when mounts, swap, links,
  * addresses, routes or logind's sessions change, or when asked to. Looking can wait for locks of the kernel (RTNL)
  * that a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look that the
  * kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is taken; one that
  * failed is repeated, and so is one that found what changes without an event (mounts in other namespaces).
  *
- * Nothing tells of a change of /etc/fstab, or of a screen that a program switches on or off: that is found at the next
+ * The kernel tells of a change of these settings as of any other of the link. But nothing tells of one that the driver
+ * makes by itself, of a change of /etc/fstab, or of a screen that a program switches on or off: that is found at the next
  * look, whatever it is for. The helper, which decides, looks anew each time.
  */
 
 #include <systemd/sd-event.h>
 
 #include "pci-identity.h"
+#include "vf-settings.h"
 
 typedef struct HostVerdict {
-        PciIdentity identity; /* in: who is judged */
-        int error;            /* out: why there is no verdict (negative errno), or 0 */
-        uint32_t critical;    /* out: bits 1 << CriticalReason */
-        char *sentence;       /* out: the first reason; NULL for none */
+        PciIdentity identity;         /* in: who is judged */
+        PciAddress physical_function; /* in: of a virtual function of a network card */
+        int32_t vf_index;             /* in: which of them it is; -1: it is none */
+        int error;                    /* out: why there is no verdict (negative errno), or 0 */
+        uint32_t critical;            /* out: bits 1 << CriticalReason */
+        char *sentence;               /* out: the first reason; NULL for none */
+        VfSettings settings;          /* out: of such a function, what the kernel tells of it */
 } HostVerdict;
 
 /* Who is to be judged? *ret is an allocated array. Called on the main loop. */

@@ -21,6 +21,7 @@ void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
         if (d->critical != critical)
                 changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);
         d->critical = critical;
+        changes_mark(&m->changes, d, device_set_vf_settings(d, &v->settings));
         news |= device_set_text(&d->critical_sentence, v->error < 0 ? "" : strempty(v->sentence));
         if (news) /* each look judges all, and finds most as they were */
                 changes_touch_device(&m->changes, d);

@@ -322,8 +322,13 @@ static int list_subjects(HostVerdict **ret, size_t *ret_n, void *userdata) {
         v = calloc(m->devices.n > 0 ? m->devices.n : 1, sizeof *v);
         if (!v)
                 return -ENOMEM;
-        for (size_t i = 0; i < m->devices.n; i++)
-                v[i].identity = m->devices.devices[i]->facts.identity;
+        for (size_t i = 0; i < m->devices.n; i++) {
+                const Device *d = m->devices.devices[i];
+
+                v[i].identity = d->facts.identity;
+                v[i].physical_function = d->facts.physical_function;
+                v[i].vf_index = device_is_network(d) && d->facts.is_virtual ? d->facts.vf_index : -1;
+        }
 
         *ret = v;
         *ret_n = m->devices.n;

@@ -162,6 +162,9 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         read_grants(m, &o->set);
         if (o->verb == HELPER_SET_VFS)
                 grants_read_vfs(m, &o->device);
+        if (o->verb == HELPER_SET_VF ||
+            o->verb == HELPER_SET_VFS) /* what the port does is to be read anew */
+                host_watch_trigger(m->host_watch);
         operation_free(o);
 
         manager_flush(m);

@@ -15,7 +15,7 @@ DAEMON = {
         "authorisation", "claim-table", "claim-state", "claim-list", "claim-runs", "claim-view", "claim-settings", "claim-plan",
         "picker", "vm-arguments", "diagnosis-words", "diagnosis", "diagnosis-report", "diagnosis-boot",
         "diagnosis-iommu", "diagnosis-drivers", "diagnosis-initramfs", "diagnosis-devices", "diagnosis-service"],
-    2: ["document", "document-internal", "document-sriov", "document-parse", "grant-files", "helper-client", "host-watch", "inventory", "pci-names", "platform",
+    2: ["document", "document-internal", "document-sriov", "document-parse", "grant-files", "helper-client", "host-functions", "host-watch", "inventory", "pci-names", "platform",
         "root-files", "store", "store-change", "store-db", "store-devices", "store-file", "store-internal", "store-read", "store-schema",
         "store-write", "uevents", "lifelines", "machines", "memlock", "diagnosis-host"],
     3: ["reconcile", "attention", "boot-guard", "grants", "hotplug", "operation", "steward", "order-book", "edits", "transaction",

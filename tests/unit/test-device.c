@@ -230,6 +230,17 @@ static void test_sets_and_bridges(void **state) {
         assert_false(device_is_bridge(d));
 }
 
+static void test_settings(void **state) {
+        const VfSettings none = {0}, some = {.given = 1U << VF_VLAN, .values[VF_VLAN] = 7};
+        Device *d = *state;
+
+        assert_int_equal(device_set_vf_settings(d, &none), 0);
+        assert_int_equal(device_set_vf_settings(d, &some), 1U << DEVICE_PROPERTY_VF_SETTINGS);
+        assert_int_equal(device_set_vf_settings(d, &some), 0);
+        assert_int_equal(d->vf_settings.values[VF_VLAN], 7);
+        assert_int_equal(device_set_vf_settings(d, &none), 1U << DEVICE_PROPERTY_VF_SETTINGS);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_words),
@@ -240,6 +251,7 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_the_link_of_a_sleeping_device_stays_known,
                                                         setup, teardown),
                         cmocka_unit_test(test_set_text),
+                        cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_sets_and_bridges, setup, teardown),
         };
 

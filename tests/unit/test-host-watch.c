@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 
 #include "critical.h"
-#include "fake-host.h"
-#include "host-watch.h"
+#include "fake-kernel.h"
+#include "fake-links.h"
+#include "host-functions.h"
 
 #define DEADLINE_USEC (20ULL * 1000 * 1000)
 
@@ -28,6 +29,7 @@ static int subjects(HostVerdict **ret, size_t *ret_n, void *userdata _unused_) {
 
         assert_non_null(v);
         v->identity.address = (PciAddress){.bus = 1};
+        v->vf_index = -1;
         *ret = v;
         *ret_n = 1;
         return 0;
@@ -215,6 +217,73 @@ static void test_a_session_that_begins_and_ends(void **state) {
                 until_told(t);
 }
 
+static void add_card(FakeHost *h, const char *address, unsigned n, unsigned number, const char *driver) {
+        char vf[PCI_ADDRESS_SIZE], interface[16];
+
+        fake_host_add_device(h,
+                             &(FakeDevice){.address = address, .class_code = 0x020000, .iommu_set = number});
+        for (unsigned i = 0; i < n; i++) {
+                (void)snprintf(vf, sizeof vf, "%.8s10.%u", address, i);
+                fake_host_add_device(h, &(FakeDevice){.address = vf,
+                                                      .class_code = 0x020000,
+                                                      .physfn = address,
+                                                      .iommu_set = 10 * number + i});
+        }
+        (void)snprintf(interface, sizeof interface, "eth%u", number);
+        fake_links_add(h, address, interface, number, driver);
+}
+
+static HostVerdict function(uint8_t bus, int32_t index) {
+        return (HostVerdict){.physical_function = {.bus = bus}, .vf_index = index, .settings.given = 1};
+}
+
+static void expect_settings(const HostVerdict *v, const char *text) {
+        char line[VF_LINE_SIZE];
+
+        assert_string_equal(vf_settings_format(&v->settings, line), text);
+}
+
+#define SET(vlan, max, trust, rest, mac)                                                                    \
+        "vlan=" vlan " vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=" max                            \
+        " link-state=auto spoof-checking=on trust=" trust rest " mac=" mac
+#define NO_MAC "00:00:00:00:00:00"
+#define MAC "02:00:00:00:00:01"
+
+/* Three cards, in no order, and who is no function, or not any more. */
+static void test_settings_of_functions(void **state _unused_) {
+        HostVerdict v[] = {function(7, 1), function(6, 2), function(7, 0),   function(0, -1), function(6, 0),
+                           function(9, 0), function(6, 1), function(6, 200), function(8, 0)};
+        FakeHost *h = fake_host_new();
+
+        fake_kernel_attach(h->root);
+        add_card(h, "0000:06:00.0", 3, 2, "igb");
+        add_card(h, "0000:07:00.0", 2, 3, "igb all");
+        add_card(h, "0000:08:00.0", 1, 4, "igb silent");
+        fake_host_write(h, "run/fake-vf-link/0000:06:00.0", "%s",
+                        "1: " SET("100", "0", "off", "", NO_MAC) "\n2: " SET("7", "0", "off", "", MAC) "\n");
+        fake_host_write(h, "run/fake-vf-link/0000:07:00.0", "%s",
+                        "1: " SET("0", "5", "on", " query-rss=off", NO_MAC) "\n");
+        host_functions_read(h->fd, v, ELEMENTSOF(v));
+        expect_settings(&v[0], SET("0", "5", "on", " query-rss=off", NO_MAC));
+        expect_settings(&v[1], SET("7", "0", "off", "", MAC));
+        expect_settings(&v[2], SET("0", "0", "off", " query-rss=off", NO_MAC));
+        expect_settings(&v[3], "");
+        expect_settings(&v[4], SET("0", "0", "off", "", NO_MAC));
+        expect_settings(&v[5], "");
+        expect_settings(&v[6], SET("100", "0", "off", "", NO_MAC));
+        expect_settings(&v[7], "");
+        expect_settings(&v[8], "");
+
+        /* In another network namespace. */
+        fake_host_remove(h, "sys/class/net/eth2");
+        fake_host_remove(h, "sys/devices/pci0000:06/0000:06:00.0/net");
+        host_functions_read(h->fd, v, ELEMENTSOF(v));
+        expect_settings(&v[1], "");
+        expect_settings(&v[0], SET("0", "5", "on", " query-rss=off", NO_MAC));
+        host_functions_read(h->fd, NULL, 0);
+        fake_host_free(h);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_a_kernel_that_does_not_answer, setup_impatient,
@@ -223,6 +292,7 @@ int main(void) {
                         cmocka_unit_test_setup_teardown(test_what_ends_without_an_event, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_an_event_that_comes_too_early, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_events_without_end, setup_impatient, teardown),
+                        cmocka_unit_test(test_settings_of_functions),
                         cmocka_unit_test_setup_teardown(test_a_session_that_begins_and_ends,
                                                         setup_with_sessions, teardown),
         };
