@@ -3,15 +3,15 @@
 
 /*
  * Keeps the verdicts on what the host would lose (critical.h) up to date, and what is known of the settings of virtual
- * functions: looks again when mounts, swap, links,
- * addresses, routes or logind's sessions change, or when asked to. Looking can wait for locks of the kernel (RTNL)
- * that a hung driver holds, so it happens in a thread; there is one at a time, and a pause after each. A look that the
- * kernel does not answer in time is reported as -ETIMEDOUT, and what it finds when it does answer is taken; one that
- * failed is repeated, and so is one that found what changes without an event (mounts in other namespaces).
+ * functions: looks again when mounts, swap, links, addresses, routes or logind's sessions change, or when asked to.
+ * Looking can wait for locks of the kernel (RTNL) that a hung driver holds, so it happens in a thread; there is one at
+ * a time, and a pause after each. A look that the kernel does not answer in time is reported as -ETIMEDOUT, and what
+ * it finds when it does answer is taken; one that failed is repeated, and so is one that found what changes without an
+ * event (mounts in other namespaces).
  *
  * The kernel tells of a change of these settings as of any other of the link. But nothing tells of one that the driver
- * makes by itself, of a change of /etc/fstab, or of a screen that a program switches on or off: that is found at the next
- * look, whatever it is for. The helper, which decides, looks anew each time.
+ * makes by itself, of a change of /etc/fstab, or of a screen that a program switches on or off: that is found at the
+ * next look, whatever it is for. The helper, which decides, looks anew each time.
  */
 
 #include <systemd/sd-event.h>

@@ -31,6 +31,7 @@ struct Order {
         Document document;
         bool parsed, prune;
         uint32_t n_changed;
+        SettingsTrial *trial; /* NULL: none was needed */
 };
 
 static Order *order_free(Order *o) {
@@ -38,6 +39,7 @@ static Order *order_free(Order *o) {
                 return NULL;
 
         document_clear(&o->document);
+        settings_trial_free(o->trial);
         free(o->what);
         free(o->of);
         free(o);
@@ -257,10 +259,11 @@ static bool is_to_be_tried(const Call *c, const Group **ret_group, SriovSettings
 static void go(Call *c) {
         SriovSettings settings;
         const Group *g;
+        Order *o = c->data;
 
         if (!is_to_be_tried(c, &g, &settings))
                 store(c);
-        else if (settings_trial_start(c->manager, g, &settings.vf, on_tried, c) < 0)
+        else if (settings_trial_start(c->manager, g, &settings.vf, on_tried, c, &o->trial) < 0)
                 call_fail(c, -ENOMEM);
 }
 

@@ -19,6 +19,7 @@ struct StartSet {
         bool bound;   /* by this start: so it goes home, whoever has it open meanwhile */
         bool unsure;  /* nobody has said how that ended */
         bool done;
+        bool set_up;  /* that its settings be made was asked, at least */
         bool asked;   /* that it be opened */
         bool cleaned; /* what nobody here knows of was closed */
 };
@@ -56,6 +57,12 @@ bool run_start_spared(const Manager *m, const char *run, const PciAddress *a) {
         if (!s)
                 return false;
         return set ? set->done && !set->asked : s->phase == START_UNDOING;
+}
+
+bool run_start_left_unset(const Manager *m, const char *run, const PciAddress *a) {
+        const StartSet *set = find_set(find_start(m, run), a);
+
+        return run_start_spared(m, run, a) && !(set && set->set_up);
 }
 
 bool run_start_unsure(const Manager *m, const char *run, const PciAddress *a) {
@@ -215,6 +222,7 @@ static void operate(StartSet *set, HelperVerb verb, operation_done_t done) {
         Failure f = {0};
 
         set->asked = set->asked || verb == HELPER_OPEN;
+        set->set_up = set->set_up || verb == HELPER_SET_VF;
         show_progress(set, verb);
         if (operation_start(s->manager, &q, done, set, &f) < 0)
                 end_set(set, &f);

@@ -2,20 +2,22 @@
 #include "run-settings.h"
 #include "sriov-settings.h"
 
-/* The claim that has it, and which of the claim's devices it is: they are in the order in which they were picked. */
-static const Claim *find_claim(const Manager *m, const Run *r, const PciAddress *a, size_t *ret_number) {
+static const RunDevice *find_device(const Run *r, const PciAddress *a) {
         const RunRecord *record = &r->record;
-        size_t at = 0;
 
-        while (at < record->n_devices && pci_address_compare(&record->devices[at].identity.address, a) != 0)
-                at++;
-        if (at == record->n_devices)
-                return NULL;
+        for (size_t i = 0; i < record->n_devices; i++)
+                if (pci_address_compare(&record->devices[i].identity.address, a) == 0)
+                        return &record->devices[i];
+        return NULL;
+}
 
-        *ret_number = 0;
-        for (size_t i = 0; i < at; i++)
-                *ret_number += streq(record->devices[i].claim, record->devices[at].claim);
-        return claim_table_find(m->claims, record->devices[at].claim);
+/* Which of its claim's devices it is: they are in the order in which they were picked, as long as all are there. */
+static size_t find_number(const Run *r, const RunDevice *rd) {
+        size_t n = 0;
+
+        for (const RunDevice *before = r->record.devices; before < rd; before++)
+                n += streq(before->claim, rd->claim);
+        return n;
 }
 
 static const Group *find_group(const Manager *m, const Claim *c) {
@@ -37,29 +39,57 @@ bool run_settings_of_claim(const Manager *m, const Claim *c, size_t n, VfSetting
 }
 
 bool run_settings(const Manager *m, const Run *r, const PciAddress *a, VfSettings *ret) {
-        const Claim *c;
-        size_t number = 0;
+        const RunDevice *rd;
 
         assert(m);
         assert(r);
 
-        c = find_claim(m, r, a, &number);
-        return run_settings_of_claim(m, c, number, ret);
+        rd = find_device(r, a);
+        return rd &&
+               run_settings_of_claim(m, claim_table_find(m->claims, rd->claim), find_number(r, rd), ret);
 }
 
+/* Is it set to what it would be now? Which of the claim's devices it was cannot be told when others are back already. */
+static bool is_as_ordered(const Manager *m, const Claim *c, const RunDevice *rd) {
+        VfSettings v;
+        size_t n = 0;
+
+        do
+                if (run_settings_of_claim(m, c, n, &v) && sriov_settings_fingerprint(&v) == rd->settings)
+                        return true;
+        while (++n < c->record.n_macs);
+        return false;
+}
+
+/* All switches that there are, as far as is known. */
+static VfSettings every_switch(const Manager *m, const PciAddress *a) {
+        const Device *d = device_table_find(&m->devices, a);
+        VfSettings v = {0};
+
+        for (int s = 0; s < VF_SETTING_MAX; s++)
+                if (vf_setting_is_switch((VfSetting)s) && d &&
+                    (d->vf_settings.given == 0 || vf_settings_has(&d->vf_settings, (VfSetting)s)))
+                        v.given |= 1U << s;
+        return v;
+}
+
+/* Which switches the VM had turned nobody knows any more when the group or the claim has changed meanwhile. */
 bool run_settings_after(const Manager *m, const Run *r, const PciAddress *a, VfSettings *ret) {
-        const Claim *c;
+        const RunDevice *rd;
         const Group *g;
-        size_t number = 0;
+        VfSettings turned;
+        Claim *c;
 
         assert(m);
         assert(r);
         assert(ret);
 
-        c = find_claim(m, r, a, &number);
+        rd = find_device(r, a);
+        c = rd ? claim_table_find(m->claims, rd->claim) : NULL;
         g = find_group(m, c);
         if (!g)
                 return false;
-        sriov_settings_after(&g->record.sriov, &c->record.settings, ret);
+        turned = is_as_ordered(m, c, rd) ? c->record.settings : every_switch(m, a);
+        sriov_settings_after(&g->record.sriov, &turned, ret);
         return true;
 }

@@ -220,12 +220,17 @@ static void operate(StopSet *s, const Device *d, HelperVerb verb, operation_done
         try_again(s, &f);
 }
 
+/* A driver that is busy, with the reset perhaps, gets ready or never does. */
+static bool may_yet_be_reset(const StopSet *s, FailureKind kind) {
+        return kind == FAILURE_IN_USE || kind == FAILURE_HELPER || kind == FAILURE_LIMITS_EXCEEDED ||
+               (kind == FAILURE_BUSY && s->tries <= DOUBLINGS_MAX);
+}
+
 static void on_reset(const Failure *failure, void *userdata) {
         StopSet *s = userdata;
 
         s->operating = false;
-        if (failure && (failure->kind == FAILURE_BUSY || failure->kind == FAILURE_IN_USE ||
-                        failure->kind == FAILURE_HELPER)) {
+        if (failure && may_yet_be_reset(s, failure->kind)) {
                 try_again(s, failure);
                 return;
         }
@@ -235,6 +240,7 @@ static void on_reset(const Failure *failure, void *userdata) {
                 tell_claims(s, NULL, failure->sentence);
         }
         s->n_reset++;
+        s->tries = 0;
         advance(s);
 }
 
@@ -246,7 +252,8 @@ static bool reset_settings(StopSet *s) {
         Failure f = {0};
 
         while (r && s->n_reset < s->members.n_members &&
-               !run_settings_after(m, r, &s->members.members[s->n_reset], &settings))
+               (run_start_left_unset(m, s->stop->run, &s->members.members[s->n_reset]) ||
+                !run_settings_after(m, r, &s->members.members[s->n_reset], &settings)))
                 s->n_reset++;
         if (!r || s->n_reset == s->members.n_members)
                 return false;

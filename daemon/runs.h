@@ -67,6 +67,8 @@ size_t run_queue_before(const RunStart *s);
 /* A start that fails, or is called off, never came to open the IOMMU set of this device: nobody has had it, so
  * nothing is to be closed or reset. */
 bool run_start_spared(const Manager *m, const char *run, const PciAddress *a);
+/* Nor did it come to its settings in the network. */
+bool run_start_left_unset(const Manager *m, const char *run, const PciAddress *a);
 /* Its Bind had no answer: it may be bound yet, by a worker that outlives its helper, until the next one has said
  * otherwise. */
 bool run_start_unsure(const Manager *m, const char *run, const PciAddress *a);

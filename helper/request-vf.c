@@ -261,11 +261,15 @@ static const char *advise(const Function *fn, int r) {
         return "See 'dmesg', and set another value in the group.";
 }
 
+static FailureKind kind_of(int r) {
+        return r == -EPERM ? FAILURE_INTERNAL : r == -EBUSY || r == -EAGAIN ? FAILURE_BUSY : FAILURE_DRIVER;
+}
+
 static int fail_write(Function *fn, int r, const char *care) {
         VfSettings part = only(&fn->goal, vf_message_settings(fn->at));
         char line[VF_LINE_SIZE];
 
-        return worker_fail(fn->t->result, r == -EPERM ? FAILURE_INTERNAL : FAILURE_DRIVER,
+        return worker_fail(fn->t->result, kind_of(r),
                            "%s cannot be set for device %s, virtual function %u of %s (%s): its driver %s "
                            "says '%s%s%s'. %s %s",
                            vf_settings_format(&part, line), fn->m->address, fn->number, fn->physical.address,

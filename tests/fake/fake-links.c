@@ -345,6 +345,7 @@ static int judge(const Port *p, const Change *c) {
         return (v->given & (1U << VF_LINK_STATE | 1U << VF_QUERY_RSS)) && !all ? -EOPNOTSUPP : 0;
 }
 
+/* How many writes such a rule would have matched before, those to sysfs among them. */
 static unsigned count_in_log(const char *word, const char *physical) {
         char path[PATH_MAX], line[512], w[32], a[32];
         unsigned n = 0;
@@ -352,7 +353,8 @@ static unsigned count_in_log(const char *word, const char *physical) {
 
         f = fopen(at_root(path, "fake/log"), "re");
         while (f && fgets(line, sizeof line, f))
-                n += sscanf(line, "%31s %31s", w, a) == 2 && streq(w, word) && streq(a, physical);
+                n += sscanf(line, "%31s %31s", w, a) == 2 && (streq(word, "*") || streq(w, word)) &&
+                     (streq(physical, "*") || streq(a, physical)) && !strstr(line, "= HANG");
         if (f)
                 (void)fclose(f);
         return n;
@@ -371,7 +373,7 @@ static void find_rule(const Change *c, const Port *p, char action[static 64]) {
                 if (sscanf(line, "%31s %31s %63s %u", what, address, name, &nth) >= 3 &&
                     (streq(what, "*") || streq(what, c->word)) &&
                     (streq(address, "*") || streq(address, p->physical)) &&
-                    (nth == 0 || count_in_log(c->word, p->physical) + 1 == nth))
+                    (nth == 0 || count_in_log(what, address) + 1 == nth))
                         strcpy(action, name);
         }
         if (f)

@@ -125,7 +125,7 @@ static void test_failure_restores(void **state) {
         assert_success(set_vf(h, "vlan=7 mac=02:00:00:00:00:01"));
         fake_host_clear(h);
         fake_host_fail(h, "vf-mac " CARD " EBUSY 1");
-        assert_failure(set_vf(h, "vlan=100 vlan-qos=1 trust=on mac=02:00:00:00:00:02"), FAILURE_DRIVER,
+        assert_failure(set_vf(h, "vlan=100 vlan-qos=1 trust=on mac=02:00:00:00:00:02"), FAILURE_BUSY,
                        "says 'Device or resource busy: It is in reset'. Try again in a moment. All is set "
                        "as it "
                        "was before.");
@@ -143,7 +143,7 @@ static void test_what_cannot_be_restored_is_told(void **state) {
 
         fake_host_fail(h, "vf-mac " CARD " EBUSY");
         fake_host_fail(h, "vf-trust " CARD " EIO 2");
-        assert_failure(set_vf(h, "vlan=100 trust=on mac=02:00:00:00:00:02"), FAILURE_DRIVER,
+        assert_failure(set_vf(h, "vlan=100 trust=on mac=02:00:00:00:00:02"), FAILURE_BUSY,
                        "What was set before could not be put back and stays: trust=on.");
         assert_state(h, "1: vlan=0 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
                         "spoof-checking=on trust=on mac=00:00:00:00:00:00\n");
