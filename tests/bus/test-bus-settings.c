@@ -3,10 +3,9 @@
 /* Groups of virtual functions and claims on them as orders: their settings and addresses, with each error, who may say
  * what, what is told, documents, and what a restart keeps. */
 
+#include "sriov-bench.h"
 #include "suite.h"
-#include "vms.h"
 
-#define VF "0000:03:10.0" /* of SPARE */
 #define FILTER "physical_function eq '" SPARE "'"
 #define DEFAULTS                                                                                            \
         "vlan 0 vlan-protocol 802.1Q vlan-qos 0 min-rate 0 max-rate 0 link-state auto "                     \
@@ -332,17 +331,6 @@ static void test_a_restart_keeps_all(void **state) {
         }
 }
 
-static void add_virtual_function(Bench *b) {
-        fake_host_add_device(b->host, &(FakeDevice){.address = VF,
-                                                    .vendor = 0x8086,
-                                                    .device = 0x10ca,
-                                                    .class_code = 0x020000,
-                                                    .iommu_set = 20,
-                                                    .physfn = SPARE,
-                                                    .reset_methods = "flr"});
-        bench_until_signal(b, "InterfacesAdded " VF);
-}
-
 /* All functions would be made anew: not while a VM has one of them. */
 static void test_the_number_stays_while_one_is_claimed(void **state) {
         Bench *b = *state;
@@ -350,19 +338,17 @@ static void test_the_number_stays_while_one_is_claimed(void **state) {
         Path group = make_group(b, "VFs", 4), claim;
         Answer a;
 
-        add_virtual_function(b);
-        (void)orders_make_rule(b, b->root, &group, "port", FILTER);
-        assert_string_equal(orders_get_group(b, &group, "Devices"), "[" VF "]");
+        bench_expect_success(bench_call_manager(b, admin, "MakePassthrough", "aosa{sv}", 1,
+                                                bench_device_path(PF), "VFs", 0));
         claim = orders_make_claim(b, user, "web", &group, 1);
-        bench_expect_success(bench_call_manager(b, admin, "Grant", "aoa{sv}", 1, bench_device_path(VF), 0));
-        orders_until_group(b, &group, "Available", "1");
+        orders_until_group(b, &group, "Available", "4");
         a = vm_take_answer(START(b, user, "web", 0));
-        assert_true(vm_has(&a, VF));
+        assert_true(vm_has(&a, vf_of(PF, 0)));
 
         bench_expect_error(UPDATE(1, "vfs", "u", 5), "Claimed",
                            "The number of virtual functions of the group \"VFs\" cannot change while the VM "
-                           "\"web\" (of user 3) has " VF
-                           ": they would all be made anew. Stop the VM first.");
+                           "\"web\" (of user 3) has 0000:06:10.0: they would all be made anew. Stop the VM "
+                           "first.");
         bench_expect_error(
                         IMPORT(DOCUMENT("{\"name\": \"VFs\", \"type\": \"sriov-nic\", \"sriov\": {\"vfs\": "
                                         "5}}")),
@@ -380,7 +366,7 @@ static void test_the_number_stays_while_one_is_claimed(void **state) {
                            "The setting \"trust\" of claim \"VFs 1\" is not for claims of its group to set; "
                            "leave it out, or have an administrator add it to \"overridable\" of the group.");
         bench_expect_success(CHANGE(user, 1, "sriov", "a{sv}", 0));
-        orders_until_group(b, &group, "Available", "1");
+        orders_until_group(b, &group, "Available", "5");
         a = vm_take_answer(START(b, user, "web", 0));
         vm_let_go(&a);
         orders_until_claim(b, &claim, "Status", "idle");
@@ -389,7 +375,7 @@ static void test_the_number_stays_while_one_is_claimed(void **state) {
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, orders_setup, bench_teardown)
-#define VM_CASE(name) cmocka_unit_test_setup_teardown(name, vms_setup, bench_teardown)
+#define VF_CASE(name) cmocka_unit_test_setup_teardown(name, sriov_setup, bench_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -402,7 +388,7 @@ int main(void) {
                         CASE(test_bad_claims),
                         CASE(test_who_may_choose_addresses),
                         CASE(test_a_restart_keeps_all),
-                        VM_CASE(test_the_number_stays_while_one_is_claimed),
+                        VF_CASE(test_the_number_stays_while_one_is_claimed),
         };
 
         return suite_run("bus-settings", "processes of several users", tests);
