@@ -220,10 +220,11 @@ static void operate(StopSet *s, const Device *d, HelperVerb verb, operation_done
         try_again(s, &f);
 }
 
-/* A driver that is busy, with the reset perhaps, gets ready or never does. */
+/* A driver that is busy, with the reset perhaps, gets ready or never does; and a worker that was killed may have left
+ * anything. */
 static bool may_yet_be_reset(const StopSet *s, FailureKind kind) {
         return kind == FAILURE_IN_USE || kind == FAILURE_HELPER || kind == FAILURE_LIMITS_EXCEEDED ||
-               (kind == FAILURE_BUSY && s->tries <= DOUBLINGS_MAX);
+               ((kind == FAILURE_BUSY || kind == FAILURE_INTERNAL) && s->tries <= DOUBLINGS_MAX);
 }
 
 static void on_reset(const Failure *failure, void *userdata) {

@@ -72,8 +72,8 @@ static void on_tried(const Failure *failure, void *userdata) {
 
         if (failure && !is_no_verdict(failure->kind))
                 (void)failure_set(&t->cause, failure->kind, "%s", failure->sentence);
-        /* A refusal has left all as it was; who has not answered may have done anything. */
-        if (failure && failure->kind != FAILURE_HELPER)
+        /* A refusal has left all as it was; who was killed may have done anything. */
+        if (failure && failure->kind != FAILURE_HELPER && failure->kind != FAILURE_INTERNAL)
                 end_one(t);
         else if (set(p, &t->back, on_back, &f) < 0)
                 on_back(&f, p);

@@ -563,7 +563,11 @@ static void test_what_happens_meanwhile(void **state) {
         runs_hold_lock(b, false);
         until_stored(&s, "vlan 6 ");
 
-        /* The helper dies of it: then nobody knows. */
+        /* Its worker dies of it, or the helper: then nobody knows. */
+        fake_host_clear(b->host);
+        fake_host_fail(b->host, "vf-vlan " PF " kill-after 1");
+        bench_expect_error(SET_GROUP(b, &s.group, 1, "vlan", "u", 8), "Internal", "call it again");
+        runs_expect_function(b, VF_ONE, STATE("6", "0", "off", NO_MAC));
         orders_lose_answer(b, "SetVf");
         bench_expect_error(SET_GROUP(b, &s.group, 1, "vlan", "u", 8), NULL, "");
         assert_non_null(strstr(orders_get_group(b, &s.group, "Sriov"), "vlan 6 "));
