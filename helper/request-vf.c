@@ -5,6 +5,7 @@
 #include "request-move.h"
 #include "request.h"
 #include "sysfs.h"
+#include "vf-address.h"
 #include "vf-link.h"
 #include "vf-message.h"
 
@@ -111,6 +112,22 @@ static int find_link(Function *fn) {
                            "nothing can be set for it; use it in a group of type \"pci\".",
                            fn->physical.address, fn->driver, fn->m->address,
                            r == -ENODATA ? "it cannot do that" : strerror(-r));
+}
+
+/* The port would give the function what is for the host. */
+static int check_address(Function *fn, const VfSettings *wanted) {
+        char name[VF_LINK_NAME_SIZE], text[VF_MAC_TEXT_SIZE];
+
+        if (!vf_settings_has(wanted, VF_MAC) || !vf_mac_is_unicast(wanted->mac) ||
+            vf_address_find_holder(fn->physical.fd, wanted->mac, name) == 0)
+                return 0;
+        return worker_fail(
+                        fn->t->result, FAILURE_CONFLICT,
+                        "Device %s cannot have the address %s: it is that of the interface %s of this host, "
+                        "at the same port (%s), whose frames the device would get. Nothing was changed; "
+                        "give "
+                        "the claim another one in \"mac-addresses\".",
+                        fn->m->address, vf_mac_format(wanted->mac, text), name, fn->physical.address);
 }
 
 static VfSettings only(const VfSettings *v, uint32_t mask) {
@@ -349,7 +366,8 @@ void request_set_vf(int root, const void *request, WorkerResult *result) {
         fn.m = target_named(t);
 
         if (open_physical(&fn) >= 0 && check_consent(&fn) >= 0 && check_unused(&fn) >= 0 &&
-            find_number(&fn) >= 0 && find_link(&fn) >= 0 && make_goal(&fn, q->settings) >= 0)
+            find_number(&fn) >= 0 && find_link(&fn) >= 0 && check_address(&fn, &q->settings) >= 0 &&
+            make_goal(&fn, q->settings) >= 0)
                 (void)apply(&fn);
         closep(&fn.physical.fd);
 }

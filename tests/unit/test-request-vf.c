@@ -246,6 +246,49 @@ static void test_consent(void **state) {
         assert_log(h, "");
 }
 
+static void add_interface(FakeHost *h, const char *path, const char *mac) {
+        char file[256];
+
+        fake_host_add_net(h, path);
+        (void)snprintf(file, sizeof file, "sys/%s/address", path);
+        fake_host_write(h, file, "%s\n", mac);
+}
+
+/* The frames to such an address are the host's. */
+static void test_addresses_of_the_host(void **state) {
+        static const char port[] = "sys/devices/pci0000:06/" CARD "/net/enp6s0";
+        static const struct {
+                const char *mac, *name;
+        } taken[] = {
+                        {"02:00:00:00:00:01", "enp6s0"},
+                        {"02:00:00:00:00:0a", "bond0"},
+                        {"02:00:00:00:00:0b", "br0"},
+                        {"02:00:00:00:00:0c", "enp6s0v0"},
+        };
+        char settings[64], sentence[128];
+        FakeHost *h = *state;
+
+        fake_host_write(h, "sys/devices/pci0000:06/" CARD "/net/enp6s0/address", "02:00:00:00:00:01\n");
+        add_interface(h, "devices/virtual/net/bond0", "02:00:00:00:00:0A");
+        add_interface(h, "devices/virtual/net/br0", "02:00:00:00:00:0b");
+        add_interface(h, "devices/virtual/net/elsewhere", "02:00:00:00:00:0d");
+        add_interface(h, "devices/pci0000:06/" CARD_VF0 "/net/enp6s0v0", "02:00:00:00:00:0c");
+        (void)snprintf(settings, sizeof settings, "%s/upper_bond0", port);
+        fake_host_link(h, settings, "../../../../virtual/net/bond0");
+        fake_host_link(h, "sys/devices/virtual/net/bond0/upper_br0", "../br0");
+        fake_host_link(h, "sys/devices/virtual/net/br0/upper_bond0", "../bond0"); /* never ends */
+
+        for (size_t i = 0; i < ELEMENTSOF(taken); i++) {
+                (void)snprintf(settings, sizeof settings, "vlan=7 mac=%s", taken[i].mac);
+                (void)snprintf(sentence, sizeof sentence, "is that of the interface %s of this host",
+                               taken[i].name);
+                assert_failure(set_vf(h, settings), FAILURE_CONFLICT, sentence);
+        }
+        assert_log(h, "");
+        assert_success(set_vf(h, "mac=02:00:00:00:00:0d"));
+        assert_success(set_vf(h, "mac=00:00:00:00:00:00"));
+}
+
 static void test_who_uses_it(void **state) {
         FakeHost *h = *state;
 
@@ -288,6 +331,7 @@ int main(void) {
                         CASE(test_no_interface),
                         CASE(test_several_interfaces),
                         CASE(test_consent),
+                        CASE(test_addresses_of_the_host),
                         CASE(test_who_uses_it),
                         CASE(test_past_the_deadline),
         };
