@@ -200,7 +200,7 @@ void sriov_settings_effective(const SriovSettings *group, const VfSettings *clai
         vf_settings_merge(&v, &over);
         if (mac)
                 set_mac(&v, mac);
-        vf_settings_complete(&v, VF_SETTINGS_ALL & ~switches());
+        vf_settings_complete(&v, VF_SETTINGS_ALL & ~(1U << VF_SPOOF_CHECKING));
         *ret = v;
 }
 

@@ -48,8 +48,9 @@ const char *sriov_settings_format(const SriovSettings *s, char buf[static SRIOV_
 /* -EBADMSG: format() does not make such a line. That it can be (vfs, what fits together) is for check(). */
 int sriov_settings_parse(const char *line, SriovSettings *ret);
 
-/* What a function of a claim gets: the group's, what the claim sets of it and is still let, and its address; of all
- * but the switches something is said, so that nothing stays of who had it before. mac: NULL for none. */
+/* What a function of a claim gets: the group's, what the claim sets of it and is still let, and its address; so that
+ * nothing stays of who had it before, or of what its group said before, something is said of all but spoof-checking,
+ * which drivers begin with differently. "default" of the two others is off, as with every driver. mac: NULL for none. */
 void sriov_settings_effective(const SriovSettings *group, const VfSettings *claim, const uint8_t *mac,
                               VfSettings *ret);
 

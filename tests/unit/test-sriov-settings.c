@@ -163,20 +163,20 @@ static void expect_effective(const char *group, const char *claim, const uint8_t
         assert_string_equal(vf_settings_format(&v, buf), line);
 }
 
-/* All is said of it but the switches that nobody has turned: what they are is the driver's to know. */
+/* All is said of it but spoof-checking that nobody has turned: what that is then is the driver's to know. */
 static void test_effective(void **state _unused_) {
         static const uint8_t mac[VF_MAC_LENGTH] = {2, 0, 0, 0, 0, 7};
 
         expect_effective("vfs=1 overridable=mac", "", mac,
                          "vlan=0 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
-                         "spoof-checking=default trust=default query-rss=default mac=02:00:00:00:00:07");
+                         "spoof-checking=default trust=off query-rss=off mac=02:00:00:00:00:07");
         expect_effective("vfs=1 overridable=vlan,trust vlan=9 link-state=enable spoof-checking=on",
                          "vlan=10 trust=on", mac,
                          "vlan=10 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=enable "
-                         "spoof-checking=on trust=on query-rss=default mac=02:00:00:00:00:07");
+                         "spoof-checking=on trust=on query-rss=off mac=02:00:00:00:00:07");
         expect_effective("vfs=1 overridable= vlan=9", "vlan=10 trust=on", NULL, /* is let neither any more */
                          "vlan=9 vlan-protocol=802.1Q vlan-qos=0 min-rate=0 max-rate=0 link-state=auto "
-                         "spoof-checking=default trust=default query-rss=default mac=00:00:00:00:00:00");
+                         "spoof-checking=default trust=off query-rss=off mac=00:00:00:00:00:00");
 }
 
 static void expect_after(const char *group, const char *claim, const char *line) {
