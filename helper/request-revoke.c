@@ -8,7 +8,8 @@
 #include "text.h"
 
 /* Of a physical function that was granted for its virtual ones, these are what is out. What sits at its address now may
- * be another device, of which nothing is ours. pf->ours: they are to be removed. */
+ * be another device, of which nothing is ours; one of the same make may be, and without the grant they would never come
+ * home. pf->ours: they are to be removed. */
 static int check_vfs(Scope *s, int root, const Request *q, TargetAccess access, bool only_pending) {
         Member *pf;
         Target *t;
@@ -18,8 +19,9 @@ static int check_vfs(Scope *s, int root, const Request *q, TargetAccess access, 
                 if (!(t = scope_find(s, &q->devices[i])))
                         continue;
                 pf = target_member(t, &q->devices[i]);
+                pf->ours = false;
                 if (grant_read_pf(root, &q->devices[i], geteuid(), &pf->grant) < 0 ||
-                    (only_pending && !pf->grant.pending) || !target_is_granted_device(t, pf))
+                    (only_pending && !pf->grant.pending) || !member_is_of_the_make(pf))
                         continue;
                 pf->ours = q->release;
                 if ((r = vfs_open(t, pf, access == TARGET_CHANGE ? TARGET_TRY : access)) >= 0)

@@ -289,10 +289,8 @@ static int open_pf(const Member *vf, Member *ret) {
         return 0;
 }
 
-/* Serial number, revision (a guest may flash it), slot and set may be others by now; but another make of device is
- * none of ours. */
-static bool is_of_the_make(const Grant *g, const Member *m) {
-        PciIdentity granted = g->identity;
+bool member_is_of_the_make(const Member *m) {
+        PciIdentity granted = m->grant.identity;
 
         granted.serial[0] = granted.slot[0] = '\0';
         granted.revision = m->identity.revision;
@@ -313,7 +311,7 @@ static int check_covered(Target *t, Member *m, bool home) {
                 pf.grant = t->pf->grant;
         else if ((r = grant_read_pf(t->root, &pf.identity.address, geteuid(), &pf.grant)) < 0)
                 return r == -ENOENT || home ? 0 : fail_damaged(t, &pf);
-        else if (home ? !is_of_the_make(&pf.grant, &pf) : !target_is_granted_device(t, &pf))
+        else if (home ? !member_is_of_the_make(&pf) : !target_is_granted_device(t, &pf))
                 return home ? 0 : fail_other(t, &pf);
 
         m->grant = pf.grant;
@@ -405,8 +403,7 @@ int target_check_home(Target *t) {
                 const PciAddress *a = &m->identity.address;
 
                 m->ours = check_covered(t, m, true) > 0 ||
-                          (grant_read(t->root, a, geteuid(), &m->grant) >= 0 &&
-                           is_of_the_make(&m->grant, m)) ||
+                          (grant_read(t->root, a, geteuid(), &m->grant) >= 0 && member_is_of_the_make(m)) ||
                           iommu_set_contains(&move.set, a);
                 any |= m->ours;
                 if (!m->ours && member_on_vfio(m)) {

@@ -76,6 +76,10 @@ int target_check_pf(Target *t, Member *m);
 /* Is it the one that m->grant names, by all that can be known? Fills in the slot and serial number that it names. */
 bool target_is_granted_device(Target *t, Member *m);
 
+/* For the way home: serial number, revision (a guest may flash it), slot and set may be others than m->grant says by
+ * now; but another make of device is none of ours. */
+bool member_is_of_the_make(const Member *m);
+
 /* Makes m->grant of what the device and its set are now: all but whose consent it is. `old`, or NULL, is an earlier
  * grant of this address. */
 void target_make_grant(Target *t, Member *m, const Grant *old);

@@ -740,6 +740,33 @@ static void test_revoke(void **state) {
         assert_false(is_kept(h, PF));
 }
 
+/* In another slot it is not what was granted, but its functions would never come home without that grant. */
+static void test_revoke_of_what_has_moved(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_write(h, "sys/bus/pci/slots/4/address", "0000:77:00\n");
+        fake_host_write(h, "sys/bus/pci/slots/5/address", "0000:0a:00\n");
+        assert_failure(take_vfs_back(h, false, PF), FAILURE_NOT_BOUND, VF0);
+        assert_true(is_kept(h, PF));
+        assert_pool_of_two(h);
+
+        assert_success(take_vfs_back(h, true, PF));
+        assert_none(h);
+        assert_false(is_kept(h, PF));
+}
+
+/* Of another make it is another card, and what that has is none of ours. */
+static void test_revoke_of_another_card(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_write(h, "sys/bus/pci/devices/" PF "/device", "0x10fb\n");
+        fake_host_clear(h);
+        assert_success(take_vfs_back(h, true, PF));
+        assert_log(h, "");
+        assert_int_equal(count_vfs(h), 2);
+        assert_false(is_kept(h, PF));
+}
+
 static void test_revoke_that_fails_keeps_the_grant(void **state) {
         FakeHost *h = *state;
         Failure f;
@@ -865,6 +892,8 @@ int main(void) {
                         CASE(test_old_moves_are_forgotten, setup_pool),
                         CASE(test_a_disk_that_is_full, setup),
                         CASE(test_revoke, setup_pool),
+                        CASE(test_revoke_of_what_has_moved, setup_pool),
+                        CASE(test_revoke_of_another_card, setup_pool),
                         CASE(test_revoke_that_fails_keeps_the_grant, setup_pool),
                         CASE(test_drop, setup_ungranted),
                         CASE(test_ports_of_one_set, setup_ungranted),
