@@ -19,7 +19,6 @@ static int check_vfs(Scope *s, int root, const Request *q, TargetAccess access, 
                 if (!(t = scope_find(s, &q->devices[i])))
                         continue;
                 pf = target_member(t, &q->devices[i]);
-                pf->ours = false;
                 if (grant_read_pf(root, &q->devices[i], geteuid(), &pf->grant) < 0 ||
                     (only_pending && !pf->grant.pending) || !member_is_of_the_make(pf))
                         continue;
