@@ -313,12 +313,26 @@ static void record(Target *t, const Member *pf, unsigned n) {
                                   pf->address, n, strerror(-r));
 }
 
+/* Our entry would take the place of that one, by which what stopped half-way in this set is brought home. */
+static int check_uninterrupted(Target *t, const Member *pf) {
+        Move left;
+
+        if (!target_is_interrupted(t, &left) || left.verb == MOVE_VFS)
+                return 0;
+        return worker_fail(
+                        t->result, FAILURE_BUSY,
+                        "An earlier %s of the IOMMU set of device %s was interrupted; call Recover for it, "
+                        "and try again.",
+                        move_verb_to_string(left.verb), pf->address);
+}
+
 /* Everything that can be known before the first write. */
 static int check(Target *t, Member *pf, const Request *q, unsigned before) {
         uint64_t total = 0;
         int r;
 
-        if ((r = target_check_pf(t, pf)) < 0 || (q->count > 0 && (r = move_check_switched_on(t)) < 0))
+        if ((r = target_check_pf(t, pf)) < 0 || (r = check_uninterrupted(t, pf)) < 0 ||
+            (q->count > 0 && (r = move_check_switched_on(t)) < 0))
                 return r;
         if (sysfs_read_u64(pf->fd, "sriov_totalvfs", 10, &total) < 0 || q->count > total)
                 return worker_fail(t->result, FAILURE_INVALID_ARGUMENT,

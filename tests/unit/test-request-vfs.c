@@ -704,6 +704,27 @@ static void test_old_moves_are_forgotten(void **state) {
         assert_none(h);
 }
 
+/* Nor is one of the card's own set, from before it was granted for its functions alone. */
+static void test_another_move_comes_first(void **state) {
+        Move m = {.verb = MOVE_RELEASE, .set = {.number = PF_SET}};
+        char text[MOVE_TEXT_SIZE];
+        FakeHost *h = *state;
+        PciAddress a;
+
+        assert_int_equal(pci_address_parse(PF, &a), 0);
+        assert_int_equal(iommu_set_add(&m.set, &a), 0);
+        assert_true(move_format(&m, text, sizeof text) > 0);
+        fake_host_write(h, MOVES_DIR "/20", "%s", text);
+        assert_failure(set_vfs(h, 0, false), FAILURE_BUSY,
+                       "An earlier release of the IOMMU set of device " PF);
+        assert_true(fake_host_exists(h, MOVES_DIR "/20"));
+        assert_int_equal(count_vfs(h), 2);
+        assert_log(h, "");
+
+        assert_success(recover(h, PF));
+        assert_success(set_vfs(h, 0, false));
+}
+
 static void test_a_disk_that_is_full(void **state) {
         FakeHost *h = *state;
 
@@ -890,6 +911,7 @@ int main(void) {
                         CASE(test_killed_while_removing, setup),
                         CASE(test_killed_while_changing, setup),
                         CASE(test_old_moves_are_forgotten, setup_pool),
+                        CASE(test_another_move_comes_first, setup_pool),
                         CASE(test_a_disk_that_is_full, setup),
                         CASE(test_revoke, setup_pool),
                         CASE(test_revoke_of_what_has_moved, setup_pool),
