@@ -50,7 +50,7 @@ int sriov_settings_parse(const char *line, SriovSettings *ret);
 
 /* What a function of a claim gets: the group's, what the claim sets of it and is still let, and its address; so that
  * nothing stays of who had it before, or of what its group said before, something is said of all but spoof-checking,
- * which drivers begin with differently. "default" of the two others is off, as with every driver. mac: NULL for none. */
+ * which drivers begin with differently; "default" of the two others is off, as with every driver. mac: NULL: none. */
 void sriov_settings_effective(const SriovSettings *group, const VfSettings *claim, const uint8_t *mac,
                               VfSettings *ret);
 
