@@ -32,8 +32,9 @@ static int check_no_vfs(Target *t) {
         for (size_t i = 0; i < t->n_members; i++)
                 if (grant_read_pf(t->root, &t->members[i].identity.address, geteuid(), &g) >= 0)
                         return worker_fail(t->result, FAILURE_CONFLICT,
-                                           "Device %s was granted for its virtual functions, so it stays "
-                                           "itself; Revoke that first. Nothing was granted.",
+                                           "Device %s is granted for its virtual functions, and stays with "
+                                           "the host itself; call ReturnToHost for it first. Nothing was "
+                                           "granted.",
                                            t->members[i].address);
         return 0;
 }

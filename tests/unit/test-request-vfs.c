@@ -108,8 +108,8 @@ static void test_one_grant_or_the_other(void **state) {
         f = grant(h, 0, LIST(PF));
         assert_failure(f, FAILURE_CONFLICT, "");
         assert_string_equal(f.sentence,
-                            "Device " PF " was granted for its virtual functions, so it stays itself; "
-                            "Revoke that first. Nothing was granted.");
+                            "Device " PF " is granted for its virtual functions, and stays with the host "
+                            "itself; call ReturnToHost for it first. Nothing was granted.");
 
         /* Nor does a grant by ids reach it. */
         assert_success(run_on_ids(h, request_grant_ids, LIST("8086:10c9")));
