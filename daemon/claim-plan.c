@@ -226,6 +226,25 @@ static int fail_in_use(const Group *g, const Run *run, const RunDevice *rd, Fail
                         pci_address_format(&rd->identity.address, address));
 }
 
+/* Of those that are there. */
+static int check_most(const ClaimTable *t, const Group *g, uint32_t vfs, Failure *f) {
+        const DeviceTable *devices = claim_table_devices(t);
+
+        for (size_t i = 0; i < devices->n; i++) {
+                const Device *d = devices->devices[i];
+
+                if (d->facts.sriov_total_vfs == 0 || d->facts.sriov_total_vfs >= vfs ||
+                    !asks_of(g, device_address(d)))
+                        continue;
+                return failure_set(
+                                f, FAILURE_INVALID_ARGUMENT,
+                                "The group \"%.200s\" cannot ask for %u virtual functions of each device: "
+                                "%s can have %u at most; ask for fewer.",
+                                g->record.name, vfs, d->address, d->facts.sriov_total_vfs);
+        }
+        return 0;
+}
+
 int claim_plan_check_vfs(const ClaimTable *t, const Group *g, uint32_t vfs, Failure *f) {
         assert(t);
         assert(g);
@@ -233,6 +252,8 @@ int claim_plan_check_vfs(const ClaimTable *t, const Group *g, uint32_t vfs, Fail
 
         if (g->record.sriov.vfs == vfs)
                 return 0;
+        if (check_most(t, g, vfs, f) < 0)
+                return -EREMOTEIO;
         for (const Run *run = claim_table_runs(t); run; run = run->next)
                 for (size_t i = 0; i < run->record.n_devices; i++)
                         if (is_of(t, g, &run->record.devices[i]))

@@ -30,8 +30,9 @@ int claim_plan_delete(OrderPlan *p, const Claim *c, uint64_t now, Failure *f);
 /* The run goes, and with it those of its claims that were deleted meanwhile. -ENOMEM. */
 int claim_plan_end_run(OrderPlan *p, const ClaimTable *t, const Run *r);
 
-/* May the number of virtual functions of its physical functions change to this? Claimed, with a sentence that names a
- * claim, while a run has one of them: they would all be made anew. */
+/* May the number of virtual functions of its physical functions change to this? InvalidArgument, with a sentence that
+ * names one that cannot have so many; Claimed, naming a claim, while a run has one of them: they would all be made
+ * anew. */
 int claim_plan_check_vfs(const ClaimTable *t, const Group *g, uint32_t vfs, Failure *f);
 
 /* May the group go? Claimed, with a sentence that names a claim, while it may not. */

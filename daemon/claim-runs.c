@@ -34,6 +34,12 @@ Run *claim_table_next_run_of_vm(const ClaimTable *t, uid_t owner, const char *vm
         return r;
 }
 
+const DeviceTable *claim_table_devices(const ClaimTable *t) {
+        assert(t);
+
+        return t->config.devices;
+}
+
 Device *claim_table_device(const ClaimTable *t, const RunDevice *rd) {
         Device *d;
 

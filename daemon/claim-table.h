@@ -115,6 +115,7 @@ Run *claim_table_next_run_of_vm(const ClaimTable *t, uid_t owner, const char *vm
 
 /* The run that has this device or one of its IOMMU set; NULL. By identity: whoever else came to an address is free. */
 Run *claim_table_run_of(const ClaimTable *t, const Device *d);
+const DeviceTable *claim_table_devices(const ClaimTable *t);
 Device *claim_table_device(const ClaimTable *t, const RunDevice *rd); /* NULL: it is missing */
 size_t run_count_devices(const Run *r, const Claim *c);               /* of this claim */
 /* 0, or -EREMOTEIO with Claimed: a VM has it, or one of its set. */

@@ -337,6 +337,22 @@ static void test_number_of_functions(void **state) {
         claim_table_remove_run(w->claims, run);
 }
 
+static void test_number_that_a_device_can_have(void **state) {
+        World *w = *state;
+        Device *pf = model_add(w->table, PF, 1);
+        Failure f = {0};
+
+        pf->facts.sriov_total_vfs = 7;
+        expect_vfs(w, 8, FAILURE_NONE); /* it is none of the group's */
+        add_rule(w, "physical_function eq '" PF "'");
+        expect_vfs(w, 7, FAILURE_NONE);
+        expect(claim_plan_check_vfs(w->claims, w->nics, 8, &f), &f, FAILURE_INVALID_ARGUMENT,
+               "The group \"nics\" cannot ask for 8 virtual functions of each device: " PF
+               " can have 7 at most; ask for fewer.");
+        pf->facts.sriov_total_vfs = 0; /* switched off since: nothing is known */
+        expect_vfs(w, 8, FAILURE_NONE);
+}
+
 static void ignore_change(Claim *c _unused_, uint32_t mask _unused_, void *userdata _unused_) {
 }
 
@@ -393,6 +409,7 @@ int main(void) {
                         CASE(test_count),
                         CASE(test_settings),
                         CASE(test_number_of_functions),
+                        CASE(test_number_that_a_device_can_have),
                         CASE(test_restart_needed),
         };
 
