@@ -57,6 +57,12 @@ def root_grant_call(addresses, consent=()):
             *addresses, str(len(consent)), *consent, "false", "0", ""]
 
 
+def root_grant_vfs_call(addresses):
+    """The same for what is virtual of these, and not for themselves."""
+    return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "GrantVfs", "asbs", str(len(addresses)),
+            *addresses, "false", ""]
+
+
 def root_revoke_call(addresses):
     return ["busctl", "--timeout=120", "call", HELPER, HELPER_PATH, HELPER, "Revoke", "asbs", str(len(addresses)),
             *addresses, "false", ""]
@@ -102,7 +108,7 @@ def restore(vm, addresses):
 # Groups, rules and what is made of them
 
 def variants(**texts):
-    """Arguments for a{sv} of strings, numbers and lists of strings; `_` in a name stands for `-`."""
+    """Arguments for a{sv} of strings, numbers, lists of strings and further ones; `_` in a name stands for `-`."""
     words = [word for name, value in texts.items() for word in (name.replace("_", "-"), *variant(value))]
     return [len(texts), *words]
 
@@ -112,6 +118,8 @@ def variant(value):
         return ["b", str(value).lower()]
     if isinstance(value, int):
         return ["u", value]
+    if isinstance(value, dict):
+        return ["a{sv}", *variants(**value)]
     return ["s", value] if isinstance(value, str) else ["as", len(value), *value]
 
 

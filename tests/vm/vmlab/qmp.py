@@ -31,7 +31,7 @@ class Qmp:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return json.loads(line)
 
-    def command(self, name, timeout=30, **arguments):
+    def command(self, name, /, timeout=30, **arguments):
         """Runs a command and returns its answer."""
         request = {"execute": name, "arguments": arguments} if arguments else {"execute": name}
         self.socket.sendall(json.dumps(request).encode() + b"\n")
