@@ -14,8 +14,8 @@ from product import (GRANTS, GROUP, HELPER, HELPER_PATH, PCI, PENDING, call, gro
 from sriov import BOOT, bring_up, netdev, reported, take_down, vfs
 
 UNITS = ("verge-passthroughd", "verge-passthrough-helper")
-SAMPLE = int(os.environ.get("VERGE_VM_CYCLES", "10"))       # a sample each time; more of it for whoever has the time
-SAMPLES = {"cdev": 3}
+SAMPLE = int(os.environ.get("VERGE_VM_CYCLES", "6"))       # a sample each time; more of it for whoever has the time
+SAMPLES = {"cdev": 2}
 COUNT = 3
 MAC = "02:00:00:00:aa:00"
 RULE_FILE = "/etc/polkit-1/rules.d/10-lab.rules"
@@ -26,17 +26,18 @@ POLKIT_RULE = """polkit.addRule(function(action, subject) {
 });
 """
 
-# What is there to be seen after each step. {port}, {pf}: address and directory of the port; {vf}: its last function.
+# What is there to be seen after each step, one after the other. {port}, {pf}: address and directory of the port; {vf}:
+# its last function.
 GONE, BACK = "[ ! -e {pf}/virtfn0 ]", "[ -e {pf}/virtfn0 ]"
+BOUND = f"[ -e {PCI}/drivers/vfio-pci/{{vf}} ]"
 STEPS = {
-    "make": {"the consent": f"[ -e {PENDING}/{{port}}.grant ]", "the functions": BACK,
-             "the binding": f"[ -e {PCI}/drivers/vfio-pci/{{vf}} ]", "the keeping": f"[ -e {GRANTS}/{{port}}.grant ]"},
-    "return": {"the unbinding": f"[ ! -e {PCI}/drivers/vfio-pci/{{vf}} ]", "the functions' end": GONE,
-               "the revoking": f"[ ! -e {GRANTS}/{{port}}.grant ]"},
-    "number": {"the old ones' end": GONE, "the new ones": f"{{{{ until {GONE}; do :; done; {BACK}; }}}}",
-               "the binding": f"{{{{ until {GONE}; do :; done; [ -e {PCI}/drivers/vfio-pci/{{vf}} ]; }}}}"},
-    "start": {"the settings": f"ip link show dev {{net}} | grep -q {MAC}", "the opening": f"[ -n \"$(ls {ACCESS})\" ]"},
-    "end": {"the closing": f"[ -z \"$(ls {ACCESS})\" ]", "the settings": f"! ip link show dev {{net}} | grep -q {MAC}"},
+    "make": {"the consent": [f"[ -e {PENDING}/{{port}}.grant ]"], "the functions": [BACK], "the binding": [BOUND],
+             "the keeping": [f"[ -e {GRANTS}/{{port}}.grant ]"]},
+    "return": {"the unbinding": [f"! {BOUND}"], "the functions' end": [GONE],
+               "the revoking": [f"[ ! -e {GRANTS}/{{port}}.grant ]"]},
+    "number": {"the old ones' end": [GONE], "the new ones": [GONE, BACK], "the binding": [GONE, BOUND]},
+    "start": {"the settings": [f"ip link show dev {{net}} | grep -q {MAC}"], "the opening": [f"[ -n \"$(ls {ACCESS})\" ]"]},
+    "end": {"the closing": [f"[ -z \"$(ls {ACCESS})\" ]"], "the settings": [f"! ip link show dev {{net}} | grep -q {MAC}"]},
 }
 OVER = "/tmp/over"
 
@@ -50,16 +51,16 @@ class Killing:
         self.words = {"port": port, "pf": f"{PCI}/devices/{port}", "net": netdev(vm, port)}
         self.interrupted = 0
 
-    def killer(self, condition, unit):
+    def killer(self, conditions, unit):
         """Looks as fast as the guest can, until what it waits for is there or over."""
         self.vm.sh(["busctl", "call", HELPER, HELPER_PATH, "org.freedesktop.DBus.Peer", "Ping"])
         pid = self.vm.sh(f"rm -f {OVER}; systemctl show -P MainPID {unit}")
-        text = condition.format(**self.words)
-        return self.vm.spawn(f"until {text}; do [ ! -e {OVER} ] || exit 3; done; kill -KILL {pid}")
+        waits = [f"until {c.format(**self.words)}; do [ ! -e {OVER} ] || exit 3; done" for c in conditions]
+        return self.vm.spawn("; ".join([*waits, f"kill -KILL {pid}"]))
 
-    def beside(self, condition, unit, action):
+    def beside(self, step, unit, action):
         """What the action returned, and whether somebody was killed."""
-        killer = self.killer(condition, unit)
+        killer = self.killer(step, unit)
         result = action()
         self.vm.sh(f"touch {OVER}")
         return result, killer.wait(40).ok
@@ -93,22 +94,22 @@ class Killing:
 
     # One step each
 
-    def kill_make(self, condition, unit, what):
-        result, hit = self.beside(condition, unit, self.make)
+    def kill_make(self, step, unit, what):
+        result, hit = self.beside(step, unit, self.make)
         if self.settled(what):
             self.give_back().check()
         self.no_group()
         return hit and not result.ok
 
-    def kill_return(self, condition, unit, what):
+    def kill_return(self, step, unit, what):
         self.make().check()
-        result, hit = self.beside(condition, unit, self.give_back)
+        result, hit = self.beside(step, unit, self.give_back)
         if self.settled(what):
             self.give_back().check()
         self.no_group()
         return hit and not result.ok
 
-    def kill_number(self, condition, unit, what):
+    def kill_number(self, step, unit, what):
         """The order is stored at once, and carried out after it: so it comes to an end, whoever is killed."""
         self.make().check()
         group, _ = groups(self.vm)[PORTS]
@@ -118,17 +119,17 @@ class Killing:
             n = COUNT + 1 if result.ok else objects(self.vm)[group][GROUP]["Sriov"]["vfs"]["data"]
             wait_pooled(self.vm, self.port, n)
 
-        _, hit = self.beside(condition, unit, edit)
+        _, hit = self.beside(step, unit, edit)
         until(f"[ -z \"$(ls {MOVES})\" ]", f"{what}: nothing is half-way", self.vm, timeout=60)
         wait_pooled(self.vm, self.port, COUNT + 1)
         self.give_back().check()
         self.no_group()
         return hit
 
-    def kill_start(self, condition, unit, what):
+    def kill_start(self, step, unit, what):
         """Answered: the VM has its function as it is to be. Not answered: nothing is left of it."""
         claim = self.claim_ready()
-        player, hit = self.beside(condition, unit, self.try_start)
+        player, hit = self.beside(step, unit, self.try_start)
         if player:
             until(claim_is(claim, "online"), f"{what}: answered, so it is online", self.vm)
             self.look_at(player)
@@ -138,7 +139,7 @@ class Killing:
         self.clean()
         return hit and not player
 
-    def kill_end(self, condition, unit, what):
+    def kill_end(self, step, unit, what):
         claim = self.claim_ready()
         player = self.try_start()
         self.look_at(player)
@@ -147,7 +148,7 @@ class Killing:
             kill(player)
             until(claim_is(claim, "idle"), f"{what}: over", self.vm, timeout=60)
 
-        _, hit = self.beside(condition, unit, end)
+        _, hit = self.beside(step, unit, end)
         ended(self.vm, claim, vfs(self.vm, self.port), "pool")
         self.left_nothing(what)
         self.clean()
@@ -193,10 +194,9 @@ def kill_a_sample(vm, port):
     n = min(SAMPLES.get(vm.kernel.name, SAMPLE), SAMPLE, len(every))
     for kind, step, unit in dice.sample(every, n):
         what = f"{kind}, {unit} after {step}"
-        interrupted = getattr(k, {"make": "kill_make", "return": "kill_return", "number": "kill_number",
-                                  "start": "kill_start", "end": "kill_end"}[kind])(STEPS[kind][step], unit, what)
+        interrupted = getattr(k, f"kill_{kind}")(STEPS[kind][step], unit, what)
         k.interrupted += interrupted
-        print(f"# {what}: {'interrupted' if interrupted else 'was done before that'}", flush=True)
+        print(f"# {what}: {'interrupted' if interrupted else 'done all the same'}", flush=True)
         is_ordinary(vm, port)
     assert k.interrupted > 0, "nothing was hit: the case proves nothing"
 
