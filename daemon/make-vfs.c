@@ -216,6 +216,11 @@ static const Device *find_first(const Manager *m, const PciAddress *pf) {
         return first;
 }
 
+/* Every driver can do what a new function is by itself. */
+static bool is_worth_trying(const Group *g) {
+        return !vf_settings_same(&g->record.sriov.vf, &sriov_settings_default.vf);
+}
+
 /* Its driver may know only some of the settings, and that is to be said now and not to the first VM. The address is a
  * claim's. */
 static void try_settings(Transaction *t) {
@@ -239,6 +244,8 @@ static void try_settings(Transaction *t) {
                                           pci_address_format(&t->named.members[i], address));
                         break;
                 }
+                if (!is_worth_trying(g))
+                        continue;
                 q.device = *device_address(vf);
                 if (operation_start(m, &q, on_tried, t, &t->cause) < 0)
                         break;

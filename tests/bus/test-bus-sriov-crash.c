@@ -14,7 +14,10 @@ typedef enum Deed { MAKE, MAKE_MORE, COUNT, RETURN } Deed;
 static sd_bus_message *call(Bench *b, sd_bus *admin, Deed deed) {
         if (deed == COUNT)
                 return sriov_set_count(b, admin, PF_NVME, 2);
-        return deed == RETURN ? orders_return(b, admin, BOTH) : sriov_make(b, admin, BOTH, "persistent", 2);
+        if (deed == RETURN)
+                return orders_return(b, admin, BOTH);
+        /* With something to be tried on them, which is a step of its own. */
+        return bench_finish(b, sriov_start_make(b, admin, BOTH, "persistent", 2, "trust", "on", NULL));
 }
 
 static bool is_done(Bench *b, Deed deed) {

@@ -305,13 +305,20 @@ static void test_the_group_gets_another_number(void **state) {
 static void test_a_number_that_one_cannot_have(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
-        Path group = make_group(b, admin, PF, "persistent", 2);
+        Path group = make_group(b, admin, PF, "persistent", 2), more;
 
-        bench_expect_success(orders_call_group(b, admin, &group, "Update", "a{sv}", 1, "sriov", "a{sv}", 1,
-                                               "vfs", "u", 9));
-        orders_until_device(b, PF, "Attention", "can have 7 at most");
-        assert_non_null(strstr(orders_get_manager(b, "Drift"), "refused " PF));
-        assert_true(sriov_has(b, PF, 2, true));
+        bench_expect_error(orders_call_group(b, admin, &group, "Update", "a{sv}", 1, "sriov", "a{sv}", 1,
+                                             "vfs", "u", 9),
+                           "InvalidArgument", PF " can have 7 at most");
+
+        /* By a rule that comes to a group which asks for more. */
+        bench_expect_success(sriov_set_count(b, admin, PF_TWO, 2));
+        more = orders_take_path(bench_call_manager(b, admin, "CreateGroup", "ssa{sv}", "more", "sriov-nic",
+                                                   1, "sriov", "a{sv}", 1, "vfs", "u", 9));
+        (void)orders_make_rule(b, admin, &more, "card", "physical_function eq '" PF_TWO "'");
+        orders_until_device(b, PF_TWO, "Attention", "can have 7 at most");
+        assert_non_null(strstr(orders_get_manager(b, "Drift"), "refused " PF_TWO));
+        assert_true(sriov_has(b, PF, 2, true) && sriov_has(b, PF_TWO, 2, false));
         bench_disconnect(admin);
 }
 
