@@ -190,7 +190,7 @@ static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void
         if (end == WORKER_DIED)
                 operation_answer_failure(o, FAILURE_INTERNAL, "The worker for %s of %s was killed; %s.",
                                          o->verb->name, first_named(o, address),
-                                         o->verb->move < 0 || o->verb->move == MOVE_VFS
+                                         o->verb->move < 0 || o->verb->move == MOVE_VFS || o->verb->sets_vf
                                                          ? "call it again"
                                                          : "Release brings the device home");
         else if (result->failure.kind != FAILURE_NONE)

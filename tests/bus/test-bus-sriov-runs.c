@@ -142,9 +142,14 @@ static void expect_restart_needed(Runs *s, bool needed) {
 
 static void test_restart_needed(void **state) {
         Bench *b = *state;
-        Runs s = runs_begin(b, PF, "persistent", 1, 1);
-        Answer a = vm_take_answer(START(b, s.user, "web", 0));
+        Runs s;
+        Answer a;
 
+        bench_stop_daemon(b);
+        bench_keep_descriptors(b);
+        bench_start_daemon(b);
+        s = runs_begin(b, PF, "persistent", 1, 1);
+        a = vm_take_answer(START(b, s.user, "web", 0));
         expect_restart_needed(&s, false);
         bench_expect_success(SET_GROUP(b, &s.group, 1, "max-rate", "u", 5));
         expect_restart_needed(&s, true);
