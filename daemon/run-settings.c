@@ -49,7 +49,7 @@ bool run_settings(const Manager *m, const Run *r, const PciAddress *a, VfSetting
                run_settings_of_claim(m, claim_table_find(m->claims, rd->claim), find_number(r, rd), ret);
 }
 
-/* Is it set to what it would be now? Which of the claim's devices it was cannot be told when others are back already. */
+/* Is it set to what it would be now? Which of the devices of its claim it was is not known when others are back. */
 static bool is_as_ordered(const Manager *m, const Claim *c, const RunDevice *rd) {
         VfSettings v;
         size_t n = 0;

@@ -37,7 +37,7 @@ typedef struct Runs {
         Path group, claim; /* of the VM "web" */
 } Runs;
 
-/* The group "nics" with vfs functions on each card, VLAN 100, and what a claim may set; and the claim for some of them. */
+/* The group "nics" with so many functions on each card, VLAN 100, and what a claim may set; and a claim for some. */
 static inline Runs runs_begin(Bench *b, const char *cards, const char *binding, uint32_t vfs,
                               uint32_t count) {
         sd_bus *admin = bench_connect(b, ADMIN_UID);
