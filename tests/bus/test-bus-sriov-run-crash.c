@@ -81,111 +81,107 @@ static void until_back(Scene *s) {
         s->b->waiting_for[0] = '\0';
 }
 
-/* Nothing of it is in the way of the next start; and a restart finds nothing to take up. */
+/* Nothing of it is in the way of the next start. */
 static void expect_as_new(Scene *s) {
-        until_back(s);
-        bench_kill_daemon(s->b);
-        bench_start_daemon(s->b);
         until_back(s);
         start(s);
         vm_let_go(&s->answer);
         until_back(s);
         runs_expect_at_rest(s->b, PF, 1);
+        fake_host_clear(s->b->host);
+        orders_forget_signals(s->b);
 }
 
-static bool start_dies_at(unsigned step) {
-        Scene s = begin();
+/* True: it has died. What is left of that stands before the next one. */
+static bool start_dies_at(Scene *s, unsigned step) {
         sd_bus_message *reply;
         bool died;
 
-        orders_die_at(s.b, step);
-        reply = START(s.b, s.runs.user, "web", 0);
+        orders_die_at(s->b, step);
+        reply = START(s->b, s->runs.user, "web", 0);
         died = !!sd_bus_message_get_error(reply);
         if (died) {
-                assert_true(orders_daemon_died(s.b, reply));
-                bench_start_daemon(s.b);
-                expect_as_new(&s);
+                assert_true(orders_daemon_died(s->b, reply));
+                bench_start_daemon(s->b);
+                expect_as_new(s);
         } else
-                s.answer = vm_take_answer(reply);
-        fake_host_remove(s.b->host, "fake/die");
-        end(&s);
+                s->answer = vm_take_answer(reply);
+        fake_host_remove(s->b->host, "fake/die");
         return died;
+}
+
+static bool stop_dies_at(Scene *s, unsigned step) {
+        bool died;
+
+        start(s);
+        orders_die_at(s->b, step);
+        died = orders_daemon_died(s->b, STOP(s->b, s->runs.user, "web", 0));
+        vm_let_go(&s->answer);
+        fake_host_remove(s->b->host, "fake/die");
+        if (died) {
+                bench_start_daemon(s->b);
+                expect_as_new(s);
+        } else
+                runs_expect_at_rest(s->b, PF, 1);
+        return died;
+}
+
+static void dies_everywhere(bool (*dies_at)(Scene *s, unsigned step)) {
+        Scene s = begin();
+        unsigned step;
+
+        for (step = 1; step < STEPS_MAX && dies_at(&s, step); step++)
+                ;
+        assert_in_range(step, 13, STEPS_MAX - 1);
+        end(&s);
 }
 
 static void test_the_daemon_dies_in_start(void **state _unused_) {
-        unsigned step;
-
-        for (step = 1; step < STEPS_MAX && start_dies_at(step); step++)
-                ;
-        assert_in_range(step, 13, STEPS_MAX - 1);
-}
-
-static bool stop_dies_at(unsigned step) {
-        Scene s = begin();
-        bool died;
-
-        start(&s);
-        orders_die_at(s.b, step);
-        died = orders_daemon_died(s.b, STOP(s.b, s.runs.user, "web", 0));
-        vm_let_go(&s.answer);
-        fake_host_remove(s.b->host, "fake/die");
-        if (died) {
-                bench_start_daemon(s.b);
-                expect_as_new(&s);
-        } else
-                runs_expect_at_rest(s.b, PF, 1);
-        end(&s);
-        return died;
+        dies_everywhere(start_dies_at);
 }
 
 static void test_the_daemon_dies_in_stop(void **state _unused_) {
-        unsigned step;
-
-        for (step = 1; step < STEPS_MAX && stop_dies_at(step); step++)
-                ;
-        assert_in_range(step, 13, STEPS_MAX - 1);
+        dies_everywhere(stop_dies_at);
 }
 
 /* At the nth write to the kernel, with its worker or not; the daemon stays. True: it has died. */
-static bool helper_dies_at(const char *how, unsigned nth, bool stopping) {
+static bool helper_dies_at(Scene *s, const char *how, unsigned nth, bool stopping) {
         _cleanup_free_ char *log = NULL;
         sd_bus_message *reply;
-        Scene s = begin();
         char rule[64];
         bool died;
 
         if (stopping)
-                start(&s);
+                start(s);
         (void)snprintf(rule, sizeof rule, "* * %s %u", how, nth);
-        fake_host_fail(s.b->host, rule);
-        if (stopping)
-                vm_let_go(&s.answer);
-        else {
-                reply = START(s.b, s.runs.user, "web", 0);
-                fake_host_remove(s.b->host, "fake/fail");
+        fake_host_fail(s->b->host, rule);
+        if (!stopping) {
+                reply = START(s->b, s->runs.user, "web", 0);
+                fake_host_remove(s->b->host, "fake/fail");
                 if (sd_bus_message_get_error(reply))
                         sd_bus_message_unref(reply);
                 else
-                        s.answer = vm_take_answer(reply);
-                vm_let_go(&s.answer);
+                        s->answer = vm_take_answer(reply);
         }
-        until_back(&s);
-        log = fake_host_log(s.b->host);
+        vm_let_go(&s->answer);
+        until_back(s);
+        log = fake_host_log(s->b->host);
         died = strstr(log, "= KILL");
-        fake_host_clear(s.b->host);
+        fake_host_clear(s->b->host);
         if (died)
-                expect_as_new(&s);
-        end(&s);
+                expect_as_new(s);
         return died;
 }
 
 /* Two of Bind, four of the settings, a reset; and as many on the way back. */
 static void helper_dies_everywhere(const char *how, bool stopping) {
+        Scene s = begin();
         unsigned nth;
 
-        for (nth = 1; nth < WRITES_MAX && helper_dies_at(how, nth, stopping); nth++)
+        for (nth = 1; nth < WRITES_MAX && helper_dies_at(&s, how, nth, stopping); nth++)
                 ;
         assert_in_range(nth, 8, WRITES_MAX - 1);
+        end(&s);
 }
 
 static void test_the_worker_dies_in_start(void **state _unused_) {
