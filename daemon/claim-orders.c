@@ -3,6 +3,7 @@
 #include "claim-orders.h"
 #include "edits.h"
 #include "order-book.h"
+#include "text.h"
 
 typedef struct ClaimOrder ClaimOrder;
 
@@ -11,6 +12,7 @@ typedef struct ClaimVerb {
         const char *word;    /* for polkit's rules */
         const char *message; /* what a prompt says */
         int (*plan)(Call *c, OrderPlan *p, Failure *f);
+        const char *message_addresses; /* the same, where addresses are chosen */
 } ClaimVerb;
 
 struct ClaimOrder {
@@ -88,11 +90,17 @@ static const ClaimVerb
                 create_claim = {"CreateClaim",
                                 MESSAGE("let the virtual machine $(vm) have PCI devices of the group "
                                         "$(group), as many as $(count)"),
-                                plan_create},
+                                plan_create,
+                                MESSAGE("let the virtual machine $(vm) have PCI devices of the group "
+                                        "$(group), as many as $(count), with the network addresses "
+                                        "$(addresses)")},
                 update_claim = {"UpdateClaim",
                                 MESSAGE("change the claim $(claim) of the virtual machine $(vm) on the "
                                         "group $(group) of PCI devices, number of devices: $(count)"),
-                                plan_update},
+                                plan_update,
+                                MESSAGE("change the claim $(claim) of the virtual machine $(vm) on the "
+                                        "group $(group) of PCI devices, number of devices: $(count), "
+                                        "network addresses: $(addresses)")},
                 delete_claim = {"DeleteClaim",
                                 MESSAGE("delete the claim $(claim) of the virtual machine $(vm) on the "
                                         "group $(group) of PCI devices"),
@@ -118,12 +126,24 @@ static bool is_owner(const Call *c) {
         return claim && claim->record.owner == c->uid && !asks_for_more(o, claim);
 }
 
+/* An address is what a network knows somebody by: who is asked, and a rule of polkit, must see which. */
+static bool format_addresses(const MacList *list, char *buf, size_t size) {
+        static const uint8_t made_up[VF_MAC_LENGTH] = {0};
+        char text[VF_MAC_TEXT_SIZE];
+
+        for (size_t i = 0; i < list->n; i++)
+                if (memcmp(list->macs[i], made_up, sizeof made_up) != 0)
+                        text_append_item(buf, size, vf_mac_format(list->macs[i], text));
+        return buf[0];
+}
+
 /* After check(): all of it is there. */
 static void describe(const Call *c, CallDetails *ret) {
         const ClaimOrder *o = c->data;
         const Claim *claim = claim_table_find(c->manager->claims, o->id);
         const Group *g = registry_find_group(c->manager->registry, o->group);
-        char *count = ret->text, *owner = ret->text + 16;
+        char *count = ret->text, *owner = ret->text + 16, *addresses = ret->text + 32;
+        bool chosen = format_addresses(&o->patch.macs, addresses, sizeof ret->text - 32);
 
         (void)snprintf(count, 16, "%u", o->patch.has_count || !claim ? o->patch.count : claim->record.count);
         (void)snprintf(owner, 16, "%u", (unsigned)(claim ? claim->record.owner : c->uid));
@@ -133,7 +153,9 @@ static void describe(const Call *c, CallDetails *ret) {
         call_details_add(ret, "count", count);
         call_details_add(ret, "owner", owner);
         call_details_add(ret, "claim", claim ? claim->record.name : strempty(o->patch.name));
-        call_details_add(ret, "polkit.message", o->verb->message);
+        if (chosen)
+                call_details_add(ret, "addresses", addresses);
+        call_details_add(ret, "polkit.message", chosen ? o->verb->message_addresses : o->verb->message);
 }
 
 static void answer(Call *c) {

@@ -305,9 +305,17 @@ static void test_who_may_choose_addresses(void **state) {
         assert_string_equal(b->asked[1].action, "org.verge.Passthrough.claim");
         assert_string_equal(polkit_detail(b, 1, "verb"), "UpdateClaim");
         assert_string_equal(polkit_detail(b, 1, "count"), "2");
+        assert_string_equal(polkit_detail(b, 1, "addresses"), "02:00:00:00:00:01");
+        assert_non_null(strstr(polkit_detail(b, 1, "polkit.message"), "$(addresses)"));
+        assert_null(polkit_detail(b, 2, "addresses"));
+        assert_null(strstr(polkit_detail(b, 2, "polkit.message"), "$(addresses)"));
         assert_string_equal(orders_get_claim(b, &claim, "MacAddresses"), before);
         bench_expect_success(CHANGE(b->root, 1, "mac-addresses", "as", 1, "02:00:00:00:00:01"));
         assert_int_equal(b->n_asked, 3);
+        bench_expect_error(CREATE(group.text, 3, 2, "name", "s", "two", "mac-addresses", "as", 3,
+                                  "02:00:00:00:00:02", "", "02:00:00:00:00:03"),
+                           "NotAuthorized", "");
+        assert_string_equal(polkit_detail(b, 3, "addresses"), "02:00:00:00:00:02, 02:00:00:00:00:03");
         bench_disconnect(user);
 }
 
