@@ -60,8 +60,8 @@ static const struct {
                 {" (StopVm)", ""},
                 {"Revoke that grant to pass it as a whole",
                  "'passthroughctl return' takes that back, to pass it as a whole"},
-                {"so it stays itself; Revoke that first",
-                 "so it stays itself; 'passthroughctl return' takes that back"},
+                {"and stays with the host itself; call ReturnToHost for it first",
+                 "and stays with the host itself; 'passthroughctl return' takes that back"},
                 {"is not at the host; Release it, or have all of them removed, before their grant is taken "
                  "back",
                  "is not at the host; 'passthroughctl return' takes all of them away, and their grant"},
