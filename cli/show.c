@@ -53,7 +53,7 @@ static void show_verdict(const Object *o) {
 }
 
 static void show_sriov(const Model *m, const Object *o) {
-        _cleanup_free_ char *text = sriov_settings_text(json_object_get(o->properties, "VfSettings"));
+        _cleanup_free_ char *text = sriov_settings_text(json_object_get(o->properties, "VfSettings"), false);
         json_int_t ordered = json_integer_value(json_object_get(o->properties, "SriovOrderedVfs"));
         uint64_t total = object_number(o, "SriovTotalVfs"), n = object_number(o, "SriovNumVfs");
         const char *physical = object_text(o, "PhysicalFunction");

@@ -163,22 +163,24 @@ int sriov_append(sd_bus_message *m, const Options *o, uint64_t which, const Obje
         return r;
 }
 
-/* As fresh functions have it, or as the driver does by itself. */
-static bool is_usual(VfSetting s, const json_t *value) {
+/* As fresh functions have it, or as the driver does by itself; of orders only what is left to that. */
+static bool is_usual(VfSetting s, const json_t *value, bool ordered) {
         const char *word = strempty(json_string_value(value));
 
+        if (!ordered && vf_setting_is_switch(s) && streq(word, s == VF_SPOOF_CHECKING ? "on" : "off"))
+                return true;
         return json_is_integer(value)
                                ? json_integer_value(value) == 0
                                : streq(word, "auto") || streq(word, "default") || streq(word, "802.1Q") ||
                                                  (s == VF_MAC && streq(word, "00:00:00:00:00:00"));
 }
 
-static void print_settings(FILE *f, const json_t *settings) {
+static void print_settings(FILE *f, const json_t *settings, bool ordered) {
         for (int s = 0; s < VF_SETTING_MAX; s++) {
                 const char *key = vf_setting_to_string((VfSetting)s);
                 const json_t *value = json_object_get(settings, key);
 
-                if (!value || is_usual((VfSetting)s, value))
+                if (!value || is_usual((VfSetting)s, value, ordered))
                         continue;
                 (void)fputs(ftell(f) > 0 ? ", " : "", f);
                 if (json_is_integer(value))
@@ -188,14 +190,14 @@ static void print_settings(FILE *f, const json_t *settings) {
         }
 }
 
-char *sriov_settings_text(const json_t *settings) {
+char *sriov_settings_text(const json_t *settings, bool ordered) {
         char *text = NULL;
         size_t size;
         FILE *f = open_memstream(&text, &size);
 
         if (!f)
                 return NULL;
-        print_settings(f, settings);
+        print_settings(f, settings, ordered);
         if (fclose(f) == 0)
                 return text;
         free(text);
@@ -220,7 +222,7 @@ static char *words_text(const json_t *list) {
 
 void sriov_show_group(const Object *group) {
         const json_t *sriov = json_object_get(group->properties, "Sriov");
-        _cleanup_free_ char *text = sriov_settings_text(sriov);
+        _cleanup_free_ char *text = sriov_settings_text(sriov, true);
         json_int_t n = json_integer_value(json_object_get(sriov, "vfs"));
         _cleanup_free_ char *list = words_text(json_object_get(sriov, "overridable"));
 
@@ -233,7 +235,7 @@ void sriov_show_group(const Object *group) {
 }
 
 void sriov_show_claim(const Object *claim) {
-        _cleanup_free_ char *text = sriov_settings_text(json_object_get(claim->properties, "Sriov"));
+        _cleanup_free_ char *text = sriov_settings_text(json_object_get(claim->properties, "Sriov"), true);
         json_t *item;
         size_t i;
 

@@ -21,5 +21,6 @@ int sriov_append(sd_bus_message *m, const Options *o, uint64_t which, const Obje
 void sriov_show_group(const Object *group);
 void sriov_show_claim(const Object *claim);
 
-/* What is not as a fresh function has it, "vlan 100, max-rate 200"; freed by the caller, NULL: no memory. */
-char *sriov_settings_text(const json_t *settings);
+/* What is not as a fresh function has it, "vlan 100, max-rate 200"; of orders the switches, too, when they are not left
+ * to the driver. Freed by the caller, NULL: no memory. */
+char *sriov_settings_text(const json_t *settings, bool ordered);

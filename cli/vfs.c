@@ -34,8 +34,10 @@ static const char *dash(const char *text) {
 static ExitCode add(const Output *out, const Object *device, const char *branch) {
         const char *group = strempty(json_string_value(json_array_get(object_list(device, "Groups"), 0)));
         uint64_t total = object_number(device, "SriovTotalVfs");
-        _cleanup_free_ char *settings =
-                        sriov_settings_text(json_object_get(device->properties, "VfSettings"));
+        const json_t *of_vm = streq(object_text(device, "Claim"), "/")
+                                              ? NULL /* the next VM has them set anew */
+                                              : json_object_get(device->properties, "VfSettings");
+        _cleanup_free_ char *settings = sriov_settings_text(of_vm, false);
         json_int_t ordered = json_integer_value(json_object_get(device->properties, "SriovOrderedVfs"));
         uint64_t n = object_number(device, "SriovNumVfs");
         bool differs = total > 0 && ordered >= 0 && (uint64_t)ordered != n;
