@@ -73,7 +73,7 @@ def kernel_line(more):
 
 class Guest:
     def __init__(self, kernel="debian", *, variant="test", destdir=None, device_names=devices.STANDARD,
-                 state=False, command_line="", machine="test", keep=False):
+                 state=False, command_line="", machine="test", keep=False, emulator_words=()):
         self.kernel = kernels.get(kernel)
         self.root = image.root(variant)
         self.tools = layers.tools()
@@ -84,6 +84,7 @@ class Guest:
         self.machine = machine
         self.emulator = emulators.newer() if machine in NEWER else emulators.own()
         self.keep = keep
+        self.emulator_words = tuple(emulator_words)
         self.directory = None
         self.process = None
         self.lock = None
@@ -142,7 +143,7 @@ class Guest:
                 "-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
         for index, (serial, path) in enumerate(self.disks):
             args += devices.disk(index, serial, path, writable=serial == "state")
-        return args + devices.arguments(self.device_names, self.directory)
+        return args + devices.arguments(self.device_names, self.directory) + list(self.emulator_words)
 
     def _launch(self):
         agent, agent_remote = socket.socketpair()
