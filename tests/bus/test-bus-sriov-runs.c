@@ -258,6 +258,18 @@ static void test_a_start_fails_at_the_host(void **state) {
         start_fails(*state, "on-claim");
 }
 
+/* It never came to the port, and so nothing is to be set back there. */
+static void test_a_start_that_cannot_bind(void **state) {
+        Bench *b = *state;
+        Runs s = runs_begin(b, PF, "on-claim", 1, 1);
+
+        fake_host_fail(b->host, "probe " VF_ONE " EIO 1");
+        bench_expect_error(START(b, s.user, "web", 0), "DriverFailed", VF_ONE);
+        orders_until_group(b, &s.group, "Available", "1");
+        runs_expect_unwritten(b, "vf-");
+        runs_end(&s);
+}
+
 static void test_no_link_for_a_rate(void **state) {
         Bench *b = *state;
         Runs s = runs_begin(b, PF, "persistent", 2, 2);
@@ -617,6 +629,7 @@ int main(void) {
                         CASE(test_a_switch_that_is_not_ordered_any_more),
                         CASE(test_a_start_fails_of_a_pool),
                         CASE(test_a_start_fails_at_the_host),
+                        CASE(test_a_start_that_cannot_bind),
                         CASE(test_no_link_for_a_rate),
                         CASE(test_held_by_hand),
                         CASE(test_the_grant_is_gone),
