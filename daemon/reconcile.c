@@ -101,6 +101,15 @@ typedef struct SetView {
         bool all_bound, all_marked, any_marked, busy, taken, spared, needed;
 } SetView;
 
+/* Whoever makes and removes its functions takes each of them in hand: root at the helper, of whom we know by the journal
+ * alone. What is left then is seen to afterwards. */
+static bool is_in_hand(const OrderState *s, const Device *d) {
+        const Device *pf = d->facts.is_virtual ? device_table_find(s->devices, &d->facts.physical_function)
+                                               : NULL;
+
+        return pf && pf->journalled;
+}
+
 /* False: another member speaks for this set. */
 static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
         SetView v = {.all_bound = true, .all_marked = true, .spared = true};
@@ -118,7 +127,7 @@ static bool look_at_set(const OrderState *s, const Device *d, SetView *ret) {
                                (p->state == DEVICE_QUARANTINED && streq(p->facts.driver, VFIO_DRIVER)));
                 v.all_marked = v.all_marked && streq(p->persistent, s->boot_id);
                 v.any_marked = v.any_marked || p->persistent[0];
-                v.busy = v.busy || p->operating || p->journalled || p->stuck ||
+                v.busy = v.busy || p->operating || p->journalled || p->stuck || is_in_hand(s, p) ||
                          s->covered(device_address(p), s->userdata);
                 v.taken = v.taken || p->taken;
                 v.spared = v.spared && device_is_spared(p);

@@ -212,6 +212,22 @@ static void test_a_set_is_one_step(void **state) {
         assert_null(reconcile_next_order(&w->state, &at).device);
 }
 
+/* Who works on a card does so on all functions that it has. */
+static void test_while_the_card_is_worked_on(void **state) {
+        World *w = *state;
+        Device *pf = model_add(w->table, "0000:09:00.0", 9);
+        Device *vf = add(w, FIRST, 7);
+
+        vf->granted = true;
+        pf->journalled = true;
+        assert_int_equal(step_of(w), 1); /* that is none of its */
+        vf->facts.is_virtual = true;
+        vf->facts.physical_function = *device_address(pf);
+        assert_int_equal(step_of(w), 0);
+        pf->journalled = false;
+        assert_int_equal(step_of(w), 1);
+}
+
 static void test_what_one_member_says_holds_for_all(void **state) {
         World *w = *state;
         Device *one, *two;
@@ -328,6 +344,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         CASE(test_all_combinations),
                         CASE(test_a_set_is_one_step),
+                        CASE(test_while_the_card_is_worked_on),
                         CASE(test_what_one_member_says_holds_for_all),
                         CASE(test_bridges_and_strangers),
                         CASE(test_patience),
