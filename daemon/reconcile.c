@@ -101,8 +101,8 @@ typedef struct SetView {
         bool all_bound, all_marked, any_marked, busy, taken, spared, needed;
 } SetView;
 
-/* Whoever makes and removes its functions takes each of them in hand: root at the helper, of whom we know by the journal
- * alone. What is left then is seen to afterwards. */
+/* Whoever makes and removes its functions takes each of them in hand: root at the helper, of whom we know by
+ * the journal alone. What is left then is seen to afterwards. */
 static bool is_in_hand(const OrderState *s, const Device *d) {
         const Device *pf = d->facts.is_virtual ? device_table_find(s->devices, &d->facts.physical_function)
                                                : NULL;
