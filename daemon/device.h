@@ -124,7 +124,6 @@ typedef struct Device {
         int order_done; /* what the last order did: 1 bound, -1 released, 0 failed, or there was none */
         unsigned order_failures;
         uint64_t order_tried;
-        uint64_t vfs_made; /* of what is granted for its virtual functions: when they were last, as ordered; or 0 */
         char first_driver[PCI_DRIVER_SIZE], first_module[PCI_DRIVER_SIZE]; /* see steward_look_back() */
         char *refusal; /* NULL, or what the helper said to the last try */
         char *attention;

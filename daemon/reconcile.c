@@ -278,20 +278,16 @@ VfsStep reconcile_next_vfs(const OrderState *s, size_t *at) {
         return step;
 }
 
-/* Lately, by an order that stands. */
-static bool was_made(const Device *pf, uint64_t now) {
-        return pf->vfs_made > 0 && now - pf->vfs_made < FLIP_USEC;
-}
-
 void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now) {
+        bool again;
+
         assert(pf);
 
-        /* Somebody who takes them away again and again must not make us spin; nor if he comes in between now and then,
-         * so that it fails. */
-        pf->order_failures = failure || was_made(pf, now) ? pf->order_failures + 1 : 0;
+        /* Somebody who takes them away again and again must not make us spin. */
+        again = !failure && pf->order_done == 1 && now - pf->order_tried < FLIP_USEC;
+        pf->order_failures = failure || again ? pf->order_failures + 1 : 0;
+        pf->order_done = failure ? 0 : 1;
         pf->order_tried = now;
-        if (!failure)
-                pf->vfs_made = now;
         (void)device_set_text(&pf->refusal, failure ? failure->sentence : "");
 }
 
@@ -300,7 +296,7 @@ void reconcile_vfs_lost(Device *pf, uint64_t now) {
 
         if (!pf->vfs_granted || pf->operating)
                 return;
-        if (pf->order_failures == 0 || (pf->vfs_made > 0 && !was_made(pf, now)))
+        if (pf->order_failures == 0)
                 pf->order_failures = 1;
         pf->order_tried = now;
 }
@@ -330,7 +326,8 @@ void reconcile_order_nudge(Device *d) {
         assert(d);
 
         d->order_failures = 0;
-        d->vfs_made = 0; /* what it was told before is not the same order */
+        if (d->vfs_granted) /* what it was told before is not the same order */
+                d->order_done = 0;
         for (size_t i = 0; d->table && i < d->facts.set.n_members; i++) { /* another may speak for the set */
                 p = device_table_find(d->table, &d->facts.set.members[i]);
                 if (p)

@@ -365,42 +365,6 @@ static void test_who_takes_them_away_again(void **state) {
         assert_ptr_equal(run(w).device, w->pf);
 }
 
-/* In the middle of it, which then fails: the next success does not end the fight. */
-static void test_who_gets_in_between(void **state) {
-        World *w = *state;
-        Failure f = {FAILURE_DRIVER, "No."};
-        uint64_t wait = SECOND_USEC;
-
-        put_pf_rule(w, true);
-        reconcile_vfs_tried(w->pf, NULL, w->state.now);
-        for (unsigned i = 0; i < 6; i++) {
-                w->state.now += wait / 2;
-                reconcile_vfs_lost(w->pf, w->state.now);
-                w->state.now += wait;
-                reconcile_vfs_tried(w->pf, i % 2 ? NULL : &f, w->state.now);
-                assert_null(run(w).device);
-                assert_true(run(w).again_at >= w->state.now + wait);
-                wait = run(w).again_at - w->state.now;
-        }
-        assert_int_equal(wait, 64 * SECOND_USEC);
-}
-
-/* Who takes them away once a day does not fight. */
-static void test_now_and_then(void **state) {
-        World *w = *state;
-
-        put_pf_rule(w, true);
-        reconcile_vfs_tried(w->pf, NULL, w->state.now);
-        for (unsigned i = 0; i < 5; i++) {
-                w->state.now += 86400 * SECOND_USEC;
-                reconcile_vfs_lost(w->pf, w->state.now);
-                assert_int_equal(run(w).again_at, w->state.now + SECOND_USEC);
-                w->state.now += SECOND_USEC;
-                reconcile_vfs_tried(w->pf, NULL, w->state.now);
-                assert_ptr_equal(run(w).device, w->pf);
-        }
-}
-
 /* That it has some, and has none, is a critical reason which comes and goes with them: no news for who fights. */
 static void test_their_own_coming_is_no_news(void **state) {
         World *w = *state;
@@ -455,8 +419,6 @@ int main(void) {
                         CASE(test_two_devices),
                         CASE(test_patience),
                         CASE(test_who_takes_them_away_again),
-                        CASE(test_who_gets_in_between),
-                        CASE(test_now_and_then),
                         CASE(test_their_own_coming_is_no_news),
                         CASE(test_one_is_gone),
         };
