@@ -16,9 +16,7 @@ void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
 
         d->critical_known = true;
         d->critical_error = v->error;
-        /* Virtual functions do not wait for it, and that there are some is a reason itself: who makes and loses them
-         * again and again must not take his own doing for news. */
-        if (news && !d->vfs_granted)
+        if (news)
                 reconcile_order_nudge(d);
         if (d->critical != critical)
                 changes_mark(&m->changes, d, 1U << DEVICE_PROPERTY_CRITICAL);

@@ -5,8 +5,6 @@
 
 #include "model-fixture.h"
 #include "claim-table.h"
-#include "critical.h"
-#include "hotplug.h"
 #include "reconcile.h"
 
 #define BOOT "0123456789abcdef0123456789abcdef"
@@ -365,30 +363,6 @@ static void test_who_takes_them_away_again(void **state) {
         assert_ptr_equal(run(w).device, w->pf);
 }
 
-/* That it has some, and has none, is a critical reason which comes and goes with them: no news for who fights. */
-static void test_their_own_coming_is_no_news(void **state) {
-        World *w = *state;
-        HostVerdict v = {.critical = 1U << CRITICAL_PF_WITH_VFS};
-        Manager *m = calloc(1, sizeof *m);
-
-        assert_non_null(m);
-        m->changes.armed = true;
-        put_pf_rule(w, true);
-        for (unsigned i = 0; i < 3; i++) {
-                reconcile_vfs_tried(w->pf, NULL, w->state.now);
-                v.critical ^= 1U << CRITICAL_PF_WITH_VFS;
-                hotplug_take_verdict(m, w->pf, &v);
-        }
-        assert_null(run(w).device);
-        assert_int_equal(run(w).again_at, w->state.now + 2 * SECOND_USEC);
-
-        w->pf->vfs_granted = false; /* but for what moves itself */
-        v.critical ^= 1U << CRITICAL_PF_WITH_VFS;
-        hotplug_take_verdict(m, w->pf, &v);
-        assert_int_equal(w->pf->order_failures, 0);
-        free(m);
-}
-
 /* By a driver that is being unloaded, perhaps: when it is back it need not wait. */
 static void test_one_is_gone(void **state) {
         World *w = *state;
@@ -419,7 +393,6 @@ int main(void) {
                         CASE(test_two_devices),
                         CASE(test_patience),
                         CASE(test_who_takes_them_away_again),
-                        CASE(test_their_own_coming_is_no_news),
                         CASE(test_one_is_gone),
         };
 
