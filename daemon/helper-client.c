@@ -8,6 +8,7 @@
  * for a helper that is gone or wedged. Where somebody is prompted it has to outlast the prompt (ten
  * minutes). */
 #define OPERATION_TIMEOUT_USEC (150ULL * 1000 * 1000)
+#define VFS_TIMEOUT_USEC (3 * OPERATION_TIMEOUT_USEC) /* the helper takes so much longer for them, too */
 #define PROMPT_TIMEOUT_USEC (11ULL * 60 * 1000 * 1000)
 
 static const char *const helper_verb_table[HELPER_VERB_MAX] = {
@@ -299,7 +300,9 @@ int helper_client_call(HelperClient *c, const HelperRequest *q, helper_done_t do
                 call->device = q->device ? *q->device : q->devices->members[0];
 
         r = sd_bus_call_async(c->bus, &call->slot, m, on_reply, call,
-                              prompts(q->verb) ? PROMPT_TIMEOUT_USEC : OPERATION_TIMEOUT_USEC);
+                              prompts(q->verb)            ? PROMPT_TIMEOUT_USEC
+                              : q->verb == HELPER_SET_VFS ? VFS_TIMEOUT_USEC
+                                                          : OPERATION_TIMEOUT_USEC);
         if (r < 0)
                 return r;
 

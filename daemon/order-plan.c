@@ -209,8 +209,10 @@ int order_plan_create_group(OrderPlan *p, const Registry *r, const OrderStamp *s
                                    GROUPS_MAX);
 
         g.type = (GroupType)t;
-        if (g.type == GROUP_TYPE_SRIOV_NIC)
+        if (g.type == GROUP_TYPE_SRIOV_NIC) {
                 g.sriov = sriov_settings_default;
+                g.class = GROUP_CLASS_NETWORK;
+        }
         (void)snprintf(g.id, sizeof g.id, "%s", stamp->id);
         if (order_plan_set_text(&g.name, name) < 0 || order_plan_set_text(&g.description, "") < 0)
                 (void)order_plan_fail_memory(f);

@@ -9,6 +9,7 @@
 #include "trail.h"
 
 #define PLANS_OF_SET_MAX 4U
+#define DEADLINES_OF_VFS 3U
 
 Operation *operation_free(Operation *o) {
         if (!o)
@@ -85,13 +86,18 @@ void operation_answer_failure(Operation *o, FailureKind kind, const char *format
 
 static void on_worker(Worker *w, WorkerEnd end, const WorkerResult *result, void *userdata);
 
+/* A card may take its time for each of its virtual functions, and there can be many. */
+static uint64_t find_deadline(const Operation *o) {
+        return o->all->deadline_usec * (o->verb->writes & CONFINE_VFS ? DEADLINES_OF_VFS : 1);
+}
+
 int operation_start_worker(Operation *o, worker_work_t work, unsigned writes) {
         int r;
 
         o->request.work = work;
         o->request.writes = writes;
-        r = worker_start(o->all->event, o->all->root_fd, o->all->deadline_usec, confine_and_work,
-                         &o->request, on_worker, o, &o->worker);
+        r = worker_start(o->all->event, o->all->root_fd, find_deadline(o), confine_and_work, &o->request,
+                         on_worker, o, &o->worker);
         if (r < 0)
                 operation_answer_failure(o, FAILURE_INTERNAL,
                                          "Nothing was changed: no worker could be started (%s); try again.",
@@ -146,8 +152,8 @@ static void on_worker_late(Operation *o, const WorkerResult *result) {
         (void)failure_set(&f, FAILURE_STUCK,
                           "The kernel has not answered for %llu s while %.160s; %s of %s ends by itself "
                           "when the process that uses the device lets it go.",
-                          (unsigned long long)(o->all->deadline_usec / 1000000), result->doing,
-                          o->verb->name, first_named(o, address));
+                          (unsigned long long)(find_deadline(o) / 1000000), result->doing, o->verb->name,
+                          first_named(o, address));
         log_warning("%s", f.sentence);
 
         /* Only a move has something in the journal; the set is known from the first write on. */
