@@ -60,6 +60,20 @@ void client_close(Client *c) {
         c->event = sd_event_unref(c->event);
 }
 
+int client_open_entry(sd_bus_message *m, const char *key, const char *type) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', key);
+        return r < 0 ? r : sd_bus_message_open_container(m, 'v', type);
+}
+
+int client_close_entry(sd_bus_message *m) {
+        int r = sd_bus_message_close_container(m);
+
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 ExitCode client_complain_message(int r) {
         return complain(EXIT_FAILED, "The call could not be put together: %s.", strerror(-r));
 }

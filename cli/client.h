@@ -34,6 +34,10 @@ ExitCode client_new_call(Client *c, const char *path, const char *interface, con
                          sd_bus_message **ret);
 ExitCode client_new_helper_call(Client *c, const char *member, sd_bus_message **ret);
 
+/* One entry of an a{sv} that has been opened, whose value is put together by who calls. Negative errno. */
+int client_open_entry(sd_bus_message *m, const char *key, const char *type);
+int client_close_entry(sd_bus_message *m);
+
 /* What a call that could not even be put together is: a bug or lack of memory. */
 ExitCode client_complain_message(int r);
 /* An answer that is not of its form; 0: it has ended too early. */

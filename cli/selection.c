@@ -97,29 +97,15 @@ int selection_append_reasons(sd_bus_message *m, const Options *o) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int open_entry(sd_bus_message *m, const char *key, const char *type) {
-        int r = sd_bus_message_open_container(m, 'e', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', key);
-        return r < 0 ? r : sd_bus_message_open_container(m, 'v', type);
-}
-
-static int close_entry(sd_bus_message *m) {
-        int r = sd_bus_message_close_container(m);
-
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 int selection_append_siblings(sd_bus_message *m, const Selection *s) {
         int r;
 
         if (s->n == s->n_named)
                 return 0;
-        if ((r = open_entry(m, "siblings", "ao")) < 0 ||
+        if ((r = client_open_entry(m, "siblings", "ao")) < 0 ||
             (r = selection_append_paths(m, s->devices + s->n_named, s->n - s->n_named)) < 0)
                 return r;
-        return close_entry(m);
+        return client_close_entry(m);
 }
 
 int selection_append_consent(sd_bus_message *m, const Options *o) {
@@ -127,7 +113,7 @@ int selection_append_consent(sd_bus_message *m, const Options *o) {
 
         if (o->n_consent == 0)
                 return 0;
-        if ((r = open_entry(m, "consent", "as")) < 0 || (r = selection_append_reasons(m, o)) < 0)
+        if ((r = client_open_entry(m, "consent", "as")) < 0 || (r = selection_append_reasons(m, o)) < 0)
                 return r;
-        return close_entry(m);
+        return client_close_entry(m);
 }

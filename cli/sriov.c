@@ -115,32 +115,18 @@ static int append_words(sd_bus_message *m, const char *text) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int open_entry(sd_bus_message *m, const char *key, const char *type) {
-        int r = sd_bus_message_open_container(m, 'e', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', key);
-        return r < 0 ? r : sd_bus_message_open_container(m, 'v', type);
-}
-
-static int close_entry(sd_bus_message *m) {
-        int r = sd_bus_message_close_container(m);
-
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 static int append_list(sd_bus_message *m, const char *key, const char *text) {
-        int r = open_entry(m, key, "as");
+        int r = client_open_entry(m, key, "as");
 
         if (r < 0 || (r = append_words(m, text)) < 0)
                 return r;
-        return close_entry(m);
+        return client_close_entry(m);
 }
 
 static int append_sriov(sd_bus_message *m, const Options *o, uint64_t which, const Object *seen) {
         int r;
 
-        if ((r = open_entry(m, "sriov", "a{sv}")) < 0 ||
+        if ((r = client_open_entry(m, "sriov", "a{sv}")) < 0 ||
             (r = sd_bus_message_open_container(m, 'a', "{sv}")) < 0 ||
             (r = append_settings(m, o, which, seen)) < 0)
                 return r;
@@ -150,7 +136,7 @@ static int append_sriov(sd_bus_message *m, const Options *o, uint64_t which, con
                 r = append_list(m, "overridable", option_value(o, OPTION_OVERRIDABLE));
         if (r < 0 || (r = sd_bus_message_close_container(m)) < 0)
                 return r;
-        return close_entry(m);
+        return client_close_entry(m);
 }
 
 int sriov_append(sd_bus_message *m, const Options *o, uint64_t which, const Object *seen) {
