@@ -124,6 +124,8 @@ typedef struct Device {
         int order_done; /* what the last order did: 1 bound, -1 released, 0 failed, or there was none */
         unsigned order_failures;
         uint64_t order_tried;
+        unsigned vfs_fights; /* how often its virtual functions went soon after they had been made */
+        uint64_t vfs_made, vfs_rest_until; /* when they were last; not made again before */
         char first_driver[PCI_DRIVER_SIZE], first_module[PCI_DRIVER_SIZE]; /* see steward_look_back() */
         char *refusal; /* NULL, or what the helper said to the last try */
         char *attention;

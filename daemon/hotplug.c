@@ -161,8 +161,8 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
         }
-        if (d->vfs_granted && mask & 1U << DEVICE_PROPERTY_DRIVER) /* another one may make them */
-                reconcile_order_nudge(d);
+        if (d->vfs_granted && mask & 1U << DEVICE_PROPERTY_DRIVER)
+                reconcile_vfs_driver_came(d);
         grants_read_device(m, d);
         m->platform_stale = true;
 }

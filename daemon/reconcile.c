@@ -266,6 +266,7 @@ VfsStep reconcile_next_vfs(const OrderState *s, size_t *at) {
                         continue;
 
                 when = due(d->order_failures, d->order_tried, ORDER_DOUBLINGS_MAX);
+                when = when > d->vfs_rest_until ? when : d->vfs_rest_until;
                 if (when <= s->now) {
                         step.device = d;
                         step.count = (uint32_t)order.count;
@@ -288,7 +289,30 @@ void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now) {
         pf->order_failures = failure || again ? pf->order_failures + 1 : 0;
         pf->order_done = failure ? 0 : 1;
         pf->order_tried = now;
+        if (!failure)
+                pf->vfs_made = now;
         (void)device_set_text(&pf->refusal, failure ? failure->sentence : "");
+}
+
+/* Another tool may have a number of its own for this card: each time its port is disturbed. Their coming and going is
+ * news of many kinds, none of which ends this. They go one by one; the first of them counts. */
+static void note_fight(Device *pf, uint64_t now) {
+        unsigned doublings;
+
+        if (now < pf->vfs_rest_until)
+                return;
+        pf->vfs_fights = pf->vfs_made > 0 && now - pf->vfs_made < FLIP_USEC ? pf->vfs_fights + 1 : 0;
+        if (pf->vfs_fights == 0)
+                return;
+        doublings = pf->vfs_fights - 1 < ORDER_DOUBLINGS_MAX ? pf->vfs_fights - 1 : ORDER_DOUBLINGS_MAX;
+        pf->vfs_rest_until = now + (BACKOFF_FIRST_USEC << doublings);
+}
+
+void reconcile_vfs_driver_came(Device *pf) {
+        assert(pf);
+
+        pf->vfs_rest_until = 0;
+        reconcile_order_nudge(pf);
 }
 
 void reconcile_vfs_lost(Device *pf, uint64_t now) {
@@ -296,6 +320,7 @@ void reconcile_vfs_lost(Device *pf, uint64_t now) {
 
         if (!pf->vfs_granted || pf->operating)
                 return;
+        note_fight(pf, now);
         if (pf->order_failures == 0)
                 pf->order_failures = 1;
         pf->order_tried = now;

@@ -96,6 +96,9 @@ void reconcile_vfs_tried(Device *pf, const Failure *failure, uint64_t now);
  * should not meet a call that makes them again. */
 void reconcile_vfs_lost(Device *pf, uint64_t now);
 
+/* A driver has it that may make them: what took them away before is over. */
+void reconcile_vfs_driver_came(Device *pf);
+
 /* Tells how the call for a set ended: FAILURE_NONE well. Members keep the sentence. */
 void reconcile_order_tried(const DeviceTable *t, Device *d, bool bind, const Failure *failure, uint64_t now);
 

@@ -381,6 +381,37 @@ static void test_one_is_gone(void **state) {
         assert_ptr_equal(run(w).device, w->pf);
 }
 
+/* Two tools with a number each: whatever else happens, the pauses grow; and what is taken away now and then, or by a
+ * driver that leaves, is made again soon. */
+static void test_a_fight_that_news_do_not_end(void **state) {
+        World *w = *state;
+
+        put_pf_rule(w, true);
+        for (uint64_t pause = 1; pause <= 512; pause *= 2) {
+                assert_ptr_equal(run(w).device, w->pf);
+                reconcile_vfs_tried(w->pf, NULL, w->state.now);
+                w->state.now += SECOND_USEC;
+                for (int each = 0; each < 2; each++)
+                        reconcile_vfs_lost(w->pf, w->state.now);
+                reconcile_order_nudge(w->pf);
+                assert_int_equal(run(w).again_at, w->state.now + pause * SECOND_USEC);
+                w->state.now += pause * SECOND_USEC;
+        }
+
+        /* Of that much later there is nothing left. */
+        reconcile_vfs_tried(w->pf, NULL, w->state.now);
+        w->state.now += 24 * 3600 * SECOND_USEC;
+        reconcile_vfs_lost(w->pf, w->state.now);
+        reconcile_order_nudge(w->pf);
+        assert_ptr_equal(run(w).device, w->pf);
+
+        reconcile_vfs_tried(w->pf, NULL, w->state.now);
+        reconcile_vfs_lost(w->pf, w->state.now);
+        assert_null(run(w).device);
+        reconcile_vfs_driver_came(w->pf);
+        assert_ptr_equal(run(w).device, w->pf);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -393,6 +424,7 @@ int main(void) {
                         CASE(test_two_devices),
                         CASE(test_patience),
                         CASE(test_who_takes_them_away_again),
+                        CASE(test_a_fight_that_news_do_not_end),
                         CASE(test_one_is_gone),
         };
 
