@@ -46,7 +46,8 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_INPUT] = "plug a keyboard into another controller first",
                 [CRITICAL_WATCHDOG_OR_BMC] = "stop what uses it first, or leave it to the host",
                 [CRITICAL_BRIDGE_DEVICE] = "pass the devices behind it instead",
-                [CRITICAL_PF_WITH_VFS] = "write 0 to its sriov_numvfs first",
+                [CRITICAL_PF_WITH_VFS] = "call ReturnToHost for it if they are for VMs, else write 0 to "
+                                         "its sriov_numvfs",
                 [CRITICAL_NO_IOMMU] =
                                 "switch the IOMMU on in the firmware setup and on the kernel command line",
                 [CRITICAL_FIRMWARE_MAPPING] = "leave it to the host",
@@ -156,8 +157,8 @@ static int judge_functions(int device_fd, const PciIdentity *identity, Critical 
 
         (void)snprintf(what, sizeof what, "its virtual function %s is passed through", f.held);
         add_reason_with_remedy(c, CRITICAL_PF_WITH_VFS, identity, what,
-                               "end the VM that has it and return it to the host, then write 0 to its "
-                               "sriov_numvfs");
+                               "end the VM that has it, then call ReturnToHost for it if they are for VMs, "
+                               "else return that one and write 0 to its sriov_numvfs");
         return 0;
 }
 

@@ -349,7 +349,9 @@ static void test_refused_pf_with_vfs(void **state) {
         judge_device(h, .address = "0000:06:10.2", .class_code = 0x020000, .driver = "ixgbevf",
                      .physfn = "0000:06:00.0");
         judge_refused(h, "0000:06:00.0", CRITICAL_PF_WITH_VFS,
-                      "it has virtual functions; write 0 to its sriov_numvfs first");
+                      "it has virtual functions; call ReturnToHost for it if they are for VMs, else write 0 "
+                      "to its "
+                      "sriov_numvfs");
         judge_free(h, "0000:06:10.0");
         judge_free(h, "0000:06:10.2");
 }
