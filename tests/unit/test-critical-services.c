@@ -350,8 +350,7 @@ static void test_refused_pf_with_vfs(void **state) {
                      .physfn = "0000:06:00.0");
         judge_refused(h, "0000:06:00.0", CRITICAL_PF_WITH_VFS,
                       "it has virtual functions; call ReturnToHost for it if they are for VMs, else write 0 "
-                      "to its "
-                      "sriov_numvfs");
+                      "to its sriov_numvfs");
         judge_free(h, "0000:06:10.0");
         judge_free(h, "0000:06:10.2");
 }
@@ -366,9 +365,8 @@ static void test_refused_pf_with_a_vf_in_a_vm(void **state) {
         judge_device(h, .address = "0000:06:10.2", .class_code = 0x020000, .driver = "vfio-pci",
                      .physfn = "0000:06:00.0");
         judge_refused(h, "0000:06:00.0", CRITICAL_PF_WITH_VFS,
-                      "its virtual function 0000:06:10.2 is passed through; end the VM that has it and "
-                      "return it "
-                      "to the host, then write 0");
+                      "its virtual function 0000:06:10.2 is passed through; end the VM that has it, then "
+                      "call ReturnToHost for it");
         judge_free(h, "0000:06:10.2");
 }
 
