@@ -119,11 +119,11 @@ static void judge_bridge(int device_fd, const PciIdentity *identity, Critical *c
 typedef struct Functions {
         int device_fd;
         bool any;
-        char held[PCI_ADDRESS_SIZE]; /* one that is passed through, or "" */
+        char held[PCI_ADDRESS_SIZE]; /* the lowest that is passed through, or "" */
 } Functions;
 
 static int take_function(const char *name, void *userdata) {
-        char path[64], driver[PCI_DRIVER_SIZE];
+        char path[64], driver[PCI_DRIVER_SIZE], address[PCI_ADDRESS_SIZE];
         Functions *f = userdata;
 
         if (!startswith(name, "virtfn"))
@@ -134,7 +134,10 @@ static int take_function(const char *name, void *userdata) {
         if (sysfs_read_link_name(f->device_fd, path, driver, sizeof driver) < 0 || !strstr(driver, "vfio"))
                 return 0;
         (void)snprintf(path, sizeof path, "%.32s", name);
-        return sysfs_read_link_name(f->device_fd, path, f->held, sizeof f->held) >= 0;
+        if (sysfs_read_link_name(f->device_fd, path, address, sizeof address) >= 0 &&
+            (!f->held[0] || strcmp(address, f->held) < 0))
+                (void)snprintf(f->held, sizeof f->held, "%s", address);
+        return 0;
 }
 
 /* The links only: sriov_numvfs can block. While a VM has a virtual function, writing 0 to it hangs, and with it every
