@@ -50,7 +50,7 @@ struct Errand {
         Manager *manager;
         Errand *next;
         PciAddress device;
-        bool bind;
+        HelperVerb verb;
         uint32_t count; /* of virtual functions */
 };
 
@@ -69,10 +69,36 @@ void steward_free_all(Manager *m) {
                 errand_free(m->errands);
 }
 
+/* What each kind of errand leaves for the next decision. */
+static void note_tried(const Errand *e, Device *d, const Failure *failure) {
+        if (e->verb == HELPER_SET_VFS)
+                reconcile_vfs_tried(d, failure, manager_now(e->manager));
+        else
+                reconcile_order_tried(&e->manager->devices, d, e->verb == HELPER_BIND, failure,
+                                      manager_now(e->manager));
+        changes_touch_device(&e->manager->changes, d);
+}
+
+static void log_done(const Errand *e, const char *address) {
+        if (e->verb == HELPER_SET_VFS)
+                log_info("Device %s has %u virtual functions now, as was ordered.", address, e->count);
+        else
+                log_info("Device %s was %s, as the groups want it.", address,
+                         e->verb == HELPER_BIND ? "bound" : "released");
+}
+
+static void log_failed(const Errand *e, const char *address, const Failure *failure) {
+        if (e->verb == HELPER_SET_VFS)
+                log_warning("Device %s cannot have %u virtual functions, as was ordered: %s", address,
+                            e->count, failure->sentence);
+        else
+                log_warning("Device %s cannot be %s as the groups want it: %s", address,
+                            e->verb == HELPER_BIND ? "bound" : "released", failure->sentence);
+}
+
 static void on_errand_done(const Failure *failure, void *userdata) {
         _cleanup_(errand_freep) Errand *e = userdata;
         char address[PCI_ADDRESS_SIZE];
-        const char *what = e->bind ? "bound" : "released";
         bool first;
         Device *d;
 
@@ -81,20 +107,15 @@ static void on_errand_done(const Failure *failure, void *userdata) {
                 return;
 
         first = failure && (!d->refusal || !streq(d->refusal, failure->sentence));
-        reconcile_order_tried(&e->manager->devices, d, e->bind, failure, manager_now(e->manager));
-        changes_touch_device(&e->manager->changes, d);
+        note_tried(e, d, failure);
         (void)pci_address_format(&e->device, address);
         if (!failure)
-                log_info("Device %s was %s, as the groups want it.", address, what);
+                log_done(e, address);
         else if (first) /* it is tried again and again, and told once */
-                log_warning("Device %s cannot be %s as the groups want it: %s", address, what,
-                            failure->sentence);
+                log_failed(e, address, failure);
 }
 
-static int send(Manager *m, Device *d, bool bind) {
-        OperationRequest q = {.verb = bind ? HELPER_BIND : HELPER_RELEASE,
-                              .device = *device_address(d),
-                              .persistent = bind};
+static int send(Manager *m, Device *d, OperationRequest q) {
         Failure failure = {0};
         Errand *e;
 
@@ -102,59 +123,18 @@ static int send(Manager *m, Device *d, bool bind) {
         if (!e)
                 return -ENOMEM;
 
-        *e = (Errand){.manager = m, .next = m->errands, .device = q.device, .bind = bind};
+        q.device = *device_address(d);
+        *e = (Errand){.manager = m,
+                      .next = m->errands,
+                      .device = q.device,
+                      .verb = q.verb,
+                      .count = q.count};
         m->errands = e;
         if (operation_start(m, &q, on_errand_done, e, &failure) >= 0)
                 return 0;
 
+        note_tried(e, d, &failure);
         errand_free(e);
-        reconcile_order_tried(&m->devices, d, bind, &failure, manager_now(m));
-        changes_touch_device(&m->changes, d);
-        return -EREMOTEIO;
-}
-
-static void on_vfs_set(const Failure *failure, void *userdata) {
-        _cleanup_(errand_freep) Errand *e = userdata;
-        char address[PCI_ADDRESS_SIZE];
-        bool first;
-        Device *d;
-
-        d = device_table_find(&e->manager->devices, &e->device);
-        if (!d)
-                return;
-
-        first = failure && (!d->refusal || !streq(d->refusal, failure->sentence));
-        reconcile_vfs_tried(d, failure, manager_now(e->manager));
-        changes_touch_device(&e->manager->changes, d);
-        (void)pci_address_format(&e->device, address);
-        if (!failure)
-                log_info("Device %s has %u virtual functions now, as was ordered.", address, e->count);
-        else if (first)
-                log_warning("Device %s cannot have %u virtual functions, as was ordered: %s", address,
-                            e->count, failure->sentence);
-}
-
-static int send_vfs(Manager *m, const VfsStep *step) {
-        Device *d = step->device;
-        OperationRequest q = {.verb = HELPER_SET_VFS,
-                              .device = *device_address(d),
-                              .count = step->count,
-                              .bind = step->bind};
-        Failure failure = {0};
-        Errand *e;
-
-        e = malloc(sizeof *e);
-        if (!e)
-                return -ENOMEM;
-
-        *e = (Errand){.manager = m, .next = m->errands, .device = q.device, .count = q.count};
-        m->errands = e;
-        if (operation_start(m, &q, on_vfs_set, e, &failure) >= 0)
-                return 0;
-
-        errand_free(e);
-        reconcile_vfs_tried(d, &failure, manager_now(m));
-        changes_touch_device(&m->changes, d);
         return -EREMOTEIO;
 }
 
@@ -167,7 +147,10 @@ static uint64_t carry_out_vfs(Manager *m, const OrderState *state) {
                 step = reconcile_next_vfs(state, &at);
                 if (step.again_at < again_at)
                         again_at = step.again_at;
-                if (step.device && send_vfs(m, &step) == -ENOMEM)
+                if (step.device && send(m, step.device,
+                                        (OperationRequest){.verb = HELPER_SET_VFS,
+                                                           .count = step.count,
+                                                           .bind = step.bind}) == -ENOMEM)
                         return manager_now(m) + 1000000;
         } while (step.device);
         return again_at;
@@ -195,7 +178,9 @@ static uint64_t carry_out_orders(Manager *m) {
                 step = reconcile_next_order(&state, &at);
                 if (step.again_at < again_at)
                         again_at = step.again_at;
-                if (step.device && send(m, step.device, step.bind) == -ENOMEM)
+                if (step.device && send(m, step.device,
+                                        (OperationRequest){.verb = step.bind ? HELPER_BIND : HELPER_RELEASE,
+                                                           .persistent = step.bind}) == -ENOMEM)
                         return manager_now(m) + 1000000;
         } while (step.device);
         return again_at;
