@@ -201,10 +201,21 @@ static void undo(Target *t, Member *pf, unsigned before) {
                 r = write_number(t, pf, before);
         if (r >= 0 && before == 0)
                 r = steps_set_autoprobe(t, pf, true);
-        (void)snprintf(undone, sizeof undone, "Device %s has %u virtual functions, as before.", pf->address,
-                       before);
         if (r < 0)
                 worse = t->result->failure;
+
+        if (r < 0 && target_refresh_driver(t, pf) >= 0 && !pf->driver[0]) { /* nothing is left to undo */
+                t->left_behind = false;
+                t->result->failure = (Failure){0};
+                (void)worker_fail(
+                                t->result, FAILURE_DRIVER,
+                                "The driver of device %s left it meanwhile, and took its virtual functions "
+                                "with it; load it (see 'lspci -k -s %s') and try again.",
+                                pf->address, pf->address);
+                return;
+        }
+        (void)snprintf(undone, sizeof undone, "Device %s has %u virtual functions, as before.", pf->address,
+                       before);
         steps_tell_undone(t, &cause, undone, &worse);
 }
 

@@ -189,6 +189,37 @@ static void test_a_stuck_driver(void **state) {
         expect_none(b);
 }
 
+static void load_driver(Bench *b) {
+        char path[4400];
+
+        (void)snprintf(path, sizeof path, "%s/sys/%s", b->host->root, fake_host_device_path(b->host, PF));
+        fake_kernel_attach(b->host->root);
+        assert_int_equal(fake_kernel_bind(path, "igb"), 0);
+}
+
+/* With the driver all functions go: that is an end, nothing that somebody must mend. */
+static void test_the_driver_leaves_meanwhile(void **state) {
+        static const char *const when[] = {"unbind " VF0, "numvfs *", "numvfs *", "override " VF1};
+        Bench *b = *state;
+        char rule[64];
+
+        grant(b);
+        for (size_t i = 0; i < ELEMENTSOF(when); i++) {
+                bench_expect_success(set_vfs(b, b->root, 1, true));
+                fake_host_clear(b->host); /* its writes are not counted */
+                (void)snprintf(rule, sizeof rule, "%s unbind:" PF " %u", when[i], i == 2 ? 2 : 1);
+                fake_host_fail(b->host, rule);
+                bench_expect_error(set_vfs(b, b->root, 2, true), "DriverFailed",
+                                   "The driver of device " PF " left it meanwhile");
+                assert_false(fake_host_exists(b->host, JOURNAL));
+                fake_host_clear(b->host);
+                load_driver(b);
+                bench_expect_success(set_vfs(b, b->root, 2, true));
+                expect_two_in_pool(b);
+                bench_expect_success(set_vfs(b, b->root, 0, false));
+        }
+}
+
 /* kill -9 of helper and worker before and after each write: the next helper mends it. */
 static void test_crash_at_each_step(void **state) {
         static const char *const ways[] = {"crash", "crash-after", "kill"};
@@ -221,6 +252,7 @@ int main(void) {
                         CASE(test_bad_arguments),
                         CASE(test_bind_of_one_meanwhile),
                         CASE(test_a_stuck_driver),
+                        CASE(test_the_driver_leaves_meanwhile),
                         CASE(test_crash_at_each_step),
         };
 

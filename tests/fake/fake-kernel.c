@@ -267,6 +267,14 @@ static int set_functions(const char *device_dir, unsigned n) {
         return r;
 }
 
+static void remove_functions(const char *device_dir) {
+        FakeHost h = {.root = fake_root, .fd = open(fake_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+
+        if (h.fd >= 0)
+                fake_sriov_remove_functions(&h, device_dir);
+        closep(&h.fd);
+}
+
 static int set_autoprobe(const char *device_dir, const char *data) {
         FakeHost h = {.root = fake_root, .fd = open(fake_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
         int r;
@@ -279,28 +287,16 @@ static int set_autoprobe(const char *device_dir, const char *data) {
 int fake_kernel_unbind(const char *device_dir) {
         char path[PATH_MAX], driver[PCI_DRIVER_SIZE], set[32], held[48], dir[PATH_MAX];
         const char *address = last_part(device_dir);
-        int leaves = -1;
 
         if (driver_of(device_dir, driver) < 0)
                 return -ENODEV;
 
-        /* Its functions do not outlive it; and who asks for others meanwhile waits for the lock of the device, and then
-         * is told that it has no driver. */
-        (void)snprintf(path, sizeof path, "%.4000s/virtfn0", device_dir);
-        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-                leaves = open(at_root(path, "fake/sriov/%s.leaves", address), O_WRONLY | O_CREAT | O_CLOEXEC,
-                              0644);
-                (void)set_functions(device_dir, 0);
-        }
-
+        /* First the links, as the kernel does it: who asks for functions meanwhile is told that there is no driver. */
         (void)unlink(at_root(path, "sys/bus/pci/drivers/%s/%s", driver, address));
         (void)snprintf(path, sizeof path, "%.4000s/driver", device_dir);
         if (unlink(path) < 0)
                 return -errno;
-        if (leaves >= 0) {
-                closep(&leaves);
-                (void)unlink(at_root(path, "fake/sriov/%s.leaves", address));
-        }
+        remove_functions(device_dir); /* they do not outlive it */
 
         /* The link is gone at once; vfio then waits for the one who has the group open. */
         if (streq(driver, VFIO_DRIVER) && set_of(device_dir, set) > 0 && is_held(set)) {
@@ -508,6 +504,8 @@ static int serve(const Request *q) {
                 swap_device(action + strlen("swap:"));
         if (startswith(action, "remove:"))
                 fake_kernel_remove(action + strlen("remove:"));
+        if (startswith(action, "unbind:"))
+                fake_kernel_unbind_address(action + strlen("unbind:"));
         return r;
 }
 

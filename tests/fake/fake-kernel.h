@@ -19,6 +19,7 @@
  *   crash, crash-after  the same, and the process named by <root>/fake/helper.pid dies with it
  *   swap:A           after the effect another kind of device is at address A
  *   remove:A         after the effect A is gone (surprise unplug)
+ *   unbind:A         after the effect the driver of A leaves it
  */
 
 #include "macro.h"

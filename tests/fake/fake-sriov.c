@@ -109,9 +109,12 @@ static void add_function(FakeHost *h, const char *device_dir, unsigned n, const 
                 (void)fake_kernel_bind(path, driver);
 }
 
-static void remove_functions(FakeHost *h, const char *device_dir, unsigned n) {
+void fake_sriov_remove_functions(FakeHost *h, const char *device_dir) {
+        unsigned n = (unsigned)number_of(device_dir, "sriov_numvfs", 10);
         char address[PCI_ADDRESS_SIZE], path[PATH_MAX], set[32];
 
+        if (n == 0)
+                return;
         while (n-- > 0) {
                 (void)snprintf(path, sizeof path, "%.4000s/virtfn%u", device_dir, n);
                 if (sysfs_read_link_name(AT_FDCWD, path, address, sizeof address) < 0)
@@ -151,14 +154,13 @@ int fake_sriov_set_number(FakeHost *h, const char *device_dir, unsigned n) {
                 return -ERANGE;
         if (n == now)
                 return 0;
-        (void)snprintf(path, sizeof path, "fake/sriov/%s.leaves", name_of(device_dir));
-        if (!has_driver(device_dir) || (n > 0 && fake_host_exists(h, path)))
+        if (!has_driver(device_dir))
                 return -ENOENT;
         if (n > 0 && now > 0)
                 return -EBUSY;
 
         if (n == 0)
-                remove_functions(h, device_dir, now);
+                fake_sriov_remove_functions(h, device_dir);
         for (unsigned i = 0; i < n; i++)
                 add_function(h, device_dir, i, driver, shares);
         return 0;

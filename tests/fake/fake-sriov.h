@@ -13,5 +13,8 @@ void fake_sriov_add(FakeHost *h, const char *dir, const FakeDevice *pf);
 int fake_sriov_set_number(FakeHost *h, const char *device_dir, unsigned n);
 int fake_sriov_set_autoprobe(FakeHost *h, const char *device_dir, const char *data);
 
+/* With their driver, by whomever. */
+void fake_sriov_remove_functions(FakeHost *h, const char *device_dir);
+
 /* Of a device without an override. */
 bool fake_sriov_may_probe(const char *device_dir);
