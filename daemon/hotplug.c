@@ -27,11 +27,20 @@ void hotplug_take_verdict(Manager *m, Device *d, const HostVerdict *v) {
                 changes_touch_device(&m->changes, d);
 }
 
+static uint32_t take_facts(Manager *m, Device *d, const DeviceFacts *facts) {
+        uint32_t mask = device_set_facts(d, facts);
+
+        changes_mark(&m->changes, d, mask);
+        if (d->vfs_granted && mask & 1U << DEVICE_PROPERTY_DRIVER)
+                reconcile_vfs_driver_came(d);
+        return mask;
+}
+
 void hotplug_reread(Manager *m, Device *d) {
         DeviceFacts facts = d->facts;
 
         if (inventory_reread(m->root, &facts) >= 0) { /* else it is gone, and its uevent on the way */
-                changes_mark(&m->changes, d, device_set_facts(d, &facts));
+                (void)take_facts(m, d, &facts);
                 order_book_match(m, d);
         }
         changes_touch_device(&m->changes, d); /* not all facts have a bit */
@@ -143,8 +152,10 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
         device_free(device_table_remove(&m->devices, a));
         m->platform_stale = true;
         pf = facts.is_virtual ? device_table_find(&m->devices, &facts.physical_function) : NULL;
-        if (pf)
+        if (pf) {
                 reconcile_vfs_lost(pf, manager_now(m));
+                hotplug_reread(m, pf); /* its driver may be about to leave it, which takes them with it */
+        }
         tell_relatives(m, &facts);
 }
 
@@ -152,8 +163,7 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
         DeviceFacts old = d->facts;
         uint32_t mask;
 
-        mask = device_set_facts(d, facts);
-        changes_mark(&m->changes, d, mask);
+        mask = take_facts(m, d, facts);
         order_book_match(m, d);
         if (mask & (1U << DEVICE_PROPERTY_IOMMU_SET | 1U << DEVICE_PROPERTY_IOMMU_PEERS |
                     1U << DEVICE_PROPERTY_PHYSICAL_FUNCTION)) {
@@ -161,8 +171,6 @@ static void update(Manager *m, Device *d, const DeviceFacts *facts) {
                 tell_relatives(m, &old);
                 tell_relatives(m, facts);
         }
-        if (d->vfs_granted && mask & 1U << DEVICE_PROPERTY_DRIVER)
-                reconcile_vfs_driver_came(d);
         grants_read_device(m, d);
         m->platform_stale = true;
 }
