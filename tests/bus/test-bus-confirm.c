@@ -330,7 +330,7 @@ static void test_something_is_at_it(void **state) {
 
         bench_kill_daemon(b);
         bench_expect_success(
-                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, true, (uint32_t)1, ""));
+                        bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, true, (uint32_t)3, ""));
         fake_host_fail(b->host, "unbind " NIC " hang");
         p = bench_start(b, b->root, HELPER_NAME, HELPER_PATH, HELPER_INTERFACE, "Bind", false, "sb", NIC,
                         false);
