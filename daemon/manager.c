@@ -361,6 +361,7 @@ static void on_judged(int error, const HostVerdict *verdicts, size_t n, void *us
                         hotplug_take_verdict(m, d, &verdicts[i]);
         }
         hotplug_read_interfaces(m);
+        operation_take_verdicts(m);
         become_ready(m);
         manager_flush(m);
         steward_run(m); /* what the host can spare now may be wanted */

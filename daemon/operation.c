@@ -13,7 +13,8 @@ struct Operation {
         bool persistent;
         PciAddress device;
         IommuSet set;
-        HelperCall *call;
+        HelperCall *call; /* NULL: it has been answered */
+        Failure failure;  /* if the end waits for verdicts */
         operation_done_t done;
         void (*answered)(sd_bus_message *reply, void *userdata);
         void *userdata;
@@ -137,20 +138,11 @@ static void read_grants(Manager *m, const IommuSet *set) {
                         grants_read_device(m, d);
 }
 
-static void on_done(const Failure *failure, sd_bus_message *reply, void *userdata) {
-        Operation *o = userdata;
+static void end(Operation *o, const Failure *failure, sd_bus_message *reply) {
         operation_done_t done = o->done;
+        void *userdata = o->userdata;
         Manager *m = o->manager;
 
-        o->call = NULL;
-        userdata = o->userdata;
-
-        if (failure && failure->kind == FAILURE_BUSY)
-                log_debug("%s: %s", helper_verb_to_string(o->verb), failure->sentence);
-        if (o->verb == HELPER_SET_VFS) {
-                hotplug_take_vfs(m, &o->device);
-                host_watch_trigger(m->host_watch); /* nobody has judged the new ones yet */
-        }
         mark(o, false);
         manager_read_moves(m);
         manager_reread_set(m, &o->set); /* behind it: a worker that outlives its helper may end in between */
@@ -170,6 +162,52 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         manager_flush(m);
         done(failure, userdata);
         steward_run(m);
+}
+
+/* A virtual function that came just now is for no VM before it is known whether the host can spare it. */
+static bool waits_for_verdict(const Operation *o) {
+        const DeviceTable *t = &o->manager->devices;
+        const Device *pf = device_table_find(t, &o->device), *vf;
+        size_t at = 0;
+
+        while (pf && (vf = device_table_next_vf(t, pf, &at)))
+                if (!vf->critical_known && !streq(vf->facts.driver, VFIO_DRIVER))
+                        return true;
+        return false;
+}
+
+static void on_done(const Failure *failure, sd_bus_message *reply, void *userdata) {
+        Operation *o = userdata;
+        Manager *m = o->manager;
+
+        o->call = NULL;
+        if (failure && failure->kind == FAILURE_BUSY)
+                log_debug("%s: %s", helper_verb_to_string(o->verb), failure->sentence);
+        if (o->verb == HELPER_SET_VFS) {
+                hotplug_take_vfs(m, &o->device);
+                host_watch_trigger(m->host_watch);
+                if (waits_for_verdict(o)) {
+                        o->failure = failure ? *failure : (Failure){0};
+                        return;
+                }
+        }
+        end(o, failure, reply);
+}
+
+void operation_take_verdicts(Manager *m) {
+        Failure failure;
+        Operation *o;
+
+        assert(m);
+
+        for (;;) {
+                for (o = m->operations; o && (o->call || waits_for_verdict(o)); o = o->next)
+                        ;
+                if (!o)
+                        return;
+                failure = o->failure;
+                end(o, failure.kind == FAILURE_NONE ? NULL : &failure, NULL);
+        }
 }
 
 int operation_start(Manager *m, const OperationRequest *request, operation_done_t done, void *userdata,

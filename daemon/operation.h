@@ -32,6 +32,9 @@ typedef void (*operation_done_t)(const Failure *failure, void *userdata);
 int operation_start(Manager *m, const OperationRequest *q, operation_done_t done, void *userdata,
                     Failure *f);
 
+/* The host has been looked at: SetVfs ends when the virtual functions that came have been judged. */
+void operation_take_verdicts(Manager *m);
+
 bool operation_covers(const Manager *m, const PciAddress *a); /* is one under way for this device? */
 
 bool operation_binds_to_stay(const Manager *m);

@@ -51,7 +51,10 @@ static void test_the_answer(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID);
         const char *answer = orders_show(sriov_make(b, admin, BOTH, "on-claim", 2));
+        Path group;
 
+        assert_int_equal(sscanf(answer, "%127s", group.text), 1);
+        assert_string_equal(orders_get_group(b, &group, "Available"), "4"); /* a VM can start now */
         assert_non_null(strstr(answer, "[" PF " " PF_TWO "]"));
         assert_int_equal(orders_count_objects(b, BUS_INTERFACE_GROUP), 1);
         assert_int_equal(orders_count_objects(b, BUS_INTERFACE_RULE), 2);
