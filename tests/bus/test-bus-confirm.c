@@ -325,6 +325,7 @@ static void test_making_it_takes_too_long(void **state) {
 
 /* It goes home as soon as the operation has ended that was at it when the time was up: no other comes first. */
 static void test_something_is_at_it(void **state) {
+        sd_bus_message *another;
         Bench *b = *state;
         Pending *p;
 
@@ -337,8 +338,12 @@ static void test_something_is_at_it(void **state) {
         until_moment(b, read_deadline(b, NIC) + 200000);
         fake_host_let_go(b->host);
         bench_expect_success(bench_finish(b, p));
-        bench_expect_error(bench_call_helper(b, b->root, "Bind", "sb", NIC, false), "Busy", "Revert");
-        fake_host_let_go(b->host);
+        another = bench_call_helper(b, b->root, "Bind", "sb", NIC, false);
+        if (sd_bus_error_has_name(sd_bus_message_get_error(another),
+                                  "org.verge.Passthrough.Error.NotGranted"))
+                (void)sd_bus_message_unref(another); /* it was quick, and has ended */
+        else
+                bench_expect_error(another, "Busy", "Revert");
         orders_until_files(b, all_is_home, b);
 }
 
