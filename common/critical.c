@@ -46,8 +46,9 @@ static const char *const remedy_table[CRITICAL_REASON_MAX] = {
                 [CRITICAL_INPUT] = "plug a keyboard into another controller first",
                 [CRITICAL_WATCHDOG_OR_BMC] = "stop what uses it first, or leave it to the host",
                 [CRITICAL_BRIDGE_DEVICE] = "pass the devices behind it instead",
-                [CRITICAL_PF_WITH_VFS] = "call ReturnToHost for it if they are for VMs, else write 0 to "
-                                         "its sriov_numvfs",
+                [CRITICAL_PF_WITH_VFS] =
+                                ("call ReturnToHost for it if they are for VMs, else write 0 to its "
+                                 "sriov_numvfs"),
                 [CRITICAL_NO_IOMMU] =
                                 "switch the IOMMU on in the firmware setup and on the kernel command line",
                 [CRITICAL_FIRMWARE_MAPPING] = "leave it to the host",
