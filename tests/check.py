@@ -104,7 +104,8 @@ def run_variant(name, compiler, options, tools, tally):
             tally.fail(title)
             return
 
-    run(f"testing with {name}", ["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier=4"], log,
+    run(f"testing with {name}", ["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier=4",
+                                  f"--num-processes={2 * os.cpu_count()}"], log,
         env=environment)
     count(name, build, tally)
 
