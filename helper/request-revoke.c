@@ -24,7 +24,7 @@ static int check_vfs(Scope *s, int root, const Request *q, TargetAccess access, 
                         continue;
                 pf->ours = q->release;
                 if ((r = vfs_open(t, pf, access == TARGET_CHANGE ? TARGET_TRY : access)) >= 0)
-                        r = pf->ours ? vfs_check_free(t, pf) : vfs_check_home(t, pf);
+                        r = pf->ours && vfs_count(pf) > 0 ? vfs_check_free(t, pf) : vfs_check_home(t, pf);
         }
         return r;
 }

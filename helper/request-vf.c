@@ -48,27 +48,6 @@ static int open_physical(Function *fn) {
         return 0;
 }
 
-/* Its own grant, should it have one, is for the device and says nothing about the network. */
-static int check_consent(Function *fn) {
-        Member *p = &fn->physical;
-        int r;
-
-        r = grant_read_pf(fn->t->root, &p->identity.address, geteuid(), &p->grant);
-        if (r < 0)
-                return worker_fail(fn->t->result, FAILURE_NOT_GRANTED,
-                                   "No administrator has granted that the virtual functions of %s, and "
-                                   "their settings in the network, may leave the host%s; call GrantVfs for "
-                                   "it first.",
-                                   p->address, r == -ENOENT ? "" : " (the grant is damaged)");
-        if (!target_is_granted_device(fn->t, p))
-                return worker_fail(fn->t->result, FAILURE_IDENTITY_CHANGED,
-                                   "The physical function %s is not what was granted: its ids, serial "
-                                   "number or slot are others. Look at what is in the machine, then Revoke "
-                                   "and GrantVfs again.",
-                                   p->address);
-        return 0;
-}
-
 /* What the host uses itself stays as it is. */
 static int check_unused(Function *fn) {
         if (fn->m->driver[0] && !member_on_vfio(fn->m))
@@ -365,7 +344,7 @@ void request_set_vf(int root, const void *request, WorkerResult *result) {
         fn.t = t;
         fn.m = target_named(t);
 
-        if (open_physical(&fn) >= 0 && check_consent(&fn) >= 0 && check_unused(&fn) >= 0 &&
+        if (open_physical(&fn) >= 0 && target_check_pf(fn.t, &fn.physical) >= 0 && check_unused(&fn) >= 0 &&
             find_number(&fn) >= 0 && find_link(&fn) >= 0 && check_address(&fn, &q->settings) >= 0 &&
             make_goal(&fn, q->settings) >= 0)
                 (void)apply(&fn);

@@ -187,6 +187,14 @@ static int write_number(Target *t, Member *pf, unsigned n) {
                            pf->address, n, pf->driver, made);
 }
 
+/* A device that is gone has none either, but that is told as what it is. */
+static bool has_lost_driver(Target *t, Member *pf) {
+        PciIdentity now;
+
+        return pci_identity_read(pf->fd, &pf->identity.address, &now) >= 0 &&
+               target_refresh_driver(t, pf) >= 0 && !pf->driver[0];
+}
+
 /* Back to `before`. Those that were never gone get their driver again; others are left for the next SetVfs. */
 static void undo(Target *t, Member *pf, unsigned before) {
         Failure cause = t->result->failure;
@@ -197,14 +205,14 @@ static void undo(Target *t, Member *pf, unsigned before) {
         t->result->failure = (Failure){0};
         if (vfs_count(pf) == before)
                 r = each_function(t, pf, steps_return);
-        else if ((r = vfs_open(t, pf, TARGET_TRY)) >= 0)
+        else if ((r = vfs_open(t, pf, TARGET_TRY)) >= 0 && (r = vfs_check_free(t, pf)) >= 0)
                 r = write_number(t, pf, before);
         if (r >= 0 && before == 0)
                 r = steps_set_autoprobe(t, pf, true);
         if (r < 0)
                 worse = t->result->failure;
 
-        if (r < 0 && target_refresh_driver(t, pf) >= 0 && !pf->driver[0]) { /* nothing is left to undo */
+        if (r < 0 && has_lost_driver(t, pf)) { /* nothing is left to undo */
                 t->left_behind = false;
                 t->result->failure = (Failure){0};
                 (void)worker_fail(
@@ -230,12 +238,21 @@ static int change_number(Target *t, Member *pf, unsigned n) {
         return steps_check_time(t);
 }
 
+/* There are none; those that the host makes by itself are its own again. */
+static int restore_autoprobe(Target *t, const Member *pf) {
+        uint64_t on;
+
+        if (sysfs_read_u64(pf->fd, "sriov_drivers_autoprobe", 10, &on) < 0 || on != 0)
+                return 0;
+        return steps_set_autoprobe(t, pf, true);
+}
+
 int vfs_remove(Target *t, Member *pf) {
         unsigned before = vfs_count(pf);
         int r;
 
         if (before == 0)
-                return 0;
+                return restore_autoprobe(t, pf);
         /* Once more, for those that were closed with the ones of another port. */
         if ((r = vfs_open(t, pf, TARGET_TRY)) < 0 || (r = vfs_check_free(t, pf)) < 0 ||
             (r = move_begin(t, MOVE_VFS)) < 0)
@@ -276,13 +293,26 @@ static int mark_all(const Target *t) {
         return r;
 }
 
+/* Those that this call has bound, in the sets before `end`: the others were so before. */
+static void unbind_ours(Target *t, const Target *end) {
+        const Failure cause = t->result->failure;
+
+        for (Target *v = t->vfs; v != end; v = v->next) {
+                for (size_t i = 0; i < v->n_members; i++)
+                        v->members[i].ours = v->members[i].touched;
+                t->left_behind |= steps_release(v) < 0;
+        }
+        t->result->failure = cause;
+}
+
 /* Those that were made just now are locked by who takes them for devices like any, for a moment: the daemon's Bind. So
  * they are waited for; who has one of them waits for no other set. */
 static int bind_all(Target *t, Member *pf, const Request *q, bool made) {
         _cleanup_(host_facts_freep) HostFacts *facts = NULL;
         int r;
 
-        close_all(t);
+        if (made)
+                close_all(t);
         t->vfs_to_come = false;
         if ((r = vfs_open(t, pf, made ? TARGET_CHANGE : TARGET_TRY)) < 0 ||
             (r = check_separate(t, pf)) < 0 || (r = target_load_facts(t->root, t->result, &facts)) < 0 ||
@@ -295,6 +325,8 @@ static int bind_all(Target *t, Member *pf, const Request *q, bool made) {
                 r = move_bind_within(v);
                 v->facts = NULL;
                 t->left_behind |= v->left_behind;
+                if (r < 0 && !made) /* else they go */
+                        unbind_ours(t, v);
         }
         if (r >= 0 && (r = mark_all(t)) < 0)
                 return worker_fail(t->result, FAILURE_INTERNAL,
@@ -349,19 +381,20 @@ static int check(Target *t, Member *pf, const Request *q, unsigned before) {
                 return worker_fail(t->result, FAILURE_INVALID_ARGUMENT,
                                    "Device %s can have at most %u virtual functions; ask for no more.",
                                    pf->address, (unsigned)total);
-        if (q->count == before)
+        if (q->count == before && !(q->persistent && q->count > 0))
                 return 0;
-        return (r = vfs_open(t, pf, TARGET_TRY)) < 0 ? r : vfs_check_free(t, pf);
+        if ((r = vfs_open(t, pf, TARGET_TRY)) < 0 || q->count == before)
+                return r;
+        return vfs_check_free(t, pf);
 }
 
 static int set_number(Target *t, Member *pf, const Request *q, unsigned before) {
-        uint64_t on;
         int r = 0;
 
         if (q->count != before)
                 r = change_number(t, pf, q->count);
-        else if (q->count == 0 && sysfs_read_u64(pf->fd, "sriov_drivers_autoprobe", 10, &on) >= 0 && on == 0)
-                r = steps_set_autoprobe(t, pf, true);
+        else if (q->count == 0)
+                r = restore_autoprobe(t, pf);
         if (r >= 0 && q->persistent && q->count > 0)
                 r = bind_all(t, pf, q, q->count != before);
         if (r < 0 && q->count != before)

@@ -37,6 +37,12 @@ static int plan_step(Target *t, const Member *m, Step step) {
         return 0;
 }
 
+static bool is_driven(const Member *m) {
+        char name[PCI_DRIVER_SIZE];
+
+        return sysfs_read_link_name(m->fd, "driver", name, sizeof name) >= 0;
+}
+
 /* Proof, then the write. */
 static int write_value(Target *t, const Member *m, Step step, const char *value) {
         char line[PCI_ADDRESS_SIZE + 1];
@@ -50,6 +56,10 @@ static int write_value(Target *t, const Member *m, Step step, const char *value)
                 return plan_step(t, m, step);
         (void)snprintf(line, sizeof line, "%s\n", value);
         r = sysfs_write(step == STEP_PROBE ? t->root : m->fd, step_table[step].file, line);
+        if (r == -ENOENT && step == STEP_NUMVFS &&
+            is_driven(m)) /* drivers/pci/iov.c has one word for both */
+                return fail_step(t, "its driver cannot make virtual functions this way",
+                                 "see the driver's documentation");
         if (r == -ENODEV || r == -ENOENT)
                 return fail_step(t, "the device or its driver is gone", "see 'dmesg'");
         return r < 0 ? fail_step(t, strerror(-r), "see 'dmesg' for what the driver says") : 0;

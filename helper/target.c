@@ -188,8 +188,8 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
 static int fail_identity(Target *t, const Member *m, const char *what) {
         return worker_fail(t->result, FAILURE_IDENTITY_CHANGED,
                            "Device %s is not what was granted: %s. Look at what is in the machine, then "
-                           "Revoke and Grant again.",
-                           m->address, what);
+                           "Revoke and %s again.",
+                           m->address, what, m->grant.covers_vfs ? "GrantVfs" : "Grant");
 }
 
 int target_prove(Target *t, const Member *m) {

@@ -160,6 +160,42 @@ static void test_make_alone(void **state) {
         assert_pool_of_two(h);
 }
 
+/* Those that were there stay there; what this call has bound does not stay bound. */
+static void test_one_of_those_that_are_there_fails(void **state) {
+        FakeHost *h = *state;
+        Failure f;
+
+        assert_success(set_vfs(h, 3, false));
+        fake_host_fail(h, "probe " VF2 " nothing 1");
+        f = set_vfs(h, 3, true);
+        assert_failure(f, FAILURE_DRIVER, "All that was done before has been undone.");
+        assert_int_equal(count_vfs(h), 3);
+        assert_at(h, VF0, "", "(null)");
+        assert_at(h, VF1, "", "(null)");
+        assert_at(h, VF2, "", "(null)");
+        assert_false(has_mark(h, VF0) || has_journal(h));
+}
+
+/* Somebody was quick and gave one to a VM: it is not taken from that. */
+static void test_undo_takes_nothing_that_is_in_use(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_hold_vfio(h, VF0_SET, true);
+        assert_failure(set_vfs(h, 2, true), FAILURE_IN_USE, "Undoing what was done before failed too");
+        assert_int_equal(count_vfs(h), 2);
+        fake_host_hold_vfio(h, VF0_SET, false);
+        assert_success(set_vfs(h, 0, false));
+        assert_none(h);
+}
+
+static void test_a_driver_without_sriov(void **state) {
+        FakeHost *h = *state;
+
+        fake_host_fail(h, "numvfs " PF " ENOENT 1");
+        assert_failure(set_vfs(h, 2, true), FAILURE_DRIVER, "its driver cannot make virtual functions");
+        assert_none(h);
+}
+
 static void test_another_number_goes_through_none(void **state) {
         FakeHost *h = *state;
 
@@ -611,6 +647,23 @@ static void test_revoke(void **state) {
         assert_false(is_kept(h, PF));
 }
 
+/* Consent must not need a driver to be taken back; and those that the host makes later are its own. */
+static void test_revoke_without_a_driver(void **state) {
+        FakeHost *h = *state;
+        char path[4400];
+
+        fake_kernel_unbind_address(PF);
+        fake_host_clear(h);
+        assert_success(take_vfs_back(h, true, PF));
+        assert_log(h, "autoprobe " PF " 1\n");
+        assert_false(is_kept(h, PF));
+
+        (void)snprintf(path, sizeof path, "%s/sys/%s", h->root, fake_host_device_path(h, PF));
+        assert_int_equal(fake_kernel_bind(path, "igb"), 0);
+        assert_int_equal(count_vfs(h), 0);
+        expect_attribute(h, "sriov_drivers_autoprobe", "1\n");
+}
+
 /* In another slot it is not what was granted, but its functions would never come home without that grant. */
 static void test_revoke_of_what_has_moved(void **state) {
         FakeHost *h = *state;
@@ -742,6 +795,9 @@ int main(void) {
                         CASE(test_grant_wants_it_at_the_host, setup_ungranted),
                         CASE(test_make_and_bind, setup),
                         CASE(test_make_alone, setup),
+                        CASE(test_one_of_those_that_are_there_fails, setup),
+                        CASE(test_undo_takes_nothing_that_is_in_use, setup),
+                        CASE(test_a_driver_without_sriov, setup),
                         CASE(test_another_number_goes_through_none, setup_pool),
                         CASE(test_a_virtual_function_is_covered, setup_pool),
                         CASE(test_not_by_another_physical_function, setup_pool),
@@ -764,6 +820,7 @@ int main(void) {
                         CASE(test_another_move_comes_first, setup_pool),
                         CASE(test_a_disk_that_is_full, setup),
                         CASE(test_revoke, setup_pool),
+                        CASE(test_revoke_without_a_driver, setup_pool),
                         CASE(test_revoke_of_what_has_moved, setup_pool),
                         CASE(test_revoke_of_another_card, setup_pool),
                         CASE(test_revoke_that_fails_keeps_the_grant, setup_pool),

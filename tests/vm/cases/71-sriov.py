@@ -249,6 +249,21 @@ def _(vm):
         clean_ports(vm)
 
 
+@case("functions that SetVfCount has made are bound as they are by a group that wants as many", deadline=120, **BOOT)
+def _(vm):
+    port = vm.pci("igb-a")
+    try:
+        as_admin(vm, count_call(port, 3))
+        made = vfs(vm, port)
+        assert len(made) == 3 and [vm.driver(vf) for vf in made] == [""] * 3
+        began = vm.sh(f"stat -c %Y {PCI}/devices/{made[0]}")
+        answer(vm, make_ports_call([port], vfs=3, vlan=100))
+        assert [vm.driver(vf) for vf in vfs(vm, port)] == ["vfio-pci"] * 3
+        assert vm.sh(f"stat -c %Y {PCI}/devices/{made[0]}") == began
+    finally:
+        clean_ports(vm)
+
+
 @case("NVMe: four functions by SetVfCount for a group like any, found by their physical function, claimed, let go",
       kernels=ONE, deadline=180, **BOOT)
 def _(vm):
