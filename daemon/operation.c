@@ -13,8 +13,7 @@ struct Operation {
         bool persistent;
         PciAddress device;
         IommuSet set;
-        HelperCall *call; /* NULL: it has been answered */
-        Failure failure;  /* if the end waits for verdicts */
+        HelperCall *call; /* NULL: it has succeeded, and waits for verdicts */
         operation_done_t done;
         void (*answered)(sd_bus_message *reply, void *userdata);
         void *userdata;
@@ -154,8 +153,7 @@ static void end(Operation *o, const Failure *failure, sd_bus_message *reply) {
         read_grants(m, &o->set);
         if (o->verb == HELPER_SET_VFS)
                 grants_read_vfs(m, &o->device);
-        if (o->verb == HELPER_SET_VF ||
-            o->verb == HELPER_SET_VFS) /* what the port does is to be read anew */
+        if (o->verb == HELPER_SET_VF) /* what the port does is to be read anew */
                 host_watch_trigger(m->host_watch);
         operation_free(o);
 
@@ -164,12 +162,15 @@ static void end(Operation *o, const Failure *failure, sd_bus_message *reply) {
         steward_run(m);
 }
 
-/* A virtual function that came just now is for no VM before it is known whether the host can spare it. */
+/* A virtual function that came just now is for no VM before it is known whether the host can spare it. But nobody waits
+ * for a kernel that does not answer that. */
 static bool waits_for_verdict(const Operation *o) {
         const DeviceTable *t = &o->manager->devices;
         const Device *pf = device_table_find(t, &o->device), *vf;
         size_t at = 0;
 
+        if (o->manager->error == -ETIMEDOUT)
+                return false;
         while (pf && (vf = device_table_next_vf(t, pf, &at)))
                 if (!vf->critical_known && !streq(vf->facts.driver, VFIO_DRIVER))
                         return true;
@@ -186,16 +187,13 @@ static void on_done(const Failure *failure, sd_bus_message *reply, void *userdat
         if (o->verb == HELPER_SET_VFS) {
                 hotplug_take_vfs(m, &o->device);
                 host_watch_trigger(m->host_watch);
-                if (waits_for_verdict(o)) {
-                        o->failure = failure ? *failure : (Failure){0};
+                if (!failure && waits_for_verdict(o))
                         return;
-                }
         }
         end(o, failure, reply);
 }
 
 void operation_take_verdicts(Manager *m) {
-        Failure failure;
         Operation *o;
 
         assert(m);
@@ -205,8 +203,7 @@ void operation_take_verdicts(Manager *m) {
                         ;
                 if (!o)
                         return;
-                failure = o->failure;
-                end(o, failure.kind == FAILURE_NONE ? NULL : &failure, NULL);
+                end(o, NULL, NULL);
         }
 }
 
