@@ -191,6 +191,7 @@ int make_check_vfs(const Call *c, Make *data, Failure *f) {
 static void on_step(Transaction *t, const Failure *failure, transaction_step_t then) {
         if (failure)
                 (void)failure_set(&t->cause, failure->kind, "%s", failure->sentence);
+        t->unsure |= failure && failure->kind == FAILURE_HELPER; /* a worker may be at it yet */
         if (--t->n_waiting > 0)
                 return;
         if (t->cause.kind != FAILURE_NONE)

@@ -229,9 +229,16 @@ static bool is_made_here(const Transaction *t, const Rule *rule) {
         return false;
 }
 
+/* Without its consent nobody else's order counts. */
+static bool loses_grant(const Transaction *t, const Device *d) {
+        return iommu_set_contains(&t->fresh, device_address(d)) &&
+               !transaction_is_kept(t, device_address(d), 0);
+}
+
 /* An intent that was left long ago must not take what somebody else has ordered since. */
 static bool is_wanted_otherwise(const Transaction *t, const Device *d) {
-        return wanted_by(&t->manager->devices, d) && d->n_rules > 0 && !is_made_here(t, d->rules[0]);
+        return !loses_grant(t, d) && wanted_by(&t->manager->devices, d) && d->n_rules > 0 &&
+               !is_made_here(t, d->rules[0]);
 }
 
 /* What was at the host goes home; what was bound stays so, without the mark that it has got. */
@@ -253,21 +260,23 @@ static bool may_be_bound(const Transaction *t, const Device *d) {
                (t->to_confirm || !is_wanted_otherwise(t, d));
 }
 
-/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. */
+/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. What may be at
+ * work yet, for a service or by a helper that died, is waited for by whoever asks for its port. */
 static bool needs_vfs(const Transaction *t, const Device *pf, uint32_t before, uint32_t *ret) {
         uint32_t n = device_table_count_vfs(&t->manager->devices, pf);
-        bool fresh = iommu_set_contains(&t->fresh, device_address(pf));
         const Rule *rule = wanted_rule_of_vfs(t->manager->registry, pf);
+        bool loses = loses_grant(t, pf);
         const Device *vf;
         size_t at = 0;
 
-        if (!pf->vfs_granted || (rule && !is_made_here(t, rule)))
+        if (!pf->vfs_granted || (!loses && rule && !is_made_here(t, rule)))
                 return false;
         *ret = before;
-        while (fresh && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
+        while (loses && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
                 if (streq(vf->facts.driver, VFIO_DRIVER))
                         *ret = 0;
-        return n != *ret || (!fresh && pf->vfs != *ret);
+        return n != *ret || (!loses && pf->vfs != *ret) ||
+               ((t->recovered || t->unsure) && t->vfs_calls == 0);
 }
 
 static void take_vfs_away(Transaction *t);
@@ -277,7 +286,8 @@ static void on_vfs_away(const Failure *failure, void *userdata) {
         const Device *pf = device_table_find(&t->manager->devices, &t->movers.members[t->at]);
         uint32_t count;
 
-        if (failure && pf && needs_vfs(t, pf, t->vfs_before[t->at], &count))
+        if (failure && pf && needs_vfs(t, pf, t->vfs_before[t->at], &count) &&
+            (t->vfs_calls > 0 || transaction_can_pass(failure->kind)))
                 note_residue(t, failure);
         if (failure || ++t->vfs_calls >= 2) {
                 t->vfs_calls = 0;
@@ -290,7 +300,7 @@ static void on_vfs_away(const Failure *failure, void *userdata) {
 static void take_vfs_away(Transaction *t) {
         Manager *m = t->manager;
 
-        for (; t->at < t->movers.n_members; t->at++) {
+        for (; t->at < t->movers.n_members; t->at++, t->vfs_calls = 0) {
                 const Device *pf = device_table_find(&m->devices, &t->movers.members[t->at]);
                 OperationRequest q = {.verb = HELPER_SET_VFS, .device = t->movers.members[t->at]};
                 Failure f = {0};

@@ -59,9 +59,18 @@ static bool touches(const Transaction *t, const PciAddress *a) {
                (d && d->facts.is_virtual && iommu_set_contains(&t->movers, &d->facts.physical_function));
 }
 
+/* Its pending grant is there before the helper's answer is. */
+static bool has_pending_grant(const Transaction *t, const PciAddress *a) {
+        const Device *d = device_table_find(&t->manager->devices, a);
+
+        if (d && d->facts.is_virtual)
+                d = device_table_find(&t->manager->devices, &d->facts.physical_function);
+        return d && d->grant_pending && iommu_set_contains(&t->fresh, device_address(d));
+}
+
 bool transactions_cover(const Manager *m, const PciAddress *a) {
         for (const Transaction *t = m->transactions; t; t = t->next)
-                if ((t->consented || t->kind == INTENT_RETURN) && touches(t, a))
+                if (((t->consented || t->kind == INTENT_RETURN) && touches(t, a)) || has_pending_grant(t, a))
                         return true;
         return false;
 }

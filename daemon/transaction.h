@@ -63,7 +63,7 @@ struct Transaction {
         bool consented;  /* whoever may say so has said yes */
         bool recovered;  /* from the intent of a service that was before this one */
         bool stored;     /* the intent is in the store */
-        bool unsure;     /* make: a Bind had no answer, and may be done yet */
+        bool unsure;     /* make: a Bind or SetVfs had no answer, and may be done yet */
         bool kept_again; /* make: the grants are to be kept by a second call */
         size_t at;       /* of the step that goes through the movers */
         unsigned n_waiting;

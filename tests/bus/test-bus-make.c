@@ -314,6 +314,25 @@ static void test_bind_fails(void **state) {
         bench_disconnect(admin);
 }
 
+/* A rule that was there before does not keep what has no consent. */
+static void test_a_step_fails_of_what_is_ordered(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Path group = orders_make_group(b, admin, "pool", "persistent");
+
+        (void)orders_make_rule(b, admin, &group, "one", "address eq '" NIC "'");
+        for (unsigned i = 0; i < 2; i++) {
+                fake_host_clear(b->host);
+                fake_host_fail(b->host, "probe " CARD " EIO 1");
+                bench_expect_error(orders_make(b, admin, NIC " " CARD, NULL, "pool", NULL), "DriverFailed",
+                                   CARD);
+                assert_string_not_equal(fake_host_driver(b->host, NIC), "vfio-pci");
+                assert_false(fake_host_exists(b->host, PENDING_GRANTS_DIR "/" NIC ".grant"));
+                assert_false(fake_host_exists(b->host, GRANTS_DIR "/" NIC ".boot"));
+        }
+        bench_disconnect(admin);
+}
+
 /* A directory stands where the helper writes for an instant: it cannot keep. */
 static void test_keep_fails(void **state) {
         Bench *b = *state;
@@ -574,6 +593,7 @@ int main(void) {
                         CASE(test_root_gets_the_command),
                         CASE(test_who_is_not_authorized),
                         CASE(test_bind_fails),
+                        CASE(test_a_step_fails_of_what_is_ordered),
                         CASE(test_keep_fails),
                         CASE(test_the_database_fails),
                         CASE(test_the_caller_leaves),

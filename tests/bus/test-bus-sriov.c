@@ -2,6 +2,9 @@
 
 /* Virtual functions: made for a group or by number, made again when they were lost, and taken away. */
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "fake-kernel.h"
 #include "sriov-bench.h"
 #include "suite.h"
@@ -185,6 +188,50 @@ static void test_the_driver_lacks_a_setting(void **state) {
         bench_disconnect(admin);
 }
 
+static void set_number(Bench *b, const char *pf, unsigned n) {
+        char path[4400];
+
+        (void)snprintf(path, sizeof path, "%s/sys/%s", b->host->root, fake_host_device_path(b->host, pf));
+        fake_kernel_attach(b->host->root);
+        assert_int_equal(fake_sriov_set_autoprobe(b->host, path, n > 0 ? "0" : "1"), 0);
+        assert_int_equal(fake_sriov_set_number(b->host, path, n), 0);
+}
+
+/* Those that somebody had made before, without a driver, are there again. */
+static void test_what_was_there_before(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        set_number(b, PF_TWO, 3);
+        orders_until_device(b, PF_TWO, "SriovNumVfs", "3");
+        bench_expect_error(bench_finish(b, sriov_start_make(b, admin, BOTH, "persistent", 2, "link-state",
+                                                            "disable", NULL)),
+                           "DriverFailed", "link-state");
+        assert_true(sriov_has(b, PF, 0, false) && sriov_has(b, PF_TWO, 3, false));
+        set_number(b, PF_TWO, 0);
+        sriov_expect_nothing_left(b);
+        bench_disconnect(admin);
+}
+
+/* A rule that was there before does not keep what has no consent. */
+static void test_the_driver_lacks_a_setting_that_was_ordered(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Path group;
+
+        group = orders_take_path(bench_call_manager(b, admin, "CreateGroup", "ssa{sv}", "nics", "sriov-nic",
+                                                    2, "binding", "s", "persistent", "sriov", "a{sv}", 2,
+                                                    "vfs", "u", 2, "link-state", "s", "disable"));
+        (void)orders_make_rule(b, admin, &group, "one", "physical_function eq '" PF "'");
+        for (unsigned i = 0; i < 2; i++) {
+                bench_expect_error(bench_finish(b, sriov_start_make(b, admin, PF, "persistent", 2,
+                                                                    "link-state", "disable", NULL)),
+                                   "DriverFailed", "link-state");
+                assert_true(sriov_is_untouched(b, PF));
+        }
+        bench_disconnect(admin);
+}
+
 /* return */
 
 static void test_return(void **state) {
@@ -244,6 +291,29 @@ static void test_set_vf_count(void **state) {
         assert_string_equal(orders_get_device(b, PF_NVME, "SriovOrderedVfs"), "0");
         assert_string_equal(orders_get_device(b, PF_NVME, "VfsGranted"), "true");
         assert_string_equal(fake_host_driver(b->host, PF_NVME), "nvme");
+        bench_disconnect(admin);
+}
+
+/* The kernel does not answer what the host uses: nobody waits for that longer than it takes to know. */
+static void test_a_look_that_hangs(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        char path[512];
+        int fd;
+
+        (void)snprintf(path, sizeof path, "%s/proc/swaps", b->host->root);
+        fake_host_remove(b->host, "proc/swaps");
+        assert_int_equal(mkfifo(path, 0644), 0);
+        bench_expect_success(sriov_set_count(b, admin, PF_NVME, 2));
+        bench_expect_success(sriov_set_count(b, admin, PF_NVME, 3)); /* it is known by now */
+        assert_string_equal(orders_get_device(b, vf_of(PF_NVME, 2), "Eligible"), "false");
+
+        fd = open(path, O_RDWR | O_CLOEXEC); /* lets it go */
+        assert_true(fd >= 0);
+        fake_host_remove(b->host, "proc/swaps");
+        fake_host_write(b->host, "proc/swaps", "%s", "");
+        (void)close(fd);
+        orders_until_device(b, vf_of(PF_NVME, 2), "Eligible", "true");
         bench_disconnect(admin);
 }
 
@@ -468,9 +538,12 @@ int main(void) {
                         CASE(test_the_second_card_fails),
                         CASE(test_one_function_cannot_be_bound),
                         CASE(test_the_driver_lacks_a_setting),
+                        CASE(test_what_was_there_before),
+                        CASE(test_the_driver_lacks_a_setting_that_was_ordered),
                         CASE(test_return),
                         CASE(test_return_of_both_kinds),
                         CASE(test_set_vf_count),
+                        CASE(test_a_look_that_hangs),
                         CASE(test_the_number_fails),
                         CASE(test_the_group_says_the_number),
                         CASE(test_functions_of_an_nvme_in_a_pool),
