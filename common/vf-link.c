@@ -26,7 +26,7 @@ int vf_link_each(unsigned interface, vf_link_t f, void *userdata) {
 
 typedef struct Wanted {
         unsigned vf;
-        bool found;
+        bool found, others;
         VfSettings now;
 } Wanted;
 
@@ -36,7 +36,8 @@ static int take_wanted(unsigned vf, const VfSettings *now, void *userdata) {
         if (vf == w->vf) {
                 w->found = true;
                 w->now = *now;
-        }
+        } else
+                w->others = true;
         return 0;
 }
 
@@ -49,7 +50,7 @@ int vf_link_refresh(VfLink *link, unsigned vf) {
 
         r = ask(link->interface, &reader);
         if (r < 0 || !w.found)
-                return r < 0 ? r : -ENODATA;
+                return r < 0 ? r : w.others ? -EBUSY : -ENODATA;
         link->up = reader.up;
         link->carrier = reader.carrier;
         link->now = w.now;

@@ -86,6 +86,11 @@ static int find_link(Function *fn) {
                                    "nothing can be set for device %s; load its driver, or take the "
                                    "interface back from the network namespace where it is.",
                                    fn->physical.address, fn->driver, fn->m->address);
+        if (r == -EBUSY)
+                return worker_fail(fn->t->result, FAILURE_BUSY,
+                                   "The driver %s of %s tells of its other virtual functions, and not of "
+                                   "device %s just now, as while that is reset; try again in a moment.",
+                                   fn->driver, fn->physical.address, fn->m->address);
         return worker_fail(fn->t->result, FAILURE_DRIVER,
                            "The network interfaces of %s (driver %s) tell nothing about device %s (%s), so "
                            "nothing can be set for it; use it in a group of type \"pci\".",

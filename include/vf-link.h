@@ -18,10 +18,12 @@ typedef struct VfLink {
 } VfLink;
 
 /* The interface of a physical function (its directory in sysfs) that knows of this virtual function; of several the one
- * with the lowest number. -ENODEV: it has none; -ENODATA: none tells of it; or what the kernel answered. */
+ * with the lowest number. -ENODEV: it has none; -ENODATA: none tells of it; -EBUSY: of others alone, as the kernel does
+ * while a driver cannot say (rtnl_fill_vfinfo() leaves one out: ice and i40e when they reset it); or what the kernel
+ * answered. */
 int vf_link_find(int physical_fd, unsigned vf, VfLink *ret);
 
-/* Asks the same interface once more. -ENODATA: it does not tell of it any more. */
+/* Asks the same interface once more. -ENODATA: it does not tell of it any more; -EBUSY as above. */
 int vf_link_refresh(VfLink *link, unsigned vf);
 
 /* All functions of an interface. Non-zero ends it, and is the answer. */

@@ -239,7 +239,8 @@ static void answer_link(const Port *p, Answer *a) {
         if (!driver_is(p, "silent")) {
                 list = put(a, IFLA_VFINFO_LIST, NULL, 0);
                 for (unsigned i = 0; i < p->n_functions; i++)
-                        put_function(a, i, &p->functions[i]);
+                        if (i != 1 || !driver_is(p, "resets-1"))
+                                put_function(a, i, &p->functions[i]);
                 close_nest(a, list);
         }
         header.nlmsg_len = (uint32_t)a->size;

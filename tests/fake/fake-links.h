@@ -23,6 +23,7 @@
  *   slow-link    the same, until somebody has waited for news of it three times
  *   keeps-mac    an address cannot be taken away again
  *   silent       its functions are not told of
+ *   resets-1     the second of them is not
  */
 
 #include "fake-host.h"

@@ -219,6 +219,15 @@ static void test_no_interface(void **state) {
         assert_failure(set_vf(h, "vlan=1"), FAILURE_DRIVER, "has no network interface (its driver: igb)");
 }
 
+/* It passes: the end of a VM waits for it. */
+static void test_one_that_is_reset_just_now(void **state) {
+        FakeHost *h = *state;
+
+        card_set_driver(h, "resets-1");
+        assert_failure(set_vf(h, "vlan=1"), FAILURE_BUSY, "not of device " CARD_VF1 " just now");
+        assert_log(h, "");
+}
+
 /* Of several interfaces the first that tells of the function. */
 static void test_several_interfaces(void **state) {
         FakeHost *h = *state;
@@ -329,6 +338,7 @@ int main(void) {
                         CASE(test_an_address_that_stays),
                         CASE(test_rate_and_link),
                         CASE(test_no_interface),
+                        CASE(test_one_that_is_reset_just_now),
                         CASE(test_several_interfaces),
                         CASE(test_consent),
                         CASE(test_addresses_of_the_host),
