@@ -187,9 +187,10 @@ int target_open(int root, const PciAddress *a, TargetAccess access, WorkerResult
 
 static int fail_identity(Target *t, const Member *m, const char *what) {
         return worker_fail(t->result, FAILURE_IDENTITY_CHANGED,
-                           "Device %s is not what was granted: %s. Look at what is in the machine, then "
-                           "Revoke and %s again.",
-                           m->address, what, m->grant.covers_vfs ? "GrantVfs" : "Grant");
+                           "Device %s is not what was granted: %s. Look at what is in the machine, %s.",
+                           m->address, what,
+                           m->grant.covers_vfs ? "then Revoke and GrantVfs again"
+                                               : "then Revoke and Grant again");
 }
 
 int target_prove(Target *t, const Member *m) {
