@@ -235,14 +235,28 @@ static void on_reset(const Failure *failure, void *userdata) {
                 try_again(s, failure);
                 return;
         }
-        /* Whoever gets it next has it set up anew, as a whole. */
         if (failure && failure->kind != FAILURE_NO_SUCH_DEVICE) {
                 log_warning("The settings of a function that a VM gave back stay: %s", failure->sentence);
                 tell_claims(s, NULL, failure->sentence);
         }
-        s->n_reset++;
+        /* Whoever gets it next has it set up anew, but for switches that nobody turns; and they need no link. */
+        s->switches_alone = failure && failure->kind == FAILURE_DRIVER && !s->switches_alone;
+        if (!s->switches_alone)
+                s->n_reset++;
         s->tries = 0;
         advance(s);
+}
+
+static bool left_alone(const StopSet *s, const Run *r, VfSettings *ret) {
+        const PciAddress *a = &s->members.members[s->n_reset];
+
+        if (run_start_left_unset(s->stop->manager, s->stop->run, a) ||
+            !run_settings_after(s->stop->manager, r, a, ret))
+                return true;
+        for (int i = 0; s->switches_alone && i < VF_SETTING_MAX; i++)
+                if (!vf_setting_is_switch((VfSetting)i))
+                        ret->given &= ~(1U << i);
+        return ret->given == 0;
 }
 
 /* True: there is one to be reset, and that is under way. */
@@ -252,10 +266,8 @@ static bool reset_settings(StopSet *s) {
         VfSettings settings;
         Failure f = {0};
 
-        while (r && s->n_reset < s->members.n_members &&
-               (run_start_left_unset(m, s->stop->run, &s->members.members[s->n_reset]) ||
-                !run_settings_after(m, r, &s->members.members[s->n_reset], &settings)))
-                s->n_reset++;
+        for (; r && s->n_reset < s->members.n_members && left_alone(s, r, &settings); s->n_reset++)
+                s->switches_alone = false;
         if (!r || s->n_reset == s->members.n_members)
                 return false;
 

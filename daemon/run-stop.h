@@ -15,6 +15,7 @@ typedef struct StopSet {
         sd_event_source *again;
         unsigned tries;
         size_t n_reset; /* of the members: nothing of the claim's is left of their settings in the network */
+        bool switches_alone; /* of the next of them: all of it has failed, these may do */
         bool begun, operating, closed, done;
         bool planned; /* that it is back is on its way to the disk */
         char *sick;   /* NULL, or why it goes into quarantine */

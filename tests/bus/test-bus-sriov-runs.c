@@ -282,6 +282,23 @@ static void test_no_link_for_a_rate(void **state) {
         runs_end(&s);
 }
 
+/* What cannot be set back does not keep the VM's trust for the next. */
+static void test_a_rate_stays_at_the_end(void **state) {
+        Bench *b = *state;
+        Runs s = runs_begin(b, PF, "persistent", 1, 1);
+        Answer a;
+
+        bench_expect_success(SET_CLAIM(&s, 2, "trust", "s", "on", "max-rate", "u", 10));
+        a = vm_take_answer(START(b, s.user, "web", 0));
+        runs_expect_function(b, VF_ONE, STATE("100", "10", "on", MAC_ONE));
+        fake_host_fail(b->host, "vf-rate " PF " EIO");
+        vm_let_go(&a);
+        orders_until_claim(b, &s.claim, "Status", "errors");
+        orders_until_device(b, VF_ONE, "State", "pool");
+        runs_expect_function(b, VF_ONE, STATE("100", "10", "off", MAC_ONE));
+        runs_end(&s);
+}
+
 /* Its users wait for nobody; and the next start takes another one. */
 static void test_held_by_hand(void **state) {
         Bench *b = *state;
@@ -631,6 +648,7 @@ int main(void) {
                         CASE(test_a_start_fails_at_the_host),
                         CASE(test_a_start_that_cannot_bind),
                         CASE(test_no_link_for_a_rate),
+                        CASE(test_a_rate_stays_at_the_end),
                         CASE(test_held_by_hand),
                         CASE(test_the_grant_is_gone),
                         CASE(test_a_start_is_called_off),
