@@ -146,7 +146,7 @@ static void take_helper(Transaction *t, const Failure *failure) {
         if (failure) {
                 f = *failure;
                 /* They were bound behind our look, by a worker that has outlived its helper: the next try sees them. */
-                if (t->of_vfs && f.kind == FAILURE_NOT_BOUND)
+                if (t->of_vfs && t->stored && f.kind == FAILURE_NOT_BOUND)
                         f.kind = FAILURE_BUSY;
                 note_residue(t, &f);
         }
@@ -260,23 +260,34 @@ static bool may_be_bound(const Transaction *t, const Device *d) {
                (t->to_confirm || !is_wanted_otherwise(t, d));
 }
 
-/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. What may be at
- * work yet, for a service or by a helper that died, is waited for by whoever asks for its port. */
-static bool needs_vfs(const Transaction *t, const Device *pf, uint32_t before, uint32_t *ret) {
-        uint32_t n = device_table_count_vfs(&t->manager->devices, pf);
+static bool may_change_vfs(const Transaction *t, const Device *pf) {
         const Rule *rule = wanted_rule_of_vfs(t->manager->registry, pf);
-        bool loses = loses_grant(t, pf);
+
+        return pf->vfs_granted && (loses_grant(t, pf) || !rule || is_made_here(t, rule));
+}
+
+/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. */
+static uint32_t count_wanted(const Transaction *t, const Device *pf) {
         const Device *vf;
         size_t at = 0;
 
-        if (!pf->vfs_granted || (!loses && rule && !is_made_here(t, rule)))
-                return false;
-        *ret = before;
-        while (loses && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
+        while (loses_grant(t, pf) && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
                 if (streq(vf->facts.driver, VFIO_DRIVER))
-                        *ret = 0;
-        return n != *ret || (!loses && pf->vfs != *ret) ||
-               ((t->recovered || t->unsure) && t->vfs_calls == 0);
+                        return 0;
+        return t->vfs_before[t->at];
+}
+
+static bool needs_vfs(const Transaction *t, const Device *pf) {
+        uint32_t wanted = count_wanted(t, pf);
+
+        return may_change_vfs(t, pf) && (device_table_count_vfs(&t->manager->devices, pf) != wanted ||
+                                         (!loses_grant(t, pf) && pf->vfs != wanted));
+}
+
+/* Though none is there as far as we can see: a worker may be at it, for a service or by a helper that died. Whoever asks
+ * for the port waits for that. */
+static bool may_get_vfs(const Transaction *t, const Device *pf) {
+        return may_change_vfs(t, pf) && (t->recovered || t->unsure) && t->vfs_calls == 0;
 }
 
 static void take_vfs_away(Transaction *t);
@@ -284,10 +295,9 @@ static void take_vfs_away(Transaction *t);
 static void on_vfs_away(const Failure *failure, void *userdata) {
         Transaction *t = userdata;
         const Device *pf = device_table_find(&t->manager->devices, &t->movers.members[t->at]);
-        uint32_t count;
 
-        if (failure && pf && needs_vfs(t, pf, t->vfs_before[t->at], &count) &&
-            (t->vfs_calls > 0 || transaction_can_pass(failure->kind)))
+        if (failure && pf &&
+            (needs_vfs(t, pf) || (transaction_can_pass(failure->kind) && may_get_vfs(t, pf))))
                 note_residue(t, failure);
         if (failure || ++t->vfs_calls >= 2) {
                 t->vfs_calls = 0;
@@ -305,8 +315,9 @@ static void take_vfs_away(Transaction *t) {
                 OperationRequest q = {.verb = HELPER_SET_VFS, .device = t->movers.members[t->at]};
                 Failure f = {0};
 
-                if (!pf || !needs_vfs(t, pf, t->vfs_before[t->at], &q.count))
+                if (!pf || (!needs_vfs(t, pf) && !may_get_vfs(t, pf)))
                         continue;
+                q.count = count_wanted(t, pf);
                 if (operation_start(m, &q, on_vfs_away, t, &f) >= 0)
                         return;
                 note_residue(t, &f);
@@ -359,8 +370,10 @@ void transaction_undo(Transaction *t, const Failure *cause) {
                 t->phase = CONFIRM_REVERTING;
         manager_reread_set(t->manager, &t->movers); /* the helper may have done it */
         manager_flush(t->manager);
-        if (t->of_vfs)
+        if (!t->of_vfs)
+                release_next(t);
+        else if (t->stored) /* else none was made: those that are there are somebody else's */
                 take_vfs_away(t);
         else
-                release_next(t);
+                transaction_drop_grants(t);
 }

@@ -59,13 +59,15 @@ static bool touches(const Transaction *t, const PciAddress *a) {
                (d && d->facts.is_virtual && iommu_set_contains(&t->movers, &d->facts.physical_function));
 }
 
-/* Its pending grant is there before the helper's answer is. */
+/* Its pending grant, or that of its physical function, is there before the helper's answer is. */
 static bool has_pending_grant(const Transaction *t, const PciAddress *a) {
-        const Device *d = device_table_find(&t->manager->devices, a);
+        const DeviceTable *devices = &t->manager->devices;
+        const Device *d = device_table_find(devices, a), *pf = NULL;
 
         if (d && d->facts.is_virtual)
-                d = device_table_find(&t->manager->devices, &d->facts.physical_function);
-        return d && d->grant_pending && iommu_set_contains(&t->fresh, device_address(d));
+                pf = device_table_find(devices, &d->facts.physical_function);
+        return (d && d->grant_pending && iommu_set_contains(&t->fresh, a)) ||
+               (pf && pf->grant_pending && iommu_set_contains(&t->fresh, device_address(pf)));
 }
 
 bool transactions_cover(const Manager *m, const PciAddress *a) {

@@ -133,6 +133,21 @@ static void test_polkit_says_no(void **state) {
         bench_disconnect(admin);
 }
 
+/* Who is not let do one of two has changed nothing of the other. */
+static void test_polkit_says_no_to_one_of_two(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *nobody = bench_connect(b, NOBODY_UID);
+
+        bench_expect_success(sriov_set_count(b, admin, PF_TWO, 1));
+        polkit_set_mode(b, POLKIT_NO);
+        bench_expect_error(sriov_make(b, nobody, BOTH, "persistent", 2), "NotAuthorized", "");
+        assert_true(sriov_is_granted(b, PF_TWO) && sriov_has(b, PF_TWO, 1, false));
+        assert_string_equal(orders_get_device(b, PF_TWO, "SriovOrderedVfs"), "1");
+        assert_true(sriov_is_untouched(b, PF));
+        bench_disconnect(nobody);
+        bench_disconnect(admin);
+}
+
 static void test_root_is_told_the_command(void **state) {
         Bench *b = *state;
 
@@ -210,6 +225,26 @@ static void test_what_was_there_before(void **state) {
         assert_true(sriov_has(b, PF, 0, false) && sriov_has(b, PF_TWO, 3, false));
         set_number(b, PF_TWO, 0);
         sriov_expect_nothing_left(b);
+        bench_disconnect(admin);
+}
+
+/* What cannot be undone is told, and not forgotten. */
+static void test_undoing_fails(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_success(sriov_set_count(b, admin, PF, 1));
+        fake_host_clear(b->host);
+        fake_host_fail(b->host, "numvfs " PF_TWO " EIO");
+        fake_host_fail(b->host, "numvfs " PF " EIO 3"); /* behind 0 and 2 */
+        bench_expect_error(sriov_make(b, admin, BOTH, "persistent", 2), "DriverFailed",
+                           "Not all could be undone");
+        bench_kill_daemon(b);
+        fake_host_clear(b->host);
+        bench_start_daemon(b);
+        orders_until_device(b, PF, "SriovNumVfs", "1");
+        assert_true(sriov_is_granted(b, PF) && sriov_is_untouched(b, PF_TWO));
+        assert_int_equal(orders_count_objects(b, BUS_INTERFACE_RULE), 0);
         bench_disconnect(admin);
 }
 
@@ -534,11 +569,13 @@ int main(void) {
                         CASE(test_what_cannot_be_made),
                         CASE(test_what_is_said_of_a_group_that_exists),
                         CASE(test_polkit_says_no),
+                        CASE(test_polkit_says_no_to_one_of_two),
                         CASE(test_root_is_told_the_command),
                         CASE(test_the_second_card_fails),
                         CASE(test_one_function_cannot_be_bound),
                         CASE(test_the_driver_lacks_a_setting),
                         CASE(test_what_was_there_before),
+                        CASE(test_undoing_fails),
                         CASE(test_the_driver_lacks_a_setting_that_was_ordered),
                         CASE(test_return),
                         CASE(test_return_of_both_kinds),
