@@ -153,8 +153,8 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
         m->platform_stale = true;
         pf = facts.is_virtual ? device_table_find(&m->devices, &facts.physical_function) : NULL;
         if (pf) {
-                reconcile_vfs_lost(pf, manager_now(m));
                 hotplug_reread(m, pf); /* its driver may be about to leave it, which takes them with it */
+                reconcile_vfs_lost(pf, manager_now(m));
         }
         tell_relatives(m, &facts);
 }

@@ -240,7 +240,7 @@ static void on_reset(const Failure *failure, void *userdata) {
                 tell_claims(s, NULL, failure->sentence);
         }
         /* Whoever gets it next has it set up anew, but for switches that nobody turns; and they need no link. */
-        s->switches_alone = failure && failure->kind == FAILURE_DRIVER && !s->switches_alone;
+        s->switches_alone = failure && failure->kind != FAILURE_NO_SUCH_DEVICE && !s->switches_alone;
         if (!s->switches_alone)
                 s->n_reset++;
         s->tries = 0;
