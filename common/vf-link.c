@@ -83,6 +83,7 @@ static int consider(const char *name, void *userdata) {
 
 int vf_link_find(int physical_fd, unsigned vf, VfLink *ret) {
         Search s = {.physical_fd = physical_fd};
+        bool busy = false;
         int r;
 
         assert(ret);
@@ -94,13 +95,14 @@ int vf_link_find(int physical_fd, unsigned vf, VfLink *ret) {
                 if (r < 0 && r != -ENOENT)
                         return r;
                 if (s.best.interface == 0)
-                        return i == 0 ? -ENODEV : -ENODATA;
+                        return i == 0 ? -ENODEV : busy ? -EBUSY : -ENODATA;
 
                 r = vf_link_refresh(&s.best, vf);
                 if (r == 0)
                         *ret = s.best;
-                if (r != -ENODATA && r != -ENODEV) /* gone just now */
+                busy |= r == -EBUSY;
+                if (r != -EBUSY && r != -ENODATA && r != -ENODEV) /* gone just now */
                         return r;
         }
-        return -ENODATA;
+        return busy ? -EBUSY : -ENODATA;
 }

@@ -235,6 +235,10 @@ static void test_several_interfaces(void **state) {
         fake_links_add(h, CARD, "a-first", 7, "silent");
         fake_links_add(h, CARD, "a-later", 99, "");
         assert_failure(set_vf(h, "query-rss=on"), FAILURE_DRIVER, "(enp6s0)");
+
+        /* One that is at it does not keep another from telling. */
+        fake_links_add(h, CARD, "a-first", 7, "resets-1");
+        assert_failure(set_vf(h, "query-rss=on"), FAILURE_DRIVER, "(enp6s0)");
 }
 
 static void test_consent(void **state) {
