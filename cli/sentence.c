@@ -26,6 +26,7 @@ static const struct {
                  "'passthroughctl make' or 'passthroughctl grant' gives consent for its whole IOMMU set"},
                 {"call Grant", "use 'passthroughctl grant'"},
                 {"and Grant again", "and grant it again"},
+                {"remove it and GrantVfs again", "remove it, and 'passthroughctl make' gives a new one"},
                 {"call RevokeIds", "use 'passthroughctl revoke IDS'"},
                 {"call ReturnToHost for it first, and then Grant",
                  "'passthroughctl return' takes that back, and 'passthroughctl grant' is for it as a whole"},

@@ -187,11 +187,11 @@ static int write_number(Target *t, Member *pf, unsigned n) {
                            pf->address, n, pf->driver, made);
 }
 
-/* A device that is gone has none either, but that is told as what it is. */
+/* Not all drivers take their functions with them (nvme does not). A device that is gone is told as what it is. */
 static bool has_lost_driver(Target *t, Member *pf) {
         PciIdentity now;
 
-        return pci_identity_read(pf->fd, &pf->identity.address, &now) >= 0 &&
+        return vfs_count(pf) == 0 && pci_identity_read(pf->fd, &pf->identity.address, &now) >= 0 &&
                target_refresh_driver(t, pf) >= 0 && !pf->driver[0];
 }
 
@@ -295,13 +295,18 @@ static int mark_all(const Target *t) {
 
 /* Those that this call has bound, in the sets before `end`: the others were so before. */
 static void unbind_ours(Target *t, const Target *end) {
-        const Failure cause = t->result->failure;
+        Failure cause = t->result->failure;
+        Failure worse = {0};
 
         for (Target *v = t->vfs; v != end; v = v->next) {
                 for (size_t i = 0; i < v->n_members; i++)
                         v->members[i].ours = v->members[i].touched;
-                t->left_behind |= steps_release(v) < 0;
+                if (steps_release(v) < 0)
+                        (void)failure_set(&worse, t->result->failure.kind, "%s",
+                                          t->result->failure.sentence);
         }
+        if (worse.kind != FAILURE_NONE)
+                steps_tell_undone(t, &cause, "", &worse);
         t->result->failure = cause;
 }
 

@@ -253,13 +253,12 @@ static int fail_other(Target *t, const Member *m) {
         return fail_identity(t, m, "its ids, serial number or slot are others");
 }
 
-static int fail_damaged(Target *t, const Member *m) {
+static int fail_damaged(Target *t, const Member *m, const char *remedy) {
         char path[GRANT_PATH_SIZE];
 
         return worker_fail(t->result, FAILURE_NOT_GRANTED,
-                           "The grant of device %s, /%s, is damaged or not root's alone; remove it "
-                           "and Grant again.",
-                           m->address, grant_path(false, &m->identity.address, path));
+                           "The grant of device %s, /%s, is damaged or not root's alone; %s.", m->address,
+                           grant_path(false, &m->identity.address, path), remedy);
 }
 
 int target_check_pf(Target *t, Member *m) {
@@ -272,7 +271,7 @@ int target_check_pf(Target *t, Member *m) {
                                    "leave the host; call GrantVfs for it first.",
                                    m->address);
         if (r < 0)
-                return fail_damaged(t, m);
+                return fail_damaged(t, m, "remove it and GrantVfs again");
         return target_is_granted_device(t, m) ? 0 : fail_other(t, m);
 }
 
@@ -311,7 +310,7 @@ static int check_covered(Target *t, Member *m, bool home) {
         if (t->pf && pci_identity_same(&t->pf->identity, &pf.identity))
                 pf.grant = t->pf->grant;
         else if ((r = grant_read_pf(t->root, &pf.identity.address, geteuid(), &pf.grant)) < 0)
-                return r == -ENOENT || home ? 0 : fail_damaged(t, &pf);
+                return r == -ENOENT || home ? 0 : fail_damaged(t, &pf, "remove it and GrantVfs again");
         else if (home ? !member_is_of_the_make(&pf) : !target_is_granted_device(t, &pf))
                 return home ? 0 : fail_other(t, &pf);
 
@@ -349,7 +348,7 @@ int target_check_grant(Target *t, Member *m) {
                                    "Grant for its whole IOMMU set (%s) first.",
                                    m->address, iommu_set_format(&t->movers, set, sizeof set));
         if (r < 0)
-                return fail_damaged(t, m);
+                return fail_damaged(t, m, "remove it and Grant again");
 
         same_device = target_is_granted_device(t, m);
         same_set = iommu_set_same_members(&m->grant.set, &t->movers);

@@ -257,7 +257,7 @@ static void test_without_the_grant_nothing_is_covered(void **state) {
         refused(h, 0, FAILURE_NOT_GRANTED,
                 "The grant of device " PF
                 ", /" GRANT_OF(PF) ", is damaged or not root's alone; remove it and "
-                                   "Grant again.");
+                                   "GrantVfs again.");
 }
 
 static void test_refusals(void **state) {
