@@ -138,13 +138,14 @@ static bool any_granted(const Transaction *t) {
 
         for (size_t i = 0; i < t->movers.n_members; i++) {
                 d = device_table_find(&t->manager->devices, &t->movers.members[i]);
-                if (d && d->has_grant)
+                if ((d && d->has_grant) || grant_files_has(&t->manager->grants, &t->movers.members[i]))
                         return true;
         }
         return false;
 }
 
-/* A helper that died before its answer may have done it; nobody could undo that. */
+/* A refusal has taken nothing back, though another may have done so meanwhile. A helper that died before its answer may
+ * have done it; nobody could undo that. */
 static void on_revoked(const Failure *failure, sd_bus_message *reply _unused_, void *userdata) {
         Transaction *t = userdata;
 
@@ -153,7 +154,8 @@ static void on_revoked(const Failure *failure, sd_bus_message *reply _unused_, v
                 hotplug_take_vfs(t->manager, &t->movers.members[i]);
         manager_reread_set(t->manager, &t->movers);
         grants_read(t->manager);
-        if (failure && any_granted(t))
+        if (failure &&
+            ((failure->kind != FAILURE_HELPER && failure->kind != FAILURE_STUCK) || any_granted(t)))
                 transaction_undo(t, failure);
         else
                 remove_rules(t);

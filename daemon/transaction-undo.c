@@ -83,6 +83,8 @@ static void undo_later(Transaction *t) {
         if (t->tries == told)
                 log_warning("A change cannot be undone yet; it is tried again: %s", t->residue);
         t->call = NULL;
+        if (!t->consented && !t->stored)
+                t->movers = t->fresh; /* the others it has never had */
         t->consented = true; /* nobody begins anew with what is yet to be undone, though no consent is known of */
         confirm_show(t->manager);
         manager_flush(t->manager);

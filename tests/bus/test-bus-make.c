@@ -333,6 +333,25 @@ static void test_a_step_fails_of_what_is_ordered(void **state) {
         bench_disconnect(admin);
 }
 
+/* Consent that an administrator takes back while the prompt of another's return stands is not that other's doing. */
+static void test_a_refused_return_removes_nothing(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *nobody = bench_connect(b, NOBODY_UID);
+        Pending *p;
+
+        bench_expect_success(orders_make(b, admin, NIC, NULL, "pool", "on-claim"));
+        bench_expect_success(bench_call_device(b, admin, NIC, "Release"));
+        polkit_set_mode(b, POLKIT_HANG);
+        p = orders_start_return(b, nobody, NIC);
+        bench_until_asked(b, b->n_asked + 1);
+        bench_expect_success(bench_call_helper(b, b->root, "Revoke", "asbs", 1, NIC, 0, ""));
+        polkit_settle(b, b->n_asked - 1, false);
+        bench_expect_error(bench_finish(b, p), "NotAuthorized", "");
+        assert_int_equal(orders_count_objects(b, BUS_INTERFACE_RULE), 1);
+        bench_disconnect(nobody);
+        bench_disconnect(admin);
+}
+
 /* A directory stands where the helper writes for an instant: it cannot keep. */
 static void test_keep_fails(void **state) {
         Bench *b = *state;
@@ -594,6 +613,7 @@ int main(void) {
                         CASE(test_who_is_not_authorized),
                         CASE(test_bind_fails),
                         CASE(test_a_step_fails_of_what_is_ordered),
+                        CASE(test_a_refused_return_removes_nothing),
                         CASE(test_keep_fails),
                         CASE(test_the_database_fails),
                         CASE(test_the_caller_leaves),
