@@ -206,12 +206,12 @@ static int apply_puts(Manager *m, OrderPlan *p) {
         return 0;
 }
 
-/* Users may change claims of their own as often as they like: no reason to try again what was refused. */
-static bool concerns_groups(const Edit *e) {
+/* Users may change claims of their own, and ask for what they are refused, as often as they like: no reason to try again
+ * what has failed. */
+static bool changes_orders(const Edit *e) {
         const OrderPlan *p = &e->plan;
 
-        return p->n_groups + p->n_rules + p->n_dead_groups + p->n_dead_rules > 0 || e->put_intent.id[0] ||
-               e->delete_intent[0];
+        return p->n_groups + p->n_rules + p->n_dead_groups + p->n_dead_rules > 0;
 }
 
 static void apply(Edit *e) {
@@ -231,13 +231,11 @@ static void apply(Edit *e) {
                 log_error("What was stored could not be applied (%s); starting anew.", strerror(-r));
                 (void)sd_event_exit(m->event, r);
         }
-        if (concerns_groups(e)) {
-                for (size_t i = 0; i < m->devices.n; i++)
-                        reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
+        for (size_t i = 0; changes_orders(e) && i < m->devices.n; i++)
+                reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
+        if (changes_orders(e) || e->put_intent.id[0] || e->delete_intent[0])
                 changes_touch(&m->changes); /* what devices wait for may have changed */
-                run_queue_nudge(m);
-        }
-        run_queue_nudge(m); /* a quota, or what a claim asks for */
+        run_queue_nudge(m);                 /* a quota, or what a claim asks for */
         manager_flush(m);
 }
 

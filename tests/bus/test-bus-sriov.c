@@ -511,6 +511,40 @@ static void test_they_cannot_be_made_again(void **state) {
 
 /* while a VM has one */
 
+static unsigned count_refused(Bench *b) {
+        _cleanup_free_ char *log = fake_host_log(b->host);
+        unsigned n = 0;
+
+        for (const char *at = log; (at = strstr(at, "numvfs " PF " = EIO")); at++)
+                n++;
+        return n;
+}
+
+static bool refused_thrice(void *userdata) {
+        return count_refused(userdata) >= 3;
+}
+
+/* Who is refused something else has nothing tried again by that. */
+static void test_pauses_are_kept(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID), *nobody = bench_connect(b, NOBODY_UID);
+
+        bench_expect_success(sriov_set_count(b, admin, PF_NVME, 1));
+        bench_expect_success(sriov_make(b, admin, PF, "persistent", 2));
+        fake_host_clear(b->host);
+        fake_host_fail(b->host, "numvfs " PF " EIO");
+        reload_driver(b, PF);
+        orders_until_files(b, refused_thrice, b);
+        orders_until_device(b, PF, "Attention", PF);
+        polkit_set_mode(b, POLKIT_NO);
+        for (unsigned i = 0; i < 3; i++)
+                bench_expect_error(orders_return(b, nobody, PF_NVME), "NotAuthorized", "");
+        assert_string_equal(orders_get_device(b, PF, "State"), "host");
+        assert_int_equal(count_refused(b), 3);
+        bench_disconnect(nobody);
+        bench_disconnect(admin);
+}
+
 static void test_while_one_is_claimed(void **state) {
         Bench *b = *state;
         sd_bus *admin = bench_connect(b, ADMIN_UID), *user = bench_connect(b, OTHER_UID);
@@ -589,6 +623,7 @@ int main(void) {
                         CASE(test_the_driver_is_loaded_again),
                         CASE(test_another_start),
                         CASE(test_they_cannot_be_made_again),
+                        CASE(test_pauses_are_kept),
                         CASE(test_while_one_is_claimed),
                         CASE(test_while_the_host_drives_one),
         };
