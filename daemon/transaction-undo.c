@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "confirm.h"
+#include "grant-confirm.h"
 #include "grants.h"
 #include "log.h"
 #include "operation.h"
@@ -169,11 +170,24 @@ static void call_helper(Transaction *t, HelperVerb verb, const IommuSet *devices
                 done(&(Failure){FAILURE_HELPER, "the helper cannot be called."}, NULL, t);
 }
 
+/* Kept by somebody meanwhile: a grant that is older is none any more, else this one would not have been asked for. */
 static void pick_fresh(const Transaction *t, bool kept, IommuSet *ret) {
         *ret = (IommuSet){0};
         for (size_t i = 0; i < t->fresh.n_members; i++)
-                if (transaction_is_kept(t, &t->fresh.members[i], 0) == kept)
+                if (transaction_is_kept(t, &t->fresh.members[i], t->began) == kept)
                         (void)iommu_set_add(ret, &t->fresh.members[i]);
+}
+
+/* What was out before stays out; the helper, who was first, has taken back what there was of this change. */
+static void leave_reverted(const Transaction *t, IommuSet *set) {
+        const IommuSet all = *set;
+        GrantConfirm c;
+
+        *set = (IommuSet){0};
+        for (size_t i = 0; i < all.n_members; i++)
+                if (iommu_set_contains(&t->at_host, &all.members[i]) ||
+                    grant_confirm_find(t->manager->root, &all.members[i], t->manager->root_uid, &c))
+                        (void)iommu_set_add(set, &all.members[i]);
 }
 
 /* What another has in hands by now is his. */
@@ -221,6 +235,8 @@ void transaction_drop_grants(Transaction *t) {
         if (!t->drops_all)
                 pick_fresh(t, false, &pending);
         keep_ours(t, &pending);
+        if (t->to_confirm)
+                leave_reverted(t, &pending);
         call_helper(t, HELPER_DROP, &pending, on_dropped);
 }
 
@@ -234,7 +250,7 @@ static bool is_made_here(const Transaction *t, const Rule *rule) {
 /* Without its consent nobody else's order counts. */
 static bool loses_grant(const Transaction *t, const Device *d) {
         return iommu_set_contains(&t->fresh, device_address(d)) &&
-               !transaction_is_kept(t, device_address(d), 0);
+               !transaction_is_kept(t, device_address(d), t->began);
 }
 
 /* An intent that was left long ago must not take what somebody else has ordered since. */

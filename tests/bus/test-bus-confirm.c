@@ -489,6 +489,31 @@ static void test_what_was_there_before(void **state) {
         bench_disconnect(admin);
 }
 
+static bool nic_is_reverted(void *userdata) {
+        return !has_file(userdata, PENDING_GRANTS_DIR, NIC, "confirm");
+}
+
+/* Nobody confirms it, and the helper is first: it stays as it was, and nothing is held for ever. */
+static void test_what_was_there_before_expires(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_success(orders_make(b, admin, NIC, NULL, "nics", "persistent"));
+        for (int alone = 0; alone < 2; alone++) {
+                bench_expect_success(orders_make_until(b, admin, NIC, NULL, "nics", NULL, SHORT));
+                if (alone)
+                        bench_kill_daemon(b);
+                orders_until_files(b, nic_is_reverted, b);
+                if (alone)
+                        bench_start_daemon(b);
+                orders_until_manager(b, "ConfirmDevices", "[]");
+                assert_string_equal(orders_get_manager(b, "ConfirmUntil"), "0");
+                assert_true(is_bound(b, NIC) && has_file(b, GRANTS_DIR, NIC, "boot") && is_kept(b, NIC));
+                bench_expect_success(orders_make(b, admin, NIC, NULL, "nics", NULL));
+        }
+        bench_disconnect(admin);
+}
+
 static void test_root(void **state) {
         Bench *b = *state;
 
@@ -746,6 +771,7 @@ int main(void) {
                         CASE(test_one_set_of_two_is_held),
                         CASE(test_the_kernel_hangs),
                         CASE(test_what_was_there_before),
+                        CASE(test_what_was_there_before_expires),
                         CASE(test_root),
                         CASE(test_rules_are_changed_meanwhile),
                         CASE(test_unplugged_meanwhile),
