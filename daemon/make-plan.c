@@ -25,7 +25,7 @@ void make_find_fresh(const Manager *m, const IommuSet *movers, IommuSet *ret) {
         *ret = (IommuSet){0};
         for (size_t i = 0; i < movers->n_members; i++) {
                 d = device_table_find(&m->devices, &movers->members[i]);
-                if (!d || d->granted)
+                if (!d || (d->granted && !d->grant_pending)) /* that one does not last */
                         continue;
                 (void)iommu_set_add(ret, &movers->members[i]);
                 for (size_t k = 0; k < d->facts.set.n_members; k++)

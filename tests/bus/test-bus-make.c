@@ -333,6 +333,48 @@ static void test_a_step_fails_of_what_is_ordered(void **state) {
         bench_disconnect(admin);
 }
 
+/* A grant of what was there before it does not make a consent last that was for a change that failed. */
+static void test_a_step_fails_beside_an_old_grant(void **state) {
+        _cleanup_free_ char *before = NULL, *after = NULL;
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        Path group = orders_make_group(b, admin, "pool", "persistent");
+        char path[512];
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 0, 0, ""));
+        before = fake_host_read(b->host, GRANTS_DIR "/" NIC ".grant");
+        assert_non_null(strstr(before, "granted-at=1"));
+        strstr(before, "granted-at=1")[strlen("granted-at=1")] = '0'; /* years ago */
+        fake_host_write(b->host, GRANTS_DIR "/" NIC ".grant", "%s", before);
+        (void)snprintf(path, sizeof path, "sys/%s/subsystem_device", fake_host_device_path(b->host, NIC));
+        fake_host_write(b->host, path, "0x7777\n");
+        fake_kernel_attach(b->host->root);
+        fake_kernel_uevent("change", NIC);
+        orders_until_device(b, NIC, "Granted", "false");
+
+        (void)orders_make_rule(b, admin, &group, "one", "address eq '" NIC "'");
+        fake_host_fail(b->host, "probe " CARD " EIO 1");
+        bench_expect_error(orders_make(b, admin, NIC " " CARD, NULL, "pool", NULL), "DriverFailed", CARD);
+        assert_string_not_equal(fake_host_driver(b->host, NIC), "vfio-pci");
+        assert_false(fake_host_exists(b->host, PENDING_GRANTS_DIR "/" NIC ".grant"));
+        after = fake_host_read(b->host, GRANTS_DIR "/" NIC ".grant");
+        assert_string_equal(after, before);
+        bench_disconnect(admin);
+}
+
+/* Consent until the next boot is not enough for what is to last. */
+static void test_a_pending_grant_is_asked_for_again(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, NIC, 0, 1, 0, ""));
+        orders_until_device(b, NIC, "Granted", "true");
+        bench_expect_success(orders_make(b, admin, NIC, NULL, "pool", "persistent"));
+        assert_true(fake_host_exists(b->host, GRANTS_DIR "/" NIC ".grant"));
+        assert_false(fake_host_exists(b->host, PENDING_GRANTS_DIR "/" NIC ".grant"));
+        bench_disconnect(admin);
+}
+
 /* Consent that an administrator takes back while the prompt of another's return stands is not that other's doing. */
 static void test_a_refused_return_removes_nothing(void **state) {
         Bench *b = *state;
@@ -613,6 +655,8 @@ int main(void) {
                         CASE(test_who_is_not_authorized),
                         CASE(test_bind_fails),
                         CASE(test_a_step_fails_of_what_is_ordered),
+                        CASE(test_a_step_fails_beside_an_old_grant),
+                        CASE(test_a_pending_grant_is_asked_for_again),
                         CASE(test_a_refused_return_removes_nothing),
                         CASE(test_keep_fails),
                         CASE(test_the_database_fails),
