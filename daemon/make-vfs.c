@@ -96,6 +96,21 @@ static int check_stays(const Device *d, Failure *f) {
         return 0;
 }
 
+/* Of those that have no consent yet: to undo it all would take them from whoever has put them there. */
+static int check_not_out(const Manager *m, const Device *pf, Failure *f) {
+        const Device *vf;
+        size_t at = 0;
+
+        while ((vf = device_table_next_vf(&m->devices, pf, &at)))
+                if (streq(vf->facts.driver, VFIO_DRIVER))
+                        return failure_set(f, FAILURE_IN_USE,
+                                           "Device %s, a virtual function of %s, is on vfio-pci, where "
+                                           "somebody else has put it; have that given back to the host, and "
+                                           "try again.",
+                                           vf->address, pf->address);
+        return 0;
+}
+
 static int check_device(const Manager *m, const Make *data, const Device *d, Failure *f) {
         const MakeRequest *q = &data->request;
         uint32_t count = count_of(m, q);
@@ -168,8 +183,11 @@ static int check_devices(const Manager *m, Make *data, Failure *f) {
                                            pci_address_format(&devices->members[i], address));
                 if (check_device(m, data, d, f) < 0)
                         return -EREMOTEIO;
-                if (!d->vfs_granted || d->grant_pending)
-                        (void)iommu_set_add(&data->fresh, &devices->members[i]);
+                if (d->vfs_granted && !d->grant_pending)
+                        continue;
+                if (check_not_out(m, d, f) < 0)
+                        return -EREMOTEIO;
+                (void)iommu_set_add(&data->fresh, &devices->members[i]);
         }
         return 0;
 }

@@ -228,6 +228,23 @@ static void test_what_was_there_before(void **state) {
         bench_disconnect(admin);
 }
 
+/* Undoing would take from somebody what is his: so it does not begin. */
+static void test_what_somebody_else_has_out(void **state) {
+        Bench *b = *state;
+        sd_bus *admin = bench_connect(b, ADMIN_UID);
+        const char *vf = vf_of(PF, 0);
+
+        set_number(b, PF, 2);
+        bench_expect_success(bench_call_helper(b, b->root, "Grant", "asasbus", 1, vf, 0, 0, 0, ""));
+        bench_expect_success(bench_call_helper(b, b->root, "Bind", "sb", vf, 0));
+        orders_until_device(b, vf, "Driver", "vfio-pci");
+        bench_expect_error(sriov_make(b, admin, BOTH, "persistent", 4), "InUse", vf);
+        assert_int_equal(b->n_asked, 0);
+        assert_int_equal(sriov_count(b, PF), 2);
+        assert_string_equal(fake_host_driver(b->host, vf), "vfio-pci");
+        bench_disconnect(admin);
+}
+
 /* What cannot be undone is told, and not forgotten. */
 static void test_undoing_fails(void **state) {
         Bench *b = *state;
@@ -609,6 +626,7 @@ int main(void) {
                         CASE(test_one_function_cannot_be_bound),
                         CASE(test_the_driver_lacks_a_setting),
                         CASE(test_what_was_there_before),
+                        CASE(test_what_somebody_else_has_out),
                         CASE(test_undoing_fails),
                         CASE(test_the_driver_lacks_a_setting_that_was_ordered),
                         CASE(test_return),
