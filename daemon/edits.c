@@ -206,8 +206,8 @@ static int apply_puts(Manager *m, OrderPlan *p) {
         return 0;
 }
 
-/* Users may change claims of their own, and ask for what they are refused, as often as they like: no reason to try again
- * what has failed. */
+/* Users may change claims of their own, and ask for what they are refused, as often as they like: no reason to try
+ * again what has failed. */
 static bool changes_orders(const Edit *e) {
         const OrderPlan *p = &e->plan;
 
