@@ -302,8 +302,8 @@ static bool needs_vfs(const Transaction *t, const Device *pf) {
                                          (!loses_grant(t, pf) && pf->vfs != wanted));
 }
 
-/* Though none is there as far as we can see: a worker may be at it, for a service or by a helper that died. Whoever asks
- * for the port waits for that. */
+/* Though none is there as far as we can see: a worker may be at it, for a service or by a helper that died. Whoever
+ * asks for the port waits for that. */
 static bool may_get_vfs(const Transaction *t, const Device *pf) {
         return may_change_vfs(t, pf) && (t->recovered || t->unsure) && t->vfs_calls == 0;
 }
