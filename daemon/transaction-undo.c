@@ -286,10 +286,11 @@ static bool may_change_vfs(const Transaction *t, const Device *pf) {
 
 /* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. */
 static uint32_t count_wanted(const Transaction *t, const Device *pf) {
+        bool loses = loses_grant(t, pf);
         const Device *vf;
         size_t at = 0;
 
-        while (loses_grant(t, pf) && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
+        while (loses && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
                 if (streq(vf->facts.driver, VFIO_DRIVER))
                         return 0;
         return t->vfs_before[t->at];
