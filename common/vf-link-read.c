@@ -50,8 +50,10 @@ static int take_vlan(unsigned type, Bytes value, void *userdata) {
 static void take_mac(OneFunction *one, const uint8_t *mac) {
         static const uint8_t none[VF_MAC_LENGTH];
 
+        if (memcmp(mac, none, sizeof none) != 0 && !vf_mac_is_unicast(mac))
+                return;
         memcpy(one->now.mac, mac, VF_MAC_LENGTH);
-        give(one, VF_MAC, memcmp(mac, none, sizeof none) != 0 && !vf_mac_is_unicast(mac), 0);
+        give(one, VF_MAC, 0, 0);
 }
 
 /* Begins with the number of the function, behind which come as many values as it has. */
