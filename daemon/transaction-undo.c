@@ -278,35 +278,29 @@ static bool may_be_bound(const Transaction *t, const Device *d) {
                (t->to_confirm || !is_wanted_otherwise(t, d));
 }
 
-static bool may_change_vfs(const Transaction *t, const Device *pf) {
+/* True: they are ours to change. Those of a grant that is to be dropped must not be on vfio-pci, and by another number
+ * they get off it. */
+static bool judge_vfs(const Transaction *t, const Device *pf, uint32_t *ret_wanted, bool *ret_differ) {
         const Rule *rule = wanted_rule_of_vfs(t->manager->registry, pf);
-
-        return pf->vfs_granted && (loses_grant(t, pf) || !rule || is_made_here(t, rule));
-}
-
-/* Those of a grant that is to be dropped must not be on vfio-pci, and by another number they get off it. */
-static uint32_t count_wanted(const Transaction *t, const Device *pf) {
         bool loses = loses_grant(t, pf);
         const Device *vf;
         size_t at = 0;
 
+        if (!pf->vfs_granted || (!loses && rule && !is_made_here(t, rule)))
+                return false;
+        *ret_wanted = t->vfs_before[t->at];
         while (loses && (vf = device_table_next_vf(&t->manager->devices, pf, &at)))
                 if (streq(vf->facts.driver, VFIO_DRIVER))
-                        return 0;
-        return t->vfs_before[t->at];
-}
-
-static bool needs_vfs(const Transaction *t, const Device *pf) {
-        uint32_t wanted = count_wanted(t, pf);
-
-        return may_change_vfs(t, pf) && (device_table_count_vfs(&t->manager->devices, pf) != wanted ||
-                                         (!loses_grant(t, pf) && pf->vfs != wanted));
+                        *ret_wanted = 0;
+        *ret_differ = device_table_count_vfs(&t->manager->devices, pf) != *ret_wanted ||
+                      (!loses && pf->vfs != *ret_wanted);
+        return true;
 }
 
 /* Though none is there as far as we can see: a worker may be at it, for a service or by a helper that died. Whoever
  * asks for the port waits for that. */
-static bool may_get_vfs(const Transaction *t, const Device *pf) {
-        return may_change_vfs(t, pf) && (t->recovered || t->unsure) && t->vfs_calls == 0;
+static bool may_get_vfs(const Transaction *t) {
+        return (t->recovered || t->unsure) && t->vfs_calls == 0;
 }
 
 static void take_vfs_away(Transaction *t);
@@ -314,9 +308,11 @@ static void take_vfs_away(Transaction *t);
 static void on_vfs_away(const Failure *failure, void *userdata) {
         Transaction *t = userdata;
         const Device *pf = device_table_find(&t->manager->devices, &t->movers.members[t->at]);
+        uint32_t wanted;
+        bool differ;
 
-        if (failure && pf &&
-            (needs_vfs(t, pf) || (transaction_can_pass(failure->kind) && may_get_vfs(t, pf))))
+        if (failure && pf && judge_vfs(t, pf, &wanted, &differ) &&
+            (differ || (transaction_can_pass(failure->kind) && may_get_vfs(t))))
                 note_residue(t, failure);
         if (failure || ++t->vfs_calls >= 2) {
                 t->vfs_calls = 0;
@@ -328,15 +324,15 @@ static void on_vfs_away(const Failure *failure, void *userdata) {
 /* One after the other, as below. */
 static void take_vfs_away(Transaction *t) {
         Manager *m = t->manager;
+        bool differ;
 
         for (; t->at < t->movers.n_members; t->at++, t->vfs_calls = 0) {
                 const Device *pf = device_table_find(&m->devices, &t->movers.members[t->at]);
                 OperationRequest q = {.verb = HELPER_SET_VFS, .device = t->movers.members[t->at]};
                 Failure f = {0};
 
-                if (!pf || (!needs_vfs(t, pf) && !may_get_vfs(t, pf)))
+                if (!pf || !judge_vfs(t, pf, &q.count, &differ) || (!differ && !may_get_vfs(t)))
                         continue;
-                q.count = count_wanted(t, pf);
                 if (operation_start(m, &q, on_vfs_away, t, &f) >= 0)
                         return;
                 note_residue(t, &f);
