@@ -83,8 +83,7 @@ static int consider(const char *name, void *userdata) {
 
 int vf_link_find(int physical_fd, unsigned vf, VfLink *ret) {
         Search s = {.physical_fd = physical_fd};
-        bool busy = false;
-        int r;
+        int none = -ENODATA, r;
 
         assert(ret);
 
@@ -95,14 +94,15 @@ int vf_link_find(int physical_fd, unsigned vf, VfLink *ret) {
                 if (r < 0 && r != -ENOENT)
                         return r;
                 if (s.best.interface == 0)
-                        return i == 0 ? -ENODEV : busy ? -EBUSY : -ENODATA;
+                        return i == 0 ? -ENODEV : none;
 
                 r = vf_link_refresh(&s.best, vf);
                 if (r == 0)
                         *ret = s.best;
-                busy |= r == -EBUSY;
+                if (r == -EBUSY)
+                        none = r;
                 if (r != -EBUSY && r != -ENODATA && r != -ENODEV) /* gone just now */
                         return r;
         }
-        return busy ? -EBUSY : -ENODATA;
+        return none;
 }

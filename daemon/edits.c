@@ -216,6 +216,7 @@ static bool changes_orders(const Edit *e) {
 
 static void apply(Edit *e) {
         Manager *m = e->manager;
+        bool ordered;
         int r;
 
         r = apply_runs(m, &e->plan);
@@ -231,9 +232,10 @@ static void apply(Edit *e) {
                 log_error("What was stored could not be applied (%s); starting anew.", strerror(-r));
                 (void)sd_event_exit(m->event, r);
         }
-        for (size_t i = 0; changes_orders(e) && i < m->devices.n; i++)
+        ordered = changes_orders(e);
+        for (size_t i = 0; ordered && i < m->devices.n; i++)
                 reconcile_order_nudge(m->devices.devices[i]); /* another order, another try */
-        if (changes_orders(e) || e->put_intent.id[0] || e->delete_intent[0])
+        if (ordered || e->put_intent.id[0] || e->delete_intent[0])
                 changes_touch(&m->changes); /* what devices wait for may have changed */
         run_queue_nudge(m);                 /* a quota, or what a claim asks for */
         manager_flush(m);

@@ -152,7 +152,7 @@ void hotplug_remove(Manager *m, const PciAddress *a) {
         device_free(device_table_remove(&m->devices, a));
         m->platform_stale = true;
         pf = facts.is_virtual ? device_table_find(&m->devices, &facts.physical_function) : NULL;
-        if (pf) {
+        if (pf && pf->vfs_granted && !pf->operating) { /* else it is no loss */
                 hotplug_reread(m, pf); /* its driver may be about to leave it, which takes them with it */
                 reconcile_vfs_lost(pf, manager_now(m));
         }

@@ -56,8 +56,8 @@ static int write_value(Target *t, const Member *m, Step step, const char *value)
                 return plan_step(t, m, step);
         (void)snprintf(line, sizeof line, "%s\n", value);
         r = sysfs_write(step == STEP_PROBE ? t->root : m->fd, step_table[step].file, line);
-        if (r == -ENOENT && step == STEP_NUMVFS &&
-            is_driven(m)) /* drivers/pci/iov.c has one word for both */
+        /* drivers/pci/iov.c has one word for both. */
+        if (r == -ENOENT && step == STEP_NUMVFS && is_driven(m))
                 return fail_step(t, "its driver cannot make virtual functions this way",
                                  "see the driver's documentation");
         if (r == -ENODEV || r == -ENOENT)
